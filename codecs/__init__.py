@@ -1,0 +1,100 @@
+"""Codecs: one column of numbers to bytes and back, one module a codec.
+
+A codec is named as on the command line: ``xor``, ``zstd:level=10``, ``delta_of_delta+zstd:level=19``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from numcodecs.registry import register_codec
+
+from squeezelab.codecs.base import ByteCodec, Chain, ColumnCodec
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+
+__all__ = ["ByteCodec", "Chain", "ColumnCodec", "CorruptDataError", "available_codecs", "codec_spec", "get_codec"]
+
+
+@cache
+def _registry() -> dict[str, type[ColumnCodec]]:
+    """Find every codec class that the modules of this package define."""
+    classes = {}
+    for module in pkgutil.iter_modules(__path__):
+        for member in vars(import_module(f"{__name__}.{module.name}")).values():
+            if inspect.isclass(member) and issubclass(member, ColumnCodec) and "name" in vars(member):
+                classes[member.name] = member
+    for codec in classes.values():
+        register_codec(codec)
+    del classes[Chain.name]
+    return dict(sorted(classes.items()))
+
+
+def available_codecs() -> list[str]:
+    """Return the names of all codecs, sorted.
+
+    Examples
+    --------
+    >>> available_codecs()
+    ['delta_of_delta', 'lz4', 'raw', 'xor', 'zlib', 'zstd']
+    """
+    return list(_registry())
+
+
+def get_codec(spec: str) -> ColumnCodec:
+    """Return the codec that a specification names.
+
+    Parameters
+    ----------
+    spec : str
+        A name; parameters behind a colon, ``name:key=value,key=value``; byte codecs that follow it behind a plus sign.
+
+    Raises
+    ------
+    InvalidRequestError
+        If a name or parameter is unknown, or a value does not fit.
+
+    Examples
+    --------
+    >>> get_codec("zstd:level=10").get_config()
+    {'id': 'squeezelab.zstd', 'level': 10}
+    """
+    stages = [_one_codec(part) for part in spec.split("+")]
+    return stages[0] if len(stages) == 1 else Chain(stages)
+
+
+def _one_codec(spec: str) -> ColumnCodec:
+    name, _, settings = spec.strip().partition(":")
+    if name not in _registry():
+        raise InvalidRequestError(f"unknown codec {name!r}: choose from {', '.join(available_codecs())}")
+    codec = _registry()[name]
+    accepted = list(inspect.signature(codec).parameters)
+    parameters: dict[str, Any] = {}
+    for setting in settings.split(",") if settings else ():
+        key, equals, value = setting.partition("=")
+        if key not in accepted or not equals:
+            takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
+            raise InvalidRequestError(f"codec {name!r} has no parameter {setting!r}: {takes}")
+        parameters[key] = int(value) if value.lstrip("-").isdigit() else value
+    try:
+        return codec(**parameters)
+    except TypeError as error:
+        raise InvalidRequestError(f"codec {name!r} does not take {settings!r}: give a number") from error
+
+
+def codec_spec(codec: ColumnCodec) -> str:
+    """Return the shortest specification that `get_codec` makes this codec from.
+
+    Examples
+    --------
+    >>> codec_spec(get_codec("xor+zstd:level=3"))
+    'xor+zstd'
+    """
+    if isinstance(codec, Chain):
+        return "+".join(codec_spec(stage) for stage in codec.stages)
+    defaults = inspect.signature(type(codec)).parameters
+    changed = [f"{key}={value}" for key, value in codec.get_config().items() if key in defaults and value != defaults[key].default]
+    return codec.name + (":" + ",".join(changed) if changed else "")

@@ -1,0 +1,123 @@
+"""Reading and writing single bits, most significant first: the one place where kernels touch packed bytes.
+
+A kernel that writes keeps three numbers: ``at``, the byte where the next whole byte goes; ``pending``, the bits not yet
+written, at the top of a word; ``fill``, how many they are (0 to 7). A kernel that reads keeps one, the position in bits.
+
+numba keeps a compiled kernel until the file of *that kernel* changes, and the functions below are compiled into the
+kernels of other files: whoever edits this file deletes the ``__pycache__`` folder beside it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+U = np.uint64
+
+WRITE_SLACK = 16
+"""Bytes that a buffer must have beyond the last byte that is written."""
+
+READ_SLACK = 8
+"""Bytes that a buffer must have behind the last byte that holds bits; a frame's checksum is these bytes."""
+
+KEPT_SCRATCH_BYTES = 64 * 2**20
+
+_kept = threading.local()
+
+
+def scratch(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return a buffer to encode into, at least ``size`` bytes, good until this thread asks for the next one.
+
+    Memory fresh from the operating system costs a fifth of the time that encoding takes, so a buffer is kept for each
+    thread, as large as the largest column it has encoded, up to 64 MiB.
+    """
+    if size > KEPT_SCRATCH_BYTES:
+        return np.empty(size, np.uint8)
+    buffer: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = getattr(_kept, "buffer", None)
+    if buffer is None or buffer.size < size:
+        buffer = _kept.buffer = np.empty(size, np.uint8)
+    return buffer
+
+
+def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), ir.IntType(64).as_pointer())
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load_word(typingctx: Any, buffer: Any, at: Any) -> Any:
+    """Return 8 bytes of a uint8 array, from any byte on, as a big-endian word."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(builder.load(_word_pointer(context, builder, signature.args[0], args[0], args[1]), align=1))
+
+    return types.uint64(buffer, types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
+    """Put a word, big-endian, into 8 bytes of a uint8 array, from any byte on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _word_pointer(context, builder, signature.args[0], args[0], args[1])
+        builder.store(builder.bswap(args[2]), pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(buffer, types.uint64, types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def leading_zeros(typingctx: Any, word: Any) -> Any:
+    """Count the zero bits above the highest one bit; 64 for zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Count the zero bits below the lowest one bit; 64 for zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), codegen
+
+
+@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def put_top(buffer, at, pending, fill, high, low, size):  # type: ignore[no-untyped-def]
+    """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
+
+    Returns
+    -------
+    at, pending, fill
+        The writer's state behind them.
+    """
+    first = pending | (high >> fill)
+    second = ((high << U(1)) << (U(63) - fill)) | (low >> fill)
+    store_word(buffer, at, first)
+    store_word(buffer, at + U(8), second)
+    whole_bytes = (fill + size) >> U(3)
+    rest = first if whole_bytes < U(8) else second
+    return at + whole_bytes, rest << ((whole_bytes & U(7)) << U(3)), (fill + size) & U(7)
+
+
+@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def peek_57(buffer, position):  # type: ignore[no-untyped-def]
+    """Return at least 57 bits from a position on, at the top of a word."""
+    return load_word(buffer, position >> U(3)) << (position & U(7))
+
+
+@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def peek_64(buffer, position):  # type: ignore[no-untyped-def]
+    """Return the 64 bits from a position on."""
+    at = position >> U(3)
+    shift = position & U(7)
+    return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))

@@ -1,0 +1,128 @@
+r"""The frame around every codec's payload: what it holds, how long it is, and whether it is whole.
+
+::
+
+    byte 0      what the column holds: 0xD1 int64, 0xD2 float64 (another layout would take other tags)
+    varint      number of values
+    varint      number of payload bytes
+    payload     as the codec packs it
+    8 bytes     XXH3-64 of payload and header, seeded by the codec's name, big-endian
+
+A varint is LEB128: seven bits a byte, low ones first, the top bit set on all bytes but the last. Because the name goes
+into the checksum, the frame of another codec is refused like a damaged one. The checksum comes last and is 8 bytes
+long so that a kernel may read whole words up to the payload's very end (`READ_SLACK`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from squeezelab.errors import CorruptDataError
+
+Bytes = npt.NDArray[np.uint8]
+
+INT64 = np.dtype(np.int64)
+FLOAT64 = np.dtype(np.float64)
+_TAGS = {INT64: 0xD1, FLOAT64: 0xD2}
+_DTYPES = {tag: dtype for dtype, tag in _TAGS.items()}
+CHECKSUM_BYTES = 8
+
+
+class Frame(NamedTuple):
+    """A frame taken apart: ``data[start:stop]`` is the payload, ``length`` the whole frame's bytes."""
+
+    dtype: np.dtype[np.int64] | np.dtype[np.float64]
+    count: int
+    start: int
+    stop: int
+    length: int
+
+
+def varint(number: int) -> bytes:
+    """Return a number from 0 on as LEB128.
+
+    >>> varint(300)
+    b'\\xac\\x02'
+    """
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def read_varint(data: Bytes | bytes | memoryview, at: int) -> tuple[int, int]:
+    """Return the number that begins at a byte, and the byte behind it.
+
+    Raises
+    ------
+    CorruptDataError
+        If the data end first, or the number does not fit 64 bits.
+    """
+    number = 0
+    for shift in range(0, 64, 7):
+        if at >= len(data):
+            raise CorruptDataError("the data end inside a number: they are cut short")
+        byte = int(data[at])
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if number >> 64:
+                break
+            return number, at
+    raise CorruptDataError("a number does not fit 64 bits: the data are damaged")
+
+
+@cache
+def _seed(codec_name: str) -> int:
+    return xxhash.xxh3_64_intdigest(codec_name.encode())
+
+
+def _checksum(codec_name: str, header: bytes | Bytes, payload: bytes | memoryview | Bytes) -> bytes:
+    return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
+
+
+def pack_frame(codec_name: str, column: npt.NDArray[np.int64] | npt.NDArray[np.float64], payload: bytes | Bytes) -> bytes:
+    """Return the frame of a payload that stands for a column."""
+    header = bytes([_TAGS[column.dtype]]) + varint(column.size) + varint(len(payload))
+    return b"".join((header, payload, _checksum(codec_name, header, payload)))
+
+
+def parse_frame(data: Bytes, at: int = 0) -> Frame:
+    """Read the header of the frame that begins at a byte, and nothing else.
+
+    Raises
+    ------
+    CorruptDataError
+        If no frame begins there, or the data end before it does.
+    """
+    if at >= len(data) or int(data[at]) not in _DTYPES:
+        raise CorruptDataError("no frame begins here: the data are damaged or of another kind")
+    count, behind = read_varint(data, at + 1)
+    size, start = read_varint(data, behind)
+    stop = start + size
+    if stop + CHECKSUM_BYTES > len(data):
+        raise CorruptDataError(f"the frame needs {stop + CHECKSUM_BYTES - at} bytes, {len(data) - at} are there: it is cut short")
+    return Frame(_DTYPES[int(data[at])], count, start, stop, stop + CHECKSUM_BYTES - at)
+
+
+def open_frame(codec_name: str, data: Bytes) -> Frame:
+    """Read and check a whole frame.
+
+    Raises
+    ------
+    CorruptDataError
+        If the data are anything but one whole, undamaged frame of this codec.
+    """
+    frame = parse_frame(data)
+    if frame.length != len(data):
+        raise CorruptDataError(f"{len(data) - frame.length} bytes follow the frame: decode one frame at a time")
+    if _checksum(codec_name, data[: frame.start], data[frame.start : frame.stop]) != data[frame.stop :].tobytes():
+        raise CorruptDataError(f"the checksum differs: the frame is damaged, or not one of codec {codec_name!r}")
+    return frame

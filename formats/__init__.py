@@ -1,0 +1,60 @@
+"""Formats: a whole data set to the bytes of one file and back, one module a format."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from squeezelab.errors import InvalidRequestError
+from squeezelab.formats.base import Format
+
+__all__ = ["Format", "available_formats", "get_format"]
+
+
+@cache
+def _registry() -> dict[str, type[Format]]:
+    """Find every format class that the modules of this package define and name."""
+    classes = {}
+    for module in pkgutil.iter_modules(__path__):
+        for member in vars(import_module(f"{__name__}.{module.name}")).values():
+            if inspect.isclass(member) and issubclass(member, Format) and "name" in vars(member):
+                classes[member.name] = member
+    return classes
+
+
+def available_formats() -> list[str]:
+    """Return the names of all formats, each bare and with zstd behind it.
+
+    Examples
+    --------
+    >>> available_formats()[:4]
+    ['columnar', 'columnar+zstd', 'delta_of_delta+xor', 'delta_of_delta+xor+zstd']
+    """
+    return [name + suffix for name in sorted(_registry()) for suffix in ("", "+zstd")]
+
+
+def get_format(name: str) -> Format:
+    """Return the format of this name; ``+zstd`` or ``+zstd:level=19`` behind it compresses the whole file.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such format.
+
+    Examples
+    --------
+    >>> get_format("delta_of_delta+xor+zstd").name
+    'delta_of_delta+xor+zstd'
+    """
+    from squeezelab.formats.compressed import Compressed
+
+    if name in _registry():
+        return _registry()[name]()
+    inner, plus, outer = name.rpartition("+")
+    if plus and outer == "zstd":
+        return Compressed(get_format(inner))
+    if plus and outer.startswith("zstd:level=") and outer.removeprefix("zstd:level=").isdigit():
+        return Compressed(get_format(inner), int(outer.removeprefix("zstd:level=")))
+    raise InvalidRequestError(f"unknown format {name!r}: choose from {', '.join(available_formats())}")

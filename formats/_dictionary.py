@@ -1,0 +1,79 @@
+"""The series dictionary: every name, label and label value once, and the series as numbers of them.
+
+::
+
+    varint      number of strings; for each a varint, its bytes, and its UTF-8
+    varint      number of series; for each varints: metric name, number of labels, and name and value of each label
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.dataset import SeriesKey
+from squeezelab.errors import CorruptDataError
+
+
+def encode_keys(keys: Sequence[SeriesKey]) -> bytes:
+    """Return the dictionary of these series.
+
+    Examples
+    --------
+    >>> encode_keys([SeriesKey("up", {"host": "a"})])
+    b'\\x03\\x02up\\x04host\\x01a\\x01\\x00\\x01\\x01\\x02'
+    """
+    numbers: dict[str, int] = {}
+    body = bytearray(varint(len(keys)))
+
+    def refer(text: str) -> None:
+        body.extend(varint(numbers.setdefault(text, len(numbers))))
+
+    for key in keys:
+        refer(key.metric_name)
+        body += varint(len(key.labels))
+        for name, value in key.labels.items():
+            refer(name)
+            refer(value)
+    strings = bytearray(varint(len(numbers)))
+    for text in numbers:
+        encoded = text.encode("utf-8", "surrogatepass")
+        strings += varint(len(encoded)) + encoded
+    return bytes(strings + body)
+
+
+def decode_keys(data: Bytes | bytes, at: int = 0) -> tuple[list[SeriesKey], int]:
+    """Return the series of a dictionary that begins at a byte, and the byte behind it.
+
+    Raises
+    ------
+    CorruptDataError
+        If no whole dictionary begins there.
+    """
+    data = bytes(data)
+    count, at = read_varint(data, at)
+    strings = []
+    for _ in range(count):
+        size, at = read_varint(data, at)
+        if at + size > len(data):
+            raise CorruptDataError("the series dictionary is cut short")
+        try:
+            strings.append(data[at : at + size].decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError as error:
+            raise CorruptDataError("the series dictionary holds a string that is not UTF-8") from error
+        at += size
+
+    def text() -> str:
+        nonlocal at
+        number, at = read_varint(data, at)
+        if number >= len(strings):
+            raise CorruptDataError("the series dictionary refers to a string that it lacks")
+        return strings[number]
+
+    keys = []
+    count, at = read_varint(data, at)
+    for _ in range(count):
+        metric_name = text()
+        size, at = read_varint(data, at)
+        keys.append(SeriesKey(metric_name, {text(): text() for _ in range(size)}))
+    return keys, at

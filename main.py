@@ -1,0 +1,6 @@
+"""The front door: ``python main.py --size small``."""
+
+from squeezelab.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The command line: what a user types, and errors of one line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.status import Status
+
+from squeezelab import __version__
+from squeezelab.console import speak_through_logging, stderr, stdout
+from squeezelab.errors import SqueezelabError
+from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
+
+# typer exports one of its usage errors; its parent is what all of them have in common.
+UsageError: Any = typer.BadParameter.__mro__[1]
+INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def run(
+    size: Annotated[str, typer.Option(envvar="DATASET_SIZE", help=f"One of {', '.join(SIZES)}.")] = DEFAULT_SIZE,
+    generator: Annotated[
+        str, typer.Option(envvar="DATA_GENERATOR", help=f"Where the data come from: one of {', '.join(SOURCES)}.")
+    ] = DEFAULT_SOURCE,
+    seed: Annotated[int, typer.Option(help="Another seed makes other data.")] = 0,
+    codecs: Annotated[
+        str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
+    ] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
+    reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
+    output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    """Measure what codecs and file formats make of time-series metrics, and write a report."""
+    if version:
+        stdout.print(f"squeezelab {__version__}")
+        return
+    # Heavy imports wait until it is clear that there is work to do: --help answers at once.
+    from squeezelab.cache import load_or_generate
+    from squeezelab.codecs import get_codec
+    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
+    from squeezelab.formats import get_format
+    from squeezelab.report import write_report
+    from squeezelab.report.tables import column_table, ladder_table, published_table
+
+    chosen_codecs = codecs.split() or DEFAULT_CODECS
+    chosen_formats = formats.split() or DEFAULT_FORMATS
+    for spec in chosen_codecs:
+        get_codec(spec)
+    for name in chosen_formats:
+        get_format(name)
+    announce_compilation()
+    stopwatch = Stopwatch()
+    with stopwatch.stage("data"):
+        dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
+    results = measure_dataset(
+        dataset,
+        generator=generator,
+        size=size,
+        seed=seed,
+        provenance=provenance,
+        codecs=chosen_codecs,
+        formats=chosen_formats,
+        stopwatch=stopwatch,
+    )
+    folder = reports / f"{size}-{generator}"
+    with stopwatch.stage("report"), Status("Drawing charts", console=stderr):
+        write_report(results, folder)
+    for table in (ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")):
+        if table.rows:
+            stdout.print(table.to_rich())
+    published = published_table(results)
+    for figure, theirs, ours, _ in published.rows:
+        stdout.print(f"{figure}: {ours}, published {theirs}")
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
+    stdout.print(f"\nReport: {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})", soft_wrap=True)
+
+
+def announce_compilation() -> None:
+    """Say so when numba has to compile a kernel, which a first run does and later ones do not."""
+    from numba.core import event
+
+    class Announcer(event.Listener):  # type: ignore[misc]
+        told = False
+
+        def on_start(self, event: Any) -> None:
+            if not Announcer.told:
+                stderr.print("Compiling kernels: this first run takes some seconds longer.")
+                Announcer.told = True
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    event.register("numba:compile", Announcer())
+
+
+def main() -> None:
+    """Run the command line; every error a user can cause is one line and exit code 2."""
+    speak_through_logging()
+    debug = "--debug" in sys.argv
+    try:
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        status = _fail(f"{error.format_message()} (see --help)")
+    except SqueezelabError as error:
+        if debug:
+            raise
+        status = _fail(str(error))
+    except (OSError, MemoryError) as error:
+        if debug:
+            raise
+        status = _fail(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    if status == INTERRUPTED:
+        _fail("interrupted")
+    sys.exit(status or 0)
+
+
+def _fail(message: str) -> int:
+    stderr.print(f"error: {' '.join(message.split())}", soft_wrap=True, markup=False)
+    return 2

@@ -1,0 +1,198 @@
+"""What is measured: series of (timestamp, value) samples, held as four flat arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RAW_BYTES_PER_SAMPLE = 16
+
+
+@dataclass(frozen=True)
+class SeriesKey:
+    """What names a series: a metric name and a set of labels.
+
+    Parameters
+    ----------
+    metric_name : str
+        Name of the metric, ``cpu_usage_percent`` for instance.
+    labels : mapping of str to str
+        Labels; kept sorted by label name, so that equal sets are equal keys.
+
+    Examples
+    --------
+    >>> key = SeriesKey("cpu_user", {"host": "system-2", "environment": "test"})
+    >>> print(key)
+    cpu_user{environment="test",host="system-2"}
+    """
+
+    metric_name: str
+    labels: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", MappingProxyType(dict(sorted(self.labels.items()))))
+
+    def __hash__(self) -> int:
+        return hash((self.metric_name, tuple(self.labels.items())))
+
+    def __str__(self) -> str:
+        return self.metric_name + "{" + ",".join(f'{name}="{value}"' for name, value in self.labels.items()) + "}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SeriesKey, (self.metric_name, dict(self.labels))
+
+
+class Series(NamedTuple):
+    """One series of a data set: its key and views of its samples."""
+
+    key: SeriesKey
+    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class MetricDataset:
+    """A set of series, their samples laid one series after another.
+
+    Parameters
+    ----------
+    keys : sequence of SeriesKey
+        One a series; no two alike.
+    offsets : int64[series + 1]
+        ``offsets[i]:offsets[i + 1]`` are the samples of series ``i``.
+    timestamps : int64[samples]
+        Unix time in seconds.
+    values : float64[samples]
+        The readings.
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit each other.
+
+    Notes
+    -----
+    ``len(dataset)`` is the number of samples; iterating yields a `Series` of views for each series, nothing is copied.
+    The arrays are made read-only: a data set does not change.
+
+    Examples
+    --------
+    >>> key = SeriesKey("up", {"host": "a"})
+    >>> dataset = MetricDataset([key], np.array([0, 2]), np.array([100, 115]), np.array([1.0, 0.0]))
+    >>> len(dataset), dataset.raw_bytes
+    (2, 32)
+    >>> next(iter(dataset)).values
+    array([1., 0.])
+    >>> next(dataset.records())
+    {'metric_name': 'up', 'labels': {'host': 'a'}, 'timestamp': 100, 'value': 1.0}
+    """
+
+    keys: Sequence[SeriesKey]
+    offsets: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", tuple(self.keys))
+        for name, dtype in (("offsets", np.int64), ("timestamps", np.int64), ("values", np.float64)):
+            given = np.asarray(getattr(self, name))
+            if given.ndim != 1 or given.dtype.newbyteorder("=") != dtype:
+                raise ValueError(f"{name} must be one-dimensional {np.dtype(dtype)}, not {given.dtype}{given.shape}")
+            array = np.ascontiguousarray(given, dtype=dtype).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        if len(self.offsets) != len(self.keys) + 1 or self.offsets[0] != 0 or np.any(np.diff(self.offsets) < 0):
+            raise ValueError("offsets must hold one more entry than keys, begin with 0 and never fall")
+        if not self.offsets[-1] == len(self.timestamps) == len(self.values):
+            raise ValueError("timestamps and values must be as long as the last offset says")
+        if len(set(self.keys)) != len(self.keys):
+            raise ValueError("no two series may share a metric name and labels")
+
+    @classmethod
+    def from_series(cls, series: Sequence[Series]) -> MetricDataset:
+        """Join series into a data set.
+
+        Parameters
+        ----------
+        series : sequence of Series
+            In the order they shall have.
+        """
+        lengths = [len(one.timestamps) for one in series]
+        return cls(
+            [one.key for one in series],
+            np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
+            np.concatenate([one.timestamps for one in series]) if series else np.empty(0, np.int64),
+            np.concatenate([one.values for one in series]) if series else np.empty(0, np.float64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def __iter__(self) -> Iterator[Series]:
+        for i, key in enumerate(self.keys):
+            span = slice(self.offsets[i], self.offsets[i + 1])
+            yield Series(key, self.timestamps[span], self.values[span])
+
+    def __repr__(self) -> str:
+        return f"<MetricDataset: {len(self.keys):,} series, {len(self):,} samples>"
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of all samples at 16 bytes each: the raw baseline."""
+        return RAW_BYTES_PER_SAMPLE * len(self)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """XXH3-128 of names, labels, offsets, timestamps and value bits: equal for equal data sets, bit for bit."""
+        digest = xxhash.xxh3_128()
+        for key in self.keys:
+            digest.update(repr((key.metric_name, list(key.labels.items()))).encode("utf-8", "surrogatepass"))
+        for array in (self.offsets, self.timestamps, self.values):
+            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+        return digest.hexdigest()
+
+    def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> MetricDataset:
+        """Return a data set of the series at these positions, in this order (samples are copied)."""
+        every = list(self)
+        return MetricDataset.from_series([every[i] for i in indices])
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield every sample as a dict of ``metric_name``, ``labels``, ``timestamp`` and ``value``."""
+        for key, timestamps, values in self:
+            labels = dict(key.labels)
+            for timestamp, value in zip(timestamps.tolist(), values.tolist(), strict=True):
+                yield {"metric_name": key.metric_name, "labels": labels, "timestamp": timestamp, "value": value}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas frame, a row a sample.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``metric_name`` and one for each label name (categorical, missing where a series lacks the label),
+            ``timestamp`` (int64, Unix seconds) and ``value`` (float64). A label whose name is taken by one of these
+            columns is called ``label_<name>``.
+        """
+        import pandas as pd
+
+        rows = np.diff(self.offsets)
+
+        def column(entries: list[str | None]) -> pd.Categorical:
+            codes, categories = pd.factorize(np.array(entries, dtype=object))
+            return pd.Categorical.from_codes(np.repeat(codes, rows), categories=categories)
+
+        columns: dict[str, Any] = {"metric_name": column([key.metric_name for key in self.keys])}
+        for name in sorted({name for key in self.keys for name in key.labels}):
+            title = f"label_{name}" if name in ("metric_name", "timestamp", "value") else name
+            columns[title] = column([key.labels.get(name) for key in self.keys])
+        return pd.DataFrame(columns | {"timestamp": self.timestamps, "value": self.values})

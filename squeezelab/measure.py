@@ -1,0 +1,148 @@
+"""Proving and timing: one codec or format on what it encodes."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+
+from squeezelab.codecs.base import Column
+from squeezelab.dataset import MetricDataset
+
+
+class Coder(Protocol):
+    """What codecs and formats have in common."""
+
+    def encode(self, subject: Any, /) -> bytes:
+        """Return the subject as bytes."""
+        ...
+
+    def decode(self, encoded: Any, /) -> Any:
+        """Return the subject that the bytes stand for."""
+        ...
+
+
+class Memcpy:
+    """Copying the bytes and nothing else: what every speed is compared with."""
+
+    def encode(self, subject: Column, /) -> Any:
+        """Copy the column."""
+        return subject.copy()
+
+    decode = encode
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Size of one subject's encoding, and what came back from it."""
+
+    encoded_bytes: int
+    bit_exact: bool
+    largest_error: float
+
+
+def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
+    """Encode, decode, and compare every bit.
+
+    Examples
+    --------
+    >>> from squeezelab.codecs import get_codec
+    >>> prove(get_codec("xor"), np.array([1.0, -0.0, np.nan]))
+    Proof(encoded_bytes=41, bit_exact=True, largest_error=0.0)
+    """
+    encoded = coder.encode(subject)
+    decoded = coder.decode(encoded)
+    if isinstance(subject, MetricDataset):
+        exact = decoded.fingerprint == subject.fingerprint
+        return Proof(len(encoded), exact, 0.0 if exact else _largest_error(subject.values, decoded.values))
+    exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
+    return Proof(len(encoded), exact, 0.0 if exact else _largest_error(subject, decoded))
+
+
+def _largest_error(original: Column, decoded: Column) -> float:
+    if original.shape != decoded.shape:
+        return float("inf")
+    with np.errstate(invalid="ignore"):
+        error = np.abs(original.astype(np.float64) - decoded.astype(np.float64))
+    both_nan = np.isnan(original) & np.isnan(decoded)
+    return float(np.max(np.where(both_nan, 0.0, np.where(np.isnan(error), np.inf, error)), initial=0.0))
+
+
+def prove_all(coder: Coder, subjects: Sequence[Column], pool: Executor) -> list[Proof]:
+    """Prove a codec on many columns, on all threads of a pool."""
+    return list(pool.map(partial(prove, coder), subjects))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Median seconds of one pass over the subjects, there and back."""
+
+    encode_seconds: float
+    decode_seconds: float
+
+
+def race(
+    coders: dict[str, Coder], subjects: Sequence[Any], rounds: int, on_turn: Callable[[], None] = lambda: None
+) -> dict[str, Timing]:
+    """Time coders on one thread, taking turns, so that a slow minute of the machine hits them all.
+
+    Parameters
+    ----------
+    coders : dict of str to coder
+        Who takes part. They are expected to be warm: `prove` has run them.
+    subjects : sequence
+        What one turn encodes, and decodes again.
+    rounds : int
+        Turns of each.
+    on_turn : callable, optional
+        Called after every turn.
+
+    Returns
+    -------
+    dict of str to Timing
+    """
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in coders}
+    with _no_garbage_collection():
+        for _ in range(rounds):
+            for name, coder in coders.items():
+                started = perf_counter()
+                encoded = [coder.encode(subject) for subject in subjects]
+                turned = perf_counter()
+                for one in encoded:
+                    coder.decode(one)
+                seconds[name].append((turned - started, perf_counter() - turned))
+                del encoded
+                on_turn()
+    return {name: Timing(*map(median, zip(*turns, strict=True))) for name, turns in seconds.items()}
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """Return the positions of ``wanted`` items out of ``count``, evenly spread; all if there are not more.
+
+    Examples
+    --------
+    >>> spread(10, 4)
+    [0, 2, 5, 7]
+    """
+    wanted = min(count, max(1, wanted))
+    return [i * count // wanted for i in range(wanted)]

@@ -1,0 +1,36 @@
+"""Reports from results: tables in Markdown and CSV, charts in PNG and SVG. Nothing here runs a codec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from squeezelab.report.charts import draw_charts
+from squeezelab.report.tables import ratios_csv, ratios_markdown
+from squeezelab.files import replacing
+from squeezelab.results import Results
+
+__all__ = ["write_report"]
+
+
+def write_report(results: Results, folder: str | Path) -> list[Path]:
+    """Write results.json, ratios.md, ratios.csv and the charts into a folder.
+
+    Parameters
+    ----------
+    results : Results
+        What a run measured.
+    folder : path-like
+        Made where it lacks; files of these names are replaced.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    folder = Path(folder)
+    charts = draw_charts(results, folder)
+    results.write(folder / "results.json")
+    for name, text in (("ratios.md", ratios_markdown(results, charts)), ("ratios.csv", ratios_csv(results))):
+        with replacing(folder / name) as file:
+            file.write(text.encode())
+    return [folder / name for name in ("results.json", "ratios.md", "ratios.csv")] + charts

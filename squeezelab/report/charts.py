@@ -1,0 +1,213 @@
+"""The charts of a report, made to be shown: labelled, readable at half size, told apart by the colour-blind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from squeezelab.files import replacing
+from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
+from squeezelab.results import Measurement, Results
+
+# Okabe and Ito's palette.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
+PUBLIC = {"raw", "lz4", "zlib", "zstd"}
+STYLE = {
+    "font.size": 14,
+    "axes.titlesize": 17,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "svg.hashsalt": "squeezelab",
+    "svg.fonttype": "none",
+}
+
+
+def draw_charts(results: Results, folder: Path) -> list[Path]:
+    """Draw every chart that the results have data for, as PNG and SVG.
+
+    Returns
+    -------
+    list of Path
+        The files, PNG before SVG.
+    """
+    paths = []
+    with mpl.rc_context(STYLE):
+        for name, draw in CHARTS.items():
+            figure = draw(results)
+            if figure is None:
+                continue
+            for suffix in (".png", ".svg"):
+                paths.append(folder / (name + suffix))
+                metadata = {"Date": None} if suffix == ".svg" else None
+                with replacing(paths[-1]) as file:
+                    figure.savefig(file, format=suffix[1:], dpi=120, metadata=metadata)
+    return paths
+
+
+def _figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(12, height), layout="constrained")
+    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+
+
+def _colour(codec: str) -> str:
+    """Grey for general-purpose baselines, blue for ours, orange for ours with one of them behind."""
+    stages = codec.split("+")
+    if stages[0].partition(":")[0] in PUBLIC | {"ndjson", "columnar"}:
+        return GREY
+    return ORANGE if stages[-1].partition(":")[0] in PUBLIC else BLUE
+
+
+def _bars(axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: Sequence[str], pattern: str) -> None:
+    """Draw horizontal bars, first one on top, with their numbers at the end."""
+    bars = axes.barh(labels, numbers, color=colours)
+    axes.bar_label(bars, [pattern.format(number) for number in numbers], padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.16)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _subtitle(results: Results) -> str:
+    facts = results.dataset
+    return f"{facts.generator}, {facts.size}: {facts.samples:,} samples in {facts.series:,} series"
+
+
+def draw_ladder(results: Results) -> Figure | None:
+    """Draw how much smaller than NDJSON each format is."""
+    rungs = sorted(results.find("dataset"), key=lambda one: one.ratio)
+    if not rungs:
+        return None
+    ndjson = results.dataset.ndjson_bytes / results.dataset.samples
+    figure, (axes,) = _figure(1.6 + 0.62 * len(rungs))
+    ratios = [ndjson * one.samples / one.encoded_bytes for one in rungs]
+    _bars(axes, [one.codec for one in rungs], ratios, [_colour(one.codec) for one in rungs], "{:.1f}x")
+    axes.set_title("How much smaller than NDJSON a file gets")
+    axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
+    return figure
+
+
+def draw_bits(results: Results) -> Figure | None:
+    """Draw bits per timestamp and per value, codec by codec."""
+    groups = {subject: results.find(subject) for subject in ("timestamps", "values")}
+    groups = {subject: group for subject, group in groups.items() if group}
+    if not groups:
+        return None
+    figure, panels = _figure(1.7 + 0.6 * max(map(len, groups.values())), len(groups))
+    for axes, (subject, group) in zip(panels, groups.items(), strict=True):
+        group = sorted(group, key=lambda one: -one.bits_per_item)
+        numbers = [one.bits_per_item for one in group]
+        _bars(axes, [_short(one.codec) for one in group], numbers, [_colour(one.codec) for one in group], "{:.2f}")
+        axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
+        axes.set_title(f"Bits per {subject.removesuffix('s')}")
+        axes.set_xlabel("bits; dotted: 64, uncompressed")
+    figure.supxlabel(_subtitle(results), fontsize=13)
+    return figure
+
+
+def _short(codec: str) -> str:
+    return codec.replace("delta_of_delta", "delta of delta").replace("+", "\n+ ").replace(":", "\n")
+
+
+def draw_families(results: Results) -> Figure | None:
+    """Draw bytes per sample of each metric family, timestamps and values stacked."""
+    by_family: dict[str, dict[str, Measurement]] = {}
+    for one in results.measurements:
+        if one.metric and one.codec in (TIMESTAMP_CODEC, VALUE_CODEC):
+            by_family.setdefault(one.metric, {})[one.codec] = one
+    parts = {
+        name: (pair[TIMESTAMP_CODEC].bits_per_item / 8, pair[VALUE_CODEC].bits_per_item / 8)
+        for name, pair in by_family.items()
+        if len(pair) == 2
+    }
+    if not parts:
+        return None
+    names = sorted(parts, key=lambda name: -sum(parts[name]))
+    figure, (axes,) = _figure(2.0 + 0.45 * len(names))
+    timestamps, values = [parts[name][0] for name in names], [parts[name][1] for name in names]
+    axes.barh(names, timestamps, color=ORANGE, label=f"timestamps, {TIMESTAMP_CODEC}")
+    bars = axes.barh(names, values, left=timestamps, color=BLUE, label=f"values, {VALUE_CODEC}")
+    axes.bar_label(bars, [f"{sum(parts[name]):.2f}" for name in names], padding=4)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.grid(axis="x", alpha=0.3)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(loc="lower right", frameon=False)
+    axes.set_title("Bytes per sample, by metric family")
+    axes.set_xlabel(f"bytes; uncompressed: 16\n{_subtitle(results)}")
+    return figure
+
+
+def draw_deltas(results: Results) -> Figure | None:
+    """Draw the histogram of deltas of deltas."""
+    counts = results.dataset.delta_of_delta_counts
+    total = sum(counts)
+    if not total:
+        return None
+    reach = len(counts) // 2
+    used = max(abs(i - reach) for i, count in enumerate(counts) if count)
+    shown = range(-max(used, 3), max(used, 3) + 1)
+    shares = [100 * counts[reach + i] / total if abs(i) <= reach else 0.0 for i in shown]
+    figure, (axes,) = _figure(6)
+    bars = axes.bar(list(shown), shares, color=[BLUE if i == 0 else ORANGE for i in shown])
+    if len(shown) <= 15:
+        axes.bar_label(bars, [f"{share:.3g} %" if share else "" for share in shares], padding=3)
+        axes.set_xticks(list(shown))
+    axes.set_yscale("log")
+    axes.set_ylim(top=300)
+    axes.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+    axes.set_title(f"{shares[len(shares) // 2]:.1f} % of deltas of deltas are zero")
+    axes.set_ylabel("share in %, logarithmic")
+    beyond = f"; {reach} and more at the ends" if used == reach else ""
+    axes.set_xlabel(f"delta of delta in seconds{beyond}\n{_subtitle(results)}")
+    return figure
+
+
+def draw_frontier(results: Results) -> Figure | None:
+    """Draw ratio against decoding speed."""
+    groups = {s: [one for one in results.find(s) if one.decode_mb_s] for s in ("timestamps", "values")}
+    groups = {subject: group for subject, group in groups.items() if group}
+    if not groups:
+        return None
+    figure, panels = _figure(7, len(groups))
+    for axes, (subject, group) in zip(panels, groups.items(), strict=True):
+        speeds = [one.decode_mb_s or 0.0 for one in group]
+        axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one.codec) for one in group], zorder=3)
+        for i, one in enumerate(sorted(group, key=lambda one: one.decode_mb_s or 0.0)):
+            above = i % 2 == 0
+            axes.annotate(
+                _short(one.codec).replace("\n", " "),
+                (one.decode_mb_s or 0.0, one.ratio),
+                textcoords="offset points",
+                xytext=(0, 9 if above else -9),
+                ha="center",
+                va="bottom" if above else "top",
+                fontsize=12,
+            )
+        if memcpy := results.memcpy_mb_s.get(subject):
+            axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
+            axes.annotate("memcpy", (memcpy, 1), xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=12)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.margins(x=0.25, y=0.15)
+        axes.grid(alpha=0.3)
+        axes.set_title(f"{subject.capitalize()}: size and speed")
+        axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
+        axes.set_ylabel("ratio to 8 bytes (up is smaller)")
+    figure.supxlabel(_subtitle(results), fontsize=13)
+    return figure
+
+
+CHARTS: dict[str, Callable[[Results], Figure | None]] = {
+    "ladder": draw_ladder,
+    "bits": draw_bits,
+    "families": draw_families,
+    "delta_of_delta": draw_deltas,
+    "frontier": draw_frontier,
+}

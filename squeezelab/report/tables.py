@@ -1,0 +1,186 @@
+"""The tables of a report, as Markdown for a file, for a terminal, and as CSV for everything else."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.table import Table as RichTable
+
+from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
+from squeezelab.results import Measurement, Results
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of texts; the first ``names`` columns hold words, the others numbers.
+
+    Examples
+    --------
+    >>> print(Table("Sizes", ["codec", "bytes"], [["xor", "12"]]).to_markdown())
+    ## Sizes
+    <BLANKLINE>
+    | codec | bytes |
+    | :--- | ---: |
+    | xor | 12 |
+    <BLANKLINE>
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    names: int = 1
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub renders it, title and note included."""
+        marks = [":---" if i < self.names else "---:" for i in range(len(self.headers))]
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.headers, marks, *self.rows)]
+        return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])
+
+    def to_rich(self) -> RichTable:
+        """Return the table for a terminal."""
+        table = RichTable(title=self.title, caption=self.note or None, box=SIMPLE, title_justify="left")
+        for i, header in enumerate(self.headers):
+            table.add_column(header, justify="left" if i < self.names else "right", overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def ladder_table(results: Results) -> Table:
+    """Return the formats, largest file first."""
+    facts = results.dataset
+    rows, notes = [], []
+    for one in sorted(results.find("dataset"), key=lambda one: one.ratio):
+        per_sample = one.encoded_bytes / one.samples if one.samples else 0.0
+        ndjson = facts.ndjson_bytes / facts.samples if facts.samples else 0.0
+        mark = ""
+        if one.samples < facts.samples or one.proven_samples < facts.samples:
+            mark = " *"
+            what = "sized and proven" if one.samples < facts.samples else "counted whole, proven"
+            notes.append(f"{one.codec} was {what} on {one.proven_samples:,} of {facts.samples:,} samples.")
+        rows.append(
+            [
+                one.codec + mark,
+                f"{one.encoded_bytes:,}",
+                f"{per_sample:.3f}",
+                f"{ndjson / per_sample:.2f}x" if per_sample else "-",
+                f"{one.ratio:.2f}x",
+                *_speeds(one, None),
+                _exact(one),
+            ]
+        )
+    headers = ["file format", "bytes", "bytes/sample", "vs NDJSON", "vs raw", "write MB/s", "read MB/s", "bit exact"]
+    note = " ".join(["* " + " ".join(notes)] if notes else [])
+    return Table("The ladder of file formats", headers, rows, note)
+
+
+def column_table(results: Results, subject: str) -> Table:
+    """Return the codecs of timestamps or values, smallest ratio first."""
+    memcpy = results.memcpy_mb_s.get(subject)
+    rows = [
+        [one.codec, f"{one.ratio:.2f}x", f"{one.bits_per_item:.3f}", *_speeds(one, memcpy), _exact(one)]
+        for one in sorted(results.find(subject), key=lambda one: one.ratio)
+    ]
+    item = subject.removesuffix("s")
+    headers = ["codec", "ratio", f"bits/{item}", "encode MB/s", "decode MB/s"]
+    note = ""
+    if memcpy:
+        headers += ["of memcpy"]
+        note = f"Baseline: 8 bytes a {item}. Last share: decoding speed by that of memcpy, {memcpy:,.0f} MB/s here."
+    return Table(f"Codecs of {subject}", [*headers, "bit exact"], rows, note)
+
+
+def family_table(results: Results) -> Table:
+    """Return bits per value, a row a metric family and a column a codec."""
+    codecs = [one.codec for one in results.find("values")]
+    families = dict.fromkeys(one.metric for one in results.measurements if one.metric)
+    bits = {(one.metric, one.codec): one.bits_per_item for one in results.measurements if one.subject == "values"}
+    rows = []
+    for family in families:
+        cells = [bits.get((family, codec), float("inf")) for codec in codecs]
+        rows.append([str(family), *(f"**{cell:.2f}**" if cell == min(cells) else f"{cell:.2f}" for cell in cells)])
+    return Table("Bits per value, by metric family", ["metric family", *codecs], rows, "Fewest in bold.")
+
+
+def published_table(results: Results) -> Table:
+    """Return the published figures beside those measured."""
+    rows = [list(one) for one in compare_published(results)]
+    note = f"Measured: {TIMESTAMP_CODEC} and {VALUE_CODEC}, a frame a series, without zstd."
+    return Table("Published and measured", ["figure", "published", "measured", "why they differ"], rows, note, names=4)
+
+
+def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
+    """Return ratios.md: data, all tables, charts, method and machine."""
+    facts, run = results.dataset, results.run
+    tables = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
+    tables += [family_table(results), published_table(results)]
+    pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
+    origin = ", ".join(f"{name} {value}" for name, value in facts.provenance.items())
+    rss = f", peak memory {run.peak_rss_mb:,.0f} MB" if run.peak_rss_mb else ""
+    return "\n".join(
+        [
+            f"# Compression of {facts.generator} metrics, {facts.size}",
+            "",
+            f"{facts.samples:,} samples in {facts.series:,} series; seed {facts.seed}"
+            + (f"; {origin}" if origin else "")
+            + f"; fingerprint `{facts.fingerprint}`.",
+            "",
+            *(table.to_markdown() for table in tables if table.rows),
+            "## Charts",
+            "",
+            *pictures,
+            "## How it was measured",
+            "",
+            *(f"- {line}" for line in _method(results)),
+            "",
+            f"Run {run.started} on {run.cpu}, {run.cores} cores, {run.platform}, Python {run.python}; "
+            + ", ".join(f"{package} {number}" for package, number in run.versions.items())
+            + f"; {run.seconds:.1f} s{rss}.",
+            "",
+        ]
+    )
+
+
+def _method(results: Results) -> list[str]:
+    facts = results.dataset
+    timed = {one.subject: one.timed_samples for one in results.measurements if one.timed_samples}
+    lines = [
+        "Raw is 16 bytes a sample: 8 of timestamp, 8 of value. NDJSON is a line a sample, as `json.dumps` writes it.",
+        "A codec makes one frame a series; header and checksum of each frame are counted.",
+        f"Overall is NDJSON ({facts.ndjson_bytes:,} bytes) by timestamp frames, value frames and series dictionary "
+        f"({facts.dictionary_bytes:,} bytes).",
+        "Every frame and file was decoded and compared bit by bit, before anything was timed.",
+    ]
+    if timed:
+        amounts = ", ".join(f"{subject} on {samples:,} samples" for subject, samples in timed.items())
+        lines.append(
+            f"Speeds are raw megabytes (10^6 bytes) a second on one thread, the median of rounds in which all codecs "
+            f"take turns: {amounts}."
+        )
+    return lines
+
+
+def ratios_csv(results: Results) -> str:
+    """Return all measurements, a row each."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [one.name for one in fields(Measurement)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(one) for one in results.measurements)
+    return file.getvalue()
+
+
+def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
+    cells = [f"{speed:,.0f}" if speed else "-" for speed in (one.encode_mb_s, one.decode_mb_s)]
+    if memcpy:
+        cells.append(f"{one.decode_mb_s / memcpy:.3f}" if one.decode_mb_s else "-")
+    return cells
+
+
+def _exact(one: Measurement) -> str:
+    return "yes" if one.bit_exact else f"lossy, by up to {one.largest_error:g}"

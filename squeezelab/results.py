@@ -1,0 +1,156 @@
+"""results.json: what a run measured, on what data, on what machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from squeezelab.errors import CorruptDataError
+from squeezelab.files import replacing
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """When, where and with what a run was made."""
+
+    started: str
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    versions: dict[str, str]
+    seconds: float
+    peak_rss_mb: float | None
+    stages: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What was measured.
+
+    ``delta_of_delta_counts`` counts the deltas of deltas from -N to N, all beyond in the first and last entry.
+    """
+
+    generator: str
+    size: str
+    seed: int
+    provenance: dict[str, str]
+    series: int
+    samples: int
+    fingerprint: str
+    zero_dod_share: float | None
+    delta_of_delta_counts: list[int]
+    raw_bytes: int
+    ndjson_bytes: int
+    dictionary_bytes: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One codec or format on one subject.
+
+    Attributes
+    ----------
+    subject : {"timestamps", "values", "dataset"}
+        What was encoded.
+    metric : str or None
+        The metric family, None for all of them.
+    codec : str
+        Specification of the codec, or name of the format.
+    samples, raw_bytes, encoded_bytes : int
+        What the sizes cover, before and after; 8 raw bytes an item of a column, 16 a sample of a data set.
+    ratio, bits_per_item : float
+        Raw by encoded bytes; encoded bits of a column's item or a data set's sample.
+    encode_mb_s, decode_mb_s : float or None
+        Raw megabytes (10**6) a second, one thread, median over the rounds; None where not timed.
+    timed_samples : int
+        How many of the samples the speeds were measured on.
+    bit_exact : bool
+        Whether every bit came back, of the samples that were proven.
+    proven_samples : int
+        How many of the samples were decoded and compared.
+    lossy : bool
+        Whether any number came back changed.
+    largest_error : float or None
+        The largest difference, where lossy.
+    """
+
+    subject: str
+    metric: str | None
+    codec: str
+    samples: int
+    raw_bytes: int
+    encoded_bytes: int
+    ratio: float
+    bits_per_item: float
+    encode_mb_s: float | None
+    decode_mb_s: float | None
+    timed_samples: int
+    bit_exact: bool
+    proven_samples: int
+    lossy: bool
+    largest_error: float | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """A run, its data set and all measurements: the content of results.json."""
+
+    run: Run
+    dataset: DatasetFacts
+    measurements: list[Measurement] = field(default_factory=list)
+    memcpy_mb_s: dict[str, float] = field(default_factory=dict)
+
+    def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
+        """Return the measurements of a subject, of one metric family or of all together, in the order they ran."""
+        return [one for one in self.measurements if one.subject == subject and one.metric == metric]
+
+    def get(self, subject: str, codec: str) -> Measurement | None:
+        """Return the measurement of this codec on the whole of a subject, None where there is none."""
+        return next((one for one in self.find(subject) if one.codec == codec), None)
+
+    def overall_bytes(self, timestamp_codec: str, value_codec: str) -> int | None:
+        """Return the bytes of timestamp frames, value frames and series dictionary, None if one was not measured."""
+        timestamps, values = self.get("timestamps", timestamp_codec), self.get("values", value_codec)
+        if timestamps is None or values is None:
+            return None
+        return timestamps.encoded_bytes + values.encoded_bytes + self.dataset.dictionary_bytes
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write results.json, whole or not at all."""
+        with replacing(path) as file:
+            file.write(json.dumps({"schema": SCHEMA} | asdict(self), indent=1).encode() + b"\n")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Results:
+        """Read results.json; fields that a later version added are passed over.
+
+        Raises
+        ------
+        CorruptDataError
+            If it is no results file of this schema.
+        """
+        try:
+            content = json.loads(Path(path).read_bytes())
+            if content["schema"] != SCHEMA:
+                raise CorruptDataError(f"{path} has schema {content['schema']}, this version reads {SCHEMA}")
+            return cls(
+                _known(Run, content["run"]),
+                _known(DatasetFacts, content["dataset"]),
+                [_known(Measurement, one) for one in content["measurements"]],
+                content["memcpy_mb_s"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            if isinstance(error, CorruptDataError):
+                raise
+            raise CorruptDataError(f"{path} is no results file of squeezelab: run the lab again") from error
+
+
+def _known(cls: type[Any], content: dict[str, Any]) -> Any:
+    names = {one.name for one in fields(cls)}
+    return cls(**{name: value for name, value in content.items() if name in names})
