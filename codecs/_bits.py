@@ -121,3 +121,29 @@ def peek_64(buffer, position):  # type: ignore[no-untyped-def]
     at = position >> U(3)
     shift = position & U(7)
     return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def put_varint(buffer, at, number):  # type: ignore[no-untyped-def]
+    """Write a number as LEB128, low seven bits first; return the byte behind it."""
+    while number > U(0x7F):
+        buffer[at] = (number & U(0x7F)) | U(0x80)
+        at += U(1)
+        number >>= U(7)
+    buffer[at] = number
+    return at + U(1)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def take_varint(data, at, stop):  # type: ignore[no-untyped-def]
+    """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole number lies before it."""
+    number = U(0)
+    for shift in range(0, 64, 7):
+        if at >= stop:
+            break
+        byte = U(data[at])
+        at += U(1)
+        number |= (byte & U(0x7F)) << U(shift)
+        if byte < U(0x80):
+            return number, at
+    return number, stop + U(1)

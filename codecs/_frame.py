@@ -31,6 +31,7 @@ FLOAT64 = np.dtype(np.float64)
 _TAGS = {INT64: 0xD1, FLOAT64: 0xD2}
 _DTYPES = {tag: dtype for dtype, tag in _TAGS.items()}
 CHECKSUM_BYTES = 8
+LONGEST_HEADER = 1 + 10 + 10
 
 
 class Frame(NamedTuple):
@@ -57,7 +58,7 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def read_varint(data: Bytes | bytes | memoryview, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Return the number that begins at a byte, and the byte behind it.
 
     Raises
@@ -69,7 +70,7 @@ def read_varint(data: Bytes | bytes | memoryview, at: int) -> tuple[int, int]:
     for shift in range(0, 64, 7):
         if at >= len(data):
             raise CorruptDataError("the data end inside a number: they are cut short")
-        byte = int(data[at])
+        byte = data[at]
         at += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -102,14 +103,17 @@ def parse_frame(data: Bytes, at: int = 0) -> Frame:
     CorruptDataError
         If no frame begins there, or the data end before it does.
     """
-    if at >= len(data) or int(data[at]) not in _DTYPES:
+    head = data[at : at + LONGEST_HEADER].tobytes()
+    if not head or head[0] not in _DTYPES:
         raise CorruptDataError("no frame begins here: the data are damaged or of another kind")
-    count, behind = read_varint(data, at + 1)
-    size, start = read_varint(data, behind)
+    count, behind = read_varint(head, 1)
+    size, behind = read_varint(head, behind)
+    start = at + behind
     stop = start + size
-    if stop + CHECKSUM_BYTES > len(data):
-        raise CorruptDataError(f"the frame needs {stop + CHECKSUM_BYTES - at} bytes, {len(data) - at} are there: it is cut short")
-    return Frame(_DTYPES[int(data[at])], count, start, stop, stop + CHECKSUM_BYTES - at)
+    length = behind + size + CHECKSUM_BYTES
+    if at + length > len(data):
+        raise CorruptDataError(f"the frame needs {length} bytes, {len(data) - at} are there: it is cut short")
+    return Frame(_DTYPES[head[0]], count, start, stop, length)
 
 
 def open_frame(codec_name: str, data: Bytes) -> Frame:

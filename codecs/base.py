@@ -249,11 +249,11 @@ class Chain(ColumnCodec):
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Run the payload through all stages, last one first."""
-        at, sizes = frame.start, []
+        head, at, sizes = data[frame.start : frame.stop][: 10 * len(self.stages)].tobytes(), 0, []
         for _ in self.stages[1:]:
-            size, at = read_varint(data[: frame.stop], at)
+            size, at = read_varint(head, at)
             sizes.append(size)
-        payload = data[at : frame.stop]
+        payload = data[frame.start + at : frame.stop]
         for stage, size in zip(self.stages[:0:-1], sizes, strict=True):
             if size > payload.size * stage.max_expansion:
                 raise CorruptDataError(f"{payload.size} bytes cannot expand to {size}: the frame is damaged")

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, scratch
-from squeezelab.codecs._frame import INT64, Bytes, Frame, read_varint, varint
+from squeezelab.codecs._bits import (
+    WRITE_SLACK,
+    U,
+    leading_zeros,
+    peek_57,
+    peek_64,
+    put_top,
+    put_varint,
+    scratch,
+    take_varint,
+)
+from squeezelab.codecs._frame import INT64, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 GORILLA_WIDTHS = (7, 9, 12, 64)
 """The paper's classes; its last one has 32 bits, which do not suffice for every int64."""
 
-_WORD = 2**64 - 1
+Widths = npt.NDArray[np.uint64]
 
 
 class DeltaOfDelta(ColumnCodec):
@@ -55,7 +66,7 @@ class DeltaOfDelta(ColumnCodec):
     >>> codec = DeltaOfDelta()
     >>> timestamps = 1_700_000_000 + 15 * np.arange(1000)
     >>> len(codec.encode(timestamps))
-    146
+    147
     >>> bool((codec.decode(codec.encode(timestamps)) == timestamps).all())
     True
     """
@@ -68,58 +79,33 @@ class DeltaOfDelta(ColumnCodec):
         self.widths = widths
         self._fixed = None if widths == "fit" else _parse_widths(widths)
 
-    def pack(self, column: Column) -> bytes | Bytes:
+    def pack(self, column: Column) -> Bytes:
         """Encode the column."""
         words = column.view(np.uint64)
-        if words.size == 0:
-            return b""
-        head = varint(_zigzag(int(words[0])))
-        if words.size > 1:
-            head += varint(_zigzag((int(words[1]) - int(words[0])) & _WORD))
-        if words.size < 3:
-            return head
-        widths = self._fixed or fit_widths(words)
-        head += sum(width - 1 << 6 * i for i, width in enumerate(widths)).to_bytes(3, "little")
-        buffer = scratch(len(head) + (68 * words.size + 7) // 8 + WRITE_SLACK)
-        buffer[: len(head)] = np.frombuffer(head, np.uint8)
-        return buffer[: int(encode_deltas(words, *map(U, widths), buffer, U(len(head))))]
+        widths = self._fixed if self._fixed is not None else fit_widths(words)
+        buffer = scratch(worst_case_bytes(words.size) + WRITE_SLACK)
+        return buffer[: int(encode_deltas(words, widths, buffer))]
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode the payload into the column."""
-        words = column.view(np.uint64)
-        at = frame.start
-        first, at = read_varint(data[: frame.stop], at)
-        words[0] = _unzigzag(first)
-        if words.size > 1:
-            delta, at = read_varint(data[: frame.stop], at)
-            words[1] = (_unzigzag(first) + _unzigzag(delta)) & _WORD
-        if words.size < 3:
-            whole = at == frame.stop
-        else:
-            packed = int.from_bytes(data[at : at + 3].tobytes(), "little")
-            widths = ((packed >> 6 * i & 63) + 1 for i in range(4))
-            whole = decode_deltas(data, U(at + 3), U(frame.stop), *map(U, widths), words)
-        if not whole:
+        if not decode_deltas(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
             raise CorruptDataError("the payload does not hold the deltas it promises: the frame is damaged")
 
 
-def _parse_widths(text: str) -> tuple[int, ...]:
+def _parse_widths(text: str) -> Widths:
     widths = GORILLA_WIDTHS if text == "gorilla" else tuple(int(part) for part in text.split("-") if part.isdigit())
     if len(widths) != 4 or list(widths) != sorted(set(widths)) or widths[0] < 1 or widths[3] != 64:
         raise InvalidRequestError(f'widths {text!r} are none: give "fit", "gorilla" or four rising ones like 4-10-20-64')
-    return widths
+    return np.array(widths, np.uint64)
 
 
-def _zigzag(word: int) -> int:
-    return (word << 1 ^ -(word >> 63)) & _WORD
+def worst_case_bytes(count: int) -> int:
+    """Bytes that the payload of this many values can take: two varints, the widths, then at most 4 + 64 bits a value."""
+    return 10 + 10 + 3 + (count * 68 + 7) // 8
 
 
-def _unzigzag(number: int) -> int:
-    return (number >> 1 ^ -(number & 1)) & _WORD
-
-
-def fit_widths(words: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> tuple[int, ...]:
-    """Return the four widths with which a column of at least three values takes the fewest bits.
+def fit_widths(words: Widths) -> Widths:
+    """Return the four widths with which a column takes the fewest bits.
 
     Parameters
     ----------
@@ -128,20 +114,33 @@ def fit_widths(words: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> tuple[int,
 
     Returns
     -------
-    tuple of int
-        Rising, from 1 to 64; where fewer than four widths occur the last ones are repeated.
+    uint64[4]
+        From 1 to 64, rising; where fewer than four widths occur the last ones are repeated.
+
+    Examples
+    --------
+    >>> fit_widths(np.array([0, 15, 30, 46, 60, 75], np.uint64))
+    array([1, 2, 2, 2], dtype=uint64)
     """
-    histogram = np.zeros(65, np.uint64)
-    count_widths(words, histogram)
-    best = np.ones(4, np.uint64)
-    choose_widths(histogram, best)
-    return tuple(best.tolist())
+    histogram, best = np.zeros(65, np.uint64), np.ones(4, np.uint64)
+    choose_widths(words, histogram, best)
+    return best
+
+
+@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def _zigzag(word):  # type: ignore[no-untyped-def]
+    return (word << U(1)) ^ (U(0) - (word >> U(63)))
+
+
+@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
+def _unzigzag(number):  # type: ignore[no-untyped-def]
+    return (number >> U(1)) ^ (U(0) - (number & U(1)))
 
 
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
 def _rank(delta_of_delta):  # type: ignore[no-untyped-def]
     """Number the deltas of deltas other than zero: -1, 1, -2, 2 as 0, 1, 2, 3."""
-    return ((delta_of_delta << U(1)) ^ (U(0) - (delta_of_delta >> U(63)))) - U(1)
+    return _zigzag(delta_of_delta) - U(1)
 
 
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
@@ -150,39 +149,44 @@ def _width(rank):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def count_widths(words, histogram):  # type: ignore[no-untyped-def]
-    """Count into ``histogram[width]`` how many deltas of deltas other than zero need each width."""
-    delta = words[1] - words[0]
+def choose_widths(words, histogram, best):  # type: ignore[no-untyped-def]
+    """Count the widths that the deltas of deltas need, and fill ``best`` with the four that take the fewest bits."""
     for i in range(2, words.size):
-        step = words[i] - words[i - 1]
+        delta, step = words[i - 1] - words[i - 2], words[i] - words[i - 1]
         if step != delta:
             histogram[_width(_rank(step - delta))] += U(1)
-        delta = step
+    top = U(64)
+    while top > U(1) and histogram[top] == U(0):
+        top -= U(1)
+    least = ~U(0)
+    for a in range(U(1), top + U(1)):
+        if not histogram[a]:
+            continue
+        for b in range(a, top + U(1)):
+            if not histogram[b]:
+                continue
+            for c in range(b, top + U(1)):
+                if histogram[c]:
+                    bits = _total_bits(histogram, a, b, c, top)
+                    if bits < least:
+                        least = bits
+                        best[0], best[1], best[2], best[3] = a, b, c, top
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def choose_widths(histogram, best):  # type: ignore[no-untyped-def]
-    """Fill ``best`` with the four widths of least total bits; the last one holds everything that occurs."""
-    used = np.ones(65, np.uint64)
-    below = np.zeros(66, np.uint64)
-    n = 0
-    for width in range(1, 65):
-        if histogram[width]:
-            used[n] = width
-            below[n + 1] = below[n] + histogram[width]
-            n += 1
-    if n == 0:
-        return
-    top, total = used[n - 1], below[n]
-    least = ~U(0)
-    for a in range(n):
-        for b in range(a, n):
-            for c in range(b, n):
-                bits = below[a + 1] * (used[a] + U(2)) + (below[b + 1] - below[a + 1]) * (used[b] + U(3))
-                bits += (below[c + 1] - below[b + 1]) * (used[c] + U(4)) + (total - below[c + 1]) * (top + U(4))
-                if bits < least:
-                    least = bits
-                    best[0], best[1], best[2], best[3] = used[a], used[b], used[c], top
+def _total_bits(histogram, width_1, width_2, width_3, width_4):  # type: ignore[no-untyped-def]
+    bits = U(0)
+    for need in range(U(1), width_4 + U(1)):
+        if need <= width_1:
+            size = U(2) + width_1
+        elif need <= width_2:
+            size = U(3) + width_2
+        elif need <= width_3:
+            size = U(4) + width_3
+        else:
+            size = U(4) + width_4
+        bits += histogram[need] * size
+    return bits
 
 
 @njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
@@ -195,8 +199,20 @@ def _put_zeros(buffer, at, pending, fill, count):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def encode_deltas(words, width_1, width_2, width_3, width_4, buffer, at):  # type: ignore[no-untyped-def]
-    """Write the codes of all deltas of deltas from byte ``at`` on; return the byte behind them."""
+def encode_deltas(words, widths, buffer):  # type: ignore[no-untyped-def]
+    """Write the payload of uint64 words into a buffer; return its bytes."""
+    at = U(0)
+    if words.size > 0:
+        at = put_varint(buffer, at, _zigzag(words[0]))
+    if words.size > 1:
+        at = put_varint(buffer, at, _zigzag(words[1] - words[0]))
+    if words.size < 3:
+        return at
+    width_1, width_2, width_3, width_4 = widths[0], widths[1], widths[2], widths[3]
+    packed = (width_1 - U(1)) | (width_2 - U(1)) << U(6) | (width_3 - U(1)) << U(12) | (width_4 - U(1)) << U(18)
+    for i in range(3):
+        buffer[at] = packed >> U(8 * i)
+        at += U(1)
     pending, fill = U(0), U(0)
     delta = words[1] - words[0]
     zeros = U(0)
@@ -227,15 +243,27 @@ def encode_deltas(words, width_1, width_2, width_3, width_4, buffer, at):  # typ
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def decode_deltas(data, start, stop, width_1, width_2, width_3, width_4, words):  # type: ignore[no-untyped-def]
-    """Fill ``words[2:]`` from the codes ``data[start:stop]``; return whether they hold exactly these many.
+def decode_deltas(data, start, stop, words):  # type: ignore[no-untyped-def]
+    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
     `READ_SLACK` bytes behind ``stop`` must be readable.
     """
     count = U(words.size)
-    position, end = start << U(3), stop << U(3)
-    value = words[1]
-    delta = value - words[0]
+    zigzag, at = take_varint(data, start, stop)
+    value, delta = _unzigzag(zigzag), U(0)
+    words[U(0)] = value
+    if count > U(1):
+        zigzag, at = take_varint(data, at, stop)
+        delta = _unzigzag(zigzag)
+        value += delta
+        words[U(1)] = value
+    if count < U(3) or at + U(3) > stop:
+        return count < U(3) and at == stop
+    width_1 = (U(data[at]) & U(63)) + U(1)
+    width_2 = ((U(data[at]) >> U(6)) | (U(data[at + U(1)]) & U(15)) << U(2)) + U(1)
+    width_3 = ((U(data[at + U(1)]) >> U(4)) | (U(data[at + U(2)]) & U(3)) << U(4)) + U(1)
+    width_4 = (U(data[at + U(2)]) >> U(2)) + U(1)
+    position, end = (at + U(3)) << U(3), stop << U(3)
     i = U(2)
     while i < count:
         if position >= end:
@@ -254,9 +282,8 @@ def decode_deltas(data, start, stop, width_1, width_2, width_3, width_4, words):
         width = width_1 if ones == U(1) else width_2 if ones == U(2) else width_3 if ones == U(3) else width_4
         if position + width > end:
             return False
-        zigzag = (peek_64(data, position) >> (U(64) - width)) + U(1)
+        delta += _unzigzag((peek_64(data, position) >> (U(64) - width)) + U(1))
         position += width
-        delta += (zigzag >> U(1)) ^ (U(0) - (zigzag & U(1)))
         value += delta
         words[i] = value
         i += U(1)

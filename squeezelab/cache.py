@@ -54,7 +54,7 @@ def cache_key(data_generator: str, dataset_size: str) -> str:
     Examples
     --------
     >>> cache_key("synthetic", "small")
-    'ee8187d33ce4e0bcb0ce2cf1d07a4a43'
+    '53127b7db6cab029c0f302ee7b942247'
     """
     return hashlib.md5(f"{dataset_size}-{data_generator}".encode(), usedforsecurity=False).hexdigest()
 

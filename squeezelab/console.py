@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 stdout = Console(highlight=False)
@@ -27,10 +26,16 @@ def progress_bar() -> Progress:
     )
 
 
+class _StderrHandler(logging.Handler):
+    """Prints through rich, so that a word and a progress bar do not spoil each other."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stderr.print(self.format(record), soft_wrap=True, markup=False)
+
+
 def speak_through_logging() -> None:
-    """Let the words of the library's modules (``logging``, from INFO up) appear on standard error."""
-    handler = RichHandler(console=stderr, show_time=False, show_level=False, show_path=False, markup=False)
+    """Let the words of the library's modules (``logging``, from INFO up) appear on standard error, a line each."""
     logger = logging.getLogger("squeezelab")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [_StderrHandler()]
     logger.setLevel(logging.INFO)
     logger.propagate = False

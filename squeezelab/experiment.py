@@ -23,6 +23,7 @@ from squeezelab.codecs import ColumnCodec, codec_spec, get_codec
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
+from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import get_format
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.ndjson import ndjson_bytes
@@ -111,6 +112,11 @@ def measure_dataset(
     -------
     Results
 
+    Raises
+    ------
+    InvalidRequestError
+        If the data set has no samples, or a specification is none.
+
     Examples
     --------
     >>> from squeezelab import generate_metric_data
@@ -120,6 +126,8 @@ def measure_dataset(
     >>> results.get("values", "xor").bit_exact
     True
     """
+    if not len(dataset):
+        raise InvalidRequestError("the data set has no samples: there is nothing to measure")
     stopwatch = stopwatch or Stopwatch()
     coders = [get_codec(spec) for spec in codecs]
     files = {name: get_format(name) for name in formats}
@@ -163,9 +171,9 @@ def _time_columns(
     subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], rounds: int, progress: Progress
 ) -> tuple[dict[str, Timing], int]:
     """Return timings by codec, memcpy among them, and the number of samples they were measured on."""
-    if not rounds or not columns:
+    if not rounds:
         return {}, 0
-    wanted = TIMED_COLUMN_SAMPLES * len(columns) // max(1, sum(map(len, columns)))
+    wanted = TIMED_COLUMN_SAMPLES * len(columns) // sum(map(len, columns))
     chosen = [columns[i] for i in spread(len(columns), wanted)]
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
     task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
@@ -217,7 +225,7 @@ def _measure_formats(
 ) -> Iterator[Measurement]:
     """Prove every format on the whole data set, or a part where its text would be too large; time it on a part."""
     part = _part(dataset, TIMED_DATASET_SAMPLES)
-    text_part = _part(dataset, len(dataset) * MOST_TEXT_BYTES // max(1, facts.ndjson_bytes))
+    text_part = _part(dataset, len(dataset) * MOST_TEXT_BYTES // facts.ndjson_bytes)
     task = progress.add_task("Proving file formats", total=len(files), unit="formats")
     proofs = {}
     for name, file in files.items():

@@ -56,7 +56,7 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     --------
     >>> from squeezelab.codecs import get_codec
     >>> prove(get_codec("xor"), np.array([1.0, -0.0, np.nan]))
-    Proof(encoded_bytes=41, bit_exact=True, largest_error=0.0)
+    Proof(encoded_bytes=26, bit_exact=True, largest_error=0.0)
     """
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)

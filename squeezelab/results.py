@@ -145,7 +145,7 @@ class Results:
                 [_known(Measurement, one) for one in content["measurements"]],
                 content["memcpy_mb_s"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
                 raise
             raise CorruptDataError(f"{path} is no results file of squeezelab: run the lab again") from error

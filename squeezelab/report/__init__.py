@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from squeezelab.files import replacing
 from squeezelab.report.charts import draw_charts
 from squeezelab.report.tables import ratios_csv, ratios_markdown
-from squeezelab.files import replacing
 from squeezelab.results import Results
 
 __all__ = ["write_report"]

@@ -39,14 +39,17 @@ class Table:
     def to_markdown(self) -> str:
         """Return the table as GitHub renders it, title and note included."""
         marks = [":---" if i < self.names else "---:" for i in range(len(self.headers))]
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.headers, marks, *self.rows)]
+        lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            for cells in (self.headers, marks, *self.rows)
+        ]
         return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])
 
     def to_rich(self) -> RichTable:
         """Return the table for a terminal."""
         table = RichTable(title=self.title, caption=self.note or None, box=SIMPLE, title_justify="left")
         for i, header in enumerate(self.headers):
-            table.add_column(header, justify="left" if i < self.names else "right", overflow="fold")
+            table.add_column(header, justify="left" if i < self.names else "right", no_wrap=i < self.names)
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -55,10 +58,10 @@ class Table:
 def ladder_table(results: Results) -> Table:
     """Return the formats, largest file first."""
     facts = results.dataset
+    ndjson = facts.ndjson_bytes / facts.samples
     rows, notes = [], []
     for one in sorted(results.find("dataset"), key=lambda one: one.ratio):
-        per_sample = one.encoded_bytes / one.samples if one.samples else 0.0
-        ndjson = facts.ndjson_bytes / facts.samples if facts.samples else 0.0
+        per_sample = one.encoded_bytes / one.samples
         mark = ""
         if one.samples < facts.samples or one.proven_samples < facts.samples:
             mark = " *"
@@ -69,13 +72,13 @@ def ladder_table(results: Results) -> Table:
                 one.codec + mark,
                 f"{one.encoded_bytes:,}",
                 f"{per_sample:.3f}",
-                f"{ndjson / per_sample:.2f}x" if per_sample else "-",
+                f"{ndjson / per_sample:.2f}x",
                 f"{one.ratio:.2f}x",
                 *_speeds(one, None),
                 _exact(one),
             ]
         )
-    headers = ["file format", "bytes", "bytes/sample", "vs NDJSON", "vs raw", "write MB/s", "read MB/s", "bit exact"]
+    headers = ["file format", "bytes", "bytes/sample", "vs NDJSON", "vs raw", "write MB/s", "read MB/s", "exact"]
     note = " ".join(["* " + " ".join(notes)] if notes else [])
     return Table("The ladder of file formats", headers, rows, note)
 
@@ -93,7 +96,7 @@ def column_table(results: Results, subject: str) -> Table:
     if memcpy:
         headers += ["of memcpy"]
         note = f"Baseline: 8 bytes a {item}. Last share: decoding speed by that of memcpy, {memcpy:,.0f} MB/s here."
-    return Table(f"Codecs of {subject}", [*headers, "bit exact"], rows, note)
+    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, note)
 
 
 def family_table(results: Results) -> Table:

@@ -1,0 +1,56 @@
+"""Columns that every codec must survive, and frames that none has made."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from squeezelab.codecs import _frame
+from squeezelab.codecs._frame import FLOAT64, INT64, varint
+
+WORDS = st.integers(0, 2**64 - 1)
+LENGTHS = st.integers(0, 300)
+
+
+def int64_columns() -> st.SearchStrategy[np.ndarray]:
+    """Wild columns, and tame ones: regular timestamps with jitter."""
+    wild = arrays(np.uint64, LENGTHS, elements=WORDS).map(lambda words: words.view(np.int64))
+    jitter = arrays(np.int64, LENGTHS, elements=st.sampled_from([0] * 9 + [-2, -1, 1, 3, 1000, -(10**6)]))
+    start = st.integers(-(2**62), 2**62)
+    return wild | st.builds(lambda first, steps: first + np.cumsum(15 + steps), start, jitter)
+
+
+def float64_columns() -> st.SearchStrategy[np.ndarray]:
+    """Wild bits, NaN payloads among them, and tame ones: decimals that repeat."""
+    wild = arrays(np.uint64, LENGTHS, elements=WORDS).map(lambda words: words.view(np.float64))
+    decimals = arrays(np.int64, LENGTHS, elements=st.integers(-40, 40)).map(lambda tenths: tenths / 10)
+    special = st.lists(st.sampled_from(SPECIAL_WORDS), max_size=50).map(
+        lambda words: np.array(words, np.uint64).view(np.float64)
+    )
+    return wild | decimals | special
+
+
+SPECIAL_WORDS = [
+    0x0000000000000000,  # 0.0
+    0x8000000000000000,  # -0.0
+    0x7FF0000000000000,  # infinity
+    0xFFF0000000000000,  # -infinity
+    0x7FF8000000000000,  # NaN
+    0xFFF8000000000001,  # a NaN with sign and payload
+    0x7FF0000000000001,  # a signalling NaN
+    0x0000000000000001,  # the smallest subnormal
+    0x000FFFFFFFFFFFFF,  # the largest subnormal
+    0x7FEFFFFFFFFFFFFF,  # the largest number
+    0x4009_21FB_5444_2D18,  # pi
+]
+
+COLUMNS = {INT64: int64_columns(), FLOAT64: float64_columns()}
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and np.array_equal(a.view(np.uint64), b.view(np.uint64))
+
+
+def forge(codec_name: str, dtype: np.dtype, payload: bytes, count: int) -> bytes:
+    """Make a frame with a good checksum around any payload and claim."""
+    header = bytes([_frame._TAGS[dtype]]) + varint(count) + varint(len(payload))
+    return header + payload + _frame._checksum(codec_name, header, payload)

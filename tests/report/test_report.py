@@ -1,0 +1,137 @@
+"""Reports: written from results alone, complete, and true to them."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from squeezelab import CorruptDataError, MetricDataset
+from squeezelab.errors import InvalidRequestError
+from squeezelab.experiment import measure_dataset
+from squeezelab.report import write_report
+from squeezelab.report.charts import CHARTS
+from squeezelab.report.published import compare_published
+from squeezelab.report.tables import Table, column_table, family_table, ladder_table
+from squeezelab.results import Results
+
+ALL_FILES = {"results.json", "ratios.md", "ratios.csv"} | {f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")}
+
+
+@pytest.fixture(scope="module")
+def results(small: MetricDataset) -> Results:
+    return measure_dataset(small, generator="synthetic", size="small", provenance={"version": "1"}, rounds=1)
+
+
+def test_everything_is_written_and_named(results: Results, tmp_path: Path) -> None:
+    paths = write_report(results, tmp_path / "deep" / "folder")
+    assert {path.name for path in paths} == ALL_FILES
+    assert {path.name for path in (tmp_path / "deep" / "folder").iterdir()} == ALL_FILES
+    assert all(path.stat().st_size > 100 for path in paths)
+
+
+def test_results_come_back_as_they_were(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results
+
+
+def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["schema"] == 1
+    run = {"started", "python", "platform", "cpu", "cores", "versions", "seconds", "peak_rss_mb"}
+    assert run <= content["run"].keys()
+    dataset = {"generator", "size", "seed", "series", "samples", "fingerprint", "zero_dod_share", "ndjson_bytes"}
+    assert dataset <= content["dataset"].keys()
+    measurement = {"subject", "metric", "codec", "raw_bytes", "encoded_bytes", "ratio", "bits_per_item"}
+    measurement |= {"encode_mb_s", "decode_mb_s", "bit_exact", "lossy"}
+    assert all(measurement <= one.keys() for one in content["measurements"])
+    assert {one["subject"] for one in content["measurements"]} == {"timestamps", "values", "dataset"}
+    assert all(one["bit_exact"] and not one["lossy"] for one in content["measurements"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 2}', '{"schema": 1, "run": []}'])
+def test_what_is_no_results_file_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(CorruptDataError):
+        Results.read(tmp_path / "results.json")
+
+
+def test_fields_of_later_versions_are_passed_over(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    content["run"]["governor"] = "performance"
+    content["measurements"][0]["noisy"] = True
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert Results.read(tmp_path / "results.json") == results
+
+
+def test_the_csv_has_a_row_a_measurement(results: Results, tmp_path: Path) -> None:
+    write_report(results, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "ratios.csv").read_text().splitlines()))
+    assert len(rows) == len(results.measurements)
+    assert [int(row["encoded_bytes"]) for row in rows] == [one.encoded_bytes for one in results.measurements]
+
+
+def test_the_markdown_names_data_method_and_machine(results: Results, tmp_path: Path) -> None:
+    write_report(results, tmp_path)
+    text = (tmp_path / "ratios.md").read_text()
+    for expected in (results.dataset.fingerprint, results.run.cpu, "bit by bit", "43.75x", "94.6 %", "![ladder](ladder.png)"):
+        assert expected in text
+    pictures = [line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
+    assert pictures
+    assert all((tmp_path / picture).exists() for picture in pictures)
+
+
+def test_tables_show_what_was_measured(results: Results) -> None:
+    xor = results.get("values", "xor")
+    row = next(row for row in column_table(results, "values").rows if row[0] == "xor")
+    assert row[1:3] == [f"{xor.ratio:.2f}x", f"{xor.bits_per_item:.3f}"]
+    assert row[-1] == "yes"
+    ndjson = ladder_table(results).rows[0]
+    assert ndjson[0] == "ndjson"
+    assert ndjson[1] == f"{results.dataset.ndjson_bytes:,}"
+    assert ndjson[3] == "1.00x"
+    assert len(family_table(results).rows) == 10
+
+
+def test_a_lossy_codec_is_shown_as_lossy(results: Results) -> None:
+    lossy = [
+        replace(one, bit_exact=False, lossy=True, largest_error=0.25) if one.codec == "xor" else one
+        for one in results.measurements
+    ]
+    rows = column_table(replace(results, measurements=lossy), "values").rows
+    assert [row[-1] for row in rows if row[0] == "xor"] == ["lossy, by up to 0.25"]
+    assert all(row[-1] == "yes" for row in rows if row[0] != "xor")
+
+
+def test_a_part_is_marked_as_one(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
+    part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    table = ladder_table(part)
+    assert [row[0] for row in table.rows] == ["ndjson *", "ndjson+zstd *"]
+    assert "5,000 of 50,000" in table.note
+
+
+@pytest.mark.parametrize(("generator", "figures"), [("synthetic", 4), ("random", 1), ("real", 1), ("mine", 0)])
+def test_published_figures_stand_beside_the_data_they_are_for(results: Results, generator: str, figures: int) -> None:
+    asked = replace(results, dataset=replace(results.dataset, generator=generator))
+    assert len(compare_published(asked)) == figures
+
+
+def test_the_published_figures_are_reached_without_zstd(results: Results) -> None:
+    figures = {one.figure: one for one in compare_published(results)}
+    assert results.get("timestamps", "delta_of_delta").ratio >= 43.75
+    assert results.dataset.ndjson_bytes / results.overall_bytes("delta_of_delta", "xor") >= 30.59
+    assert figures["timestamps"].measured == f"{results.get('timestamps', 'delta_of_delta').ratio:.2f}x"
+
+
+def test_an_empty_data_set_cannot_be_measured() -> None:
+    with pytest.raises(InvalidRequestError, match="no samples"):
+        measure_dataset(MetricDataset.from_series([]), generator="synthetic", size="none")
+
+
+def test_markdown_survives_a_bar_in_a_name() -> None:
+    assert Table("t", ["a|b"], [["x|y"]]).to_markdown().count("|") - Table("t", ["a"], [["x"]]).to_markdown().count("|") == 2
+    assert r"a\|b" in Table("t", ["a|b"], [["x"]]).to_markdown()

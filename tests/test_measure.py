@@ -1,0 +1,148 @@
+"""Proving and timing: what is lossy shows, and turns are taken."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from squeezelab import MetricDataset
+from squeezelab.codecs import get_codec
+from squeezelab.experiment import measure_dataset
+from squeezelab.measure import prove, prove_all, race, spread
+
+
+class Halved:
+    """A codec that loses bits."""
+
+    def encode(self, column: np.ndarray) -> bytes:
+        return column.astype(np.float32).tobytes()
+
+    def decode(self, encoded: bytes) -> np.ndarray:
+        return np.frombuffer(encoded, np.float32).astype(np.float64)
+
+
+class Forgetful(Halved):
+    """A codec that loses the last value."""
+
+    def decode(self, encoded: bytes) -> np.ndarray:
+        return super().decode(encoded)[:-1]
+
+
+def test_an_exact_codec_is_proven() -> None:
+    proof = prove(get_codec("xor"), np.array([np.nan, -0.0, 0.1]))
+    assert proof.bit_exact
+    assert proof.largest_error == 0
+
+
+def test_a_lossy_codec_shows_its_largest_error() -> None:
+    proof = prove(Halved(), np.array([0.5, 0.1, 1 / 3]))
+    assert not proof.bit_exact
+    assert proof.largest_error == abs(1 / 3 - np.float64(np.float32(1 / 3)))
+
+
+def test_a_lost_sign_of_zero_or_nan_payload_is_not_bit_exact() -> None:
+    class Tidy(Halved):
+        def encode(self, column: np.ndarray) -> bytes:
+            return (column + 0.0).tobytes()
+
+        def decode(self, encoded: bytes) -> np.ndarray:
+            decoded = np.frombuffer(encoded).copy()
+            decoded[np.isnan(decoded)] = np.nan
+            return decoded
+
+    assert not prove(Tidy(), np.array([-0.0])).bit_exact
+    payload = np.array([0x7FF8000000000123], np.uint64).view(np.float64)
+    assert not prove(Tidy(), payload).bit_exact
+    assert prove(Tidy(), np.array([0.0, np.nan])).bit_exact
+
+
+def test_lost_values_are_an_infinite_error() -> None:
+    assert prove(Forgetful(), np.array([0.5, 0.25])).largest_error == np.inf
+
+
+def test_a_lossy_format_is_noticed(small: MetricDataset) -> None:
+    class Shifting:
+        def encode(self, dataset: MetricDataset) -> bytes:
+            self.kept = dataset
+            return b"x"
+
+        def decode(self, encoded: bytes) -> MetricDataset:
+            one = self.kept
+            return MetricDataset(one.keys, one.offsets, one.timestamps, one.values + 0.25)
+
+    proof = prove(Shifting(), small)
+    assert not proof.bit_exact
+    assert proof.largest_error == pytest.approx(0.25)
+
+
+def test_all_columns_are_proven_in_their_order() -> None:
+    columns = [np.arange(float(n)) for n in range(20)]
+    with ThreadPoolExecutor(3) as pool:
+        proofs = prove_all(get_codec("raw"), columns, pool)
+    sizes = [proof.encoded_bytes for proof in proofs]
+    assert sizes == sorted(sizes)
+    assert len(sizes) == 20
+
+
+def test_racers_take_turns() -> None:
+    log = []
+
+    class Racer:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def encode(self, subject: str) -> bytes:
+            log.append(f"{self.name}{subject}")
+            return b""
+
+        def decode(self, encoded: bytes) -> None:
+            log.append(f"{self.name}<")
+
+    timings = race({"a": Racer("a"), "b": Racer("b")}, ["1", "2"], rounds=2)
+    assert log == ["a1", "a2", "a<", "a<", "b1", "b2", "b<", "b<"] * 2
+    assert set(timings) == {"a", "b"}
+    assert all(timing.encode_seconds >= 0 for timing in timings.values())
+
+
+@pytest.mark.parametrize(("count", "wanted", "chosen"), [(10, 4, [0, 2, 5, 7]), (3, 9, [0, 1, 2]), (5, 0, [0])])
+def test_parts_are_evenly_spread(count: int, wanted: int, chosen: list[int]) -> None:
+    assert spread(count, wanted) == chosen
+
+
+def test_sizes_are_the_sums_of_frames_and_families_add_up(small: MetricDataset) -> None:
+    results = measure_dataset(
+        small, generator="synthetic", size="small", codecs=["xor", "delta_of_delta"], formats=[], rounds=0
+    )
+    values = results.get("values", "xor")
+    assert values.encoded_bytes == sum(len(get_codec("xor").encode(series.values)) for series in small)
+    assert values.raw_bytes == 8 * len(small)
+    assert values.ratio == values.raw_bytes / values.encoded_bytes
+    assert values.bits_per_item == 8 * values.encoded_bytes / len(small)
+    assert values.encode_mb_s is None
+    families = [one for one in results.measurements if one.subject == "values" and one.metric]
+    assert len(families) == 10
+    assert sum(one.encoded_bytes for one in families) == values.encoded_bytes
+    assert results.get("timestamps", "xor") is None
+    assert results.overall_bytes("delta_of_delta", "xor") == (
+        results.get("timestamps", "delta_of_delta").encoded_bytes
+        + values.encoded_bytes
+        + results.dataset.dictionary_bytes
+    )
+
+
+def test_large_text_is_counted_and_measured_on_a_part(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
+    part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    text, compressed = part.get("dataset", "ndjson"), part.get("dataset", "ndjson+zstd")
+    assert text.encoded_bytes == whole.get("dataset", "ndjson").encoded_bytes == part.dataset.ndjson_bytes
+    assert text.samples == 50_000
+    assert text.proven_samples == compressed.samples == compressed.proven_samples == 5_000
+    assert compressed.raw_bytes == 16 * 5_000
+
+
+def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) -> None:
+    facts = measure_dataset(small, generator="", size="", codecs=[], formats=[], rounds=0).dataset
+    assert sum(facts.delta_of_delta_counts) == 50 * 998
+    assert facts.delta_of_delta_counts[31] / (50 * 998) == facts.zero_dod_share
+    assert facts.zero_dod_share == pytest.approx(0.946, abs=0.005)
