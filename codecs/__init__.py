@@ -96,5 +96,9 @@ def codec_spec(codec: ColumnCodec) -> str:
     if isinstance(codec, Chain):
         return "+".join(codec_spec(stage) for stage in codec.stages)
     defaults = inspect.signature(type(codec)).parameters
-    changed = [f"{key}={value}" for key, value in codec.get_config().items() if key in defaults and value != defaults[key].default]
+    changed = [
+        f"{key}={value}"
+        for key, value in codec.get_config().items()
+        if key in defaults and value != defaults[key].default
+    ]
     return codec.name + (":" + ",".join(changed) if changed else "")

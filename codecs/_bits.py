@@ -1,7 +1,7 @@
 """Reading and writing single bits, most significant first: the one place where kernels touch packed bytes.
 
 A kernel that writes keeps three numbers: ``at``, the byte where the next whole byte goes; ``pending``, the bits not yet
-written, at the top of a word; ``fill``, how many they are (0 to 7). A kernel that reads keeps one, the position in bits.
+written, at the top of a word; ``fill``, how many they are, 0 to 7. One that reads keeps its position in bits.
 
 numba keeps a compiled kernel until the file of *that kernel* changes, and the functions below are compiled into the
 kernels of other files: whoever edits this file deletes the ``__pycache__`` folder beside it.
@@ -49,17 +49,19 @@ def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, at: A
     return builder.bitcast(builder.gep(data, [at]), ir.IntType(64).as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load_word(typingctx: Any, buffer: Any, at: Any) -> Any:
     """Return 8 bytes of a uint8 array, from any byte on, as a big-endian word."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bswap(builder.load(_word_pointer(context, builder, signature.args[0], args[0], args[1]), align=1))
+        return builder.bswap(
+            builder.load(_word_pointer(context, builder, signature.args[0], args[0], args[1]), align=1)
+        )
 
     return types.uint64(buffer, types.uint64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
     """Put a word, big-endian, into 8 bytes of a uint8 array, from any byte on."""
 
@@ -71,7 +73,7 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
     return types.void(buffer, types.uint64, types.uint64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def leading_zeros(typingctx: Any, word: Any) -> Any:
     """Count the zero bits above the highest one bit; 64 for zero."""
 
@@ -81,7 +83,7 @@ def leading_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def trailing_zeros(typingctx: Any, word: Any) -> Any:
     """Count the zero bits below the lowest one bit; 64 for zero."""
 
@@ -91,8 +93,8 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def put_top(buffer, at, pending, fill, high, low, size):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def put_top(buffer, at, pending, fill, high, low, size):
     """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
 
     Returns
@@ -109,22 +111,22 @@ def put_top(buffer, at, pending, fill, high, low, size):  # type: ignore[no-unty
     return at + whole_bytes, rest << ((whole_bytes & U(7)) << U(3)), (fill + size) & U(7)
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def peek_57(buffer, position):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def peek_57(buffer, position):
     """Return at least 57 bits from a position on, at the top of a word."""
     return load_word(buffer, position >> U(3)) << (position & U(7))
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def peek_64(buffer, position):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def peek_64(buffer, position):
     """Return the 64 bits from a position on."""
     at = position >> U(3)
     shift = position & U(7)
     return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def put_varint(buffer, at, number):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def put_varint(buffer, at, number):
     """Write a number as LEB128, low seven bits first; return the byte behind it."""
     while number > U(0x7F):
         buffer[at] = (number & U(0x7F)) | U(0x80)
@@ -134,8 +136,8 @@ def put_varint(buffer, at, number):  # type: ignore[no-untyped-def]
     return at + U(1)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def take_varint(data, at, stop):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def take_varint(data, at, stop):
     """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole number lies before it."""
     number = U(0)
     for shift in range(0, 64, 7):

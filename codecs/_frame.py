@@ -16,7 +16,7 @@ long so that a kernel may read whole words up to the payload's very end (`READ_S
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,8 @@ from squeezelab.errors import CorruptDataError
 
 Bytes = npt.NDArray[np.uint8]
 
-INT64 = np.dtype(np.int64)
-FLOAT64 = np.dtype(np.float64)
+INT64: np.dtype[Any] = np.dtype(np.int64)
+FLOAT64: np.dtype[Any] = np.dtype(np.float64)
 _TAGS = {INT64: 0xD1, FLOAT64: 0xD2}
 _DTYPES = {tag: dtype for dtype, tag in _TAGS.items()}
 CHECKSUM_BYTES = 8
@@ -35,17 +35,17 @@ LONGEST_HEADER = 1 + 10 + 10
 
 
 class Frame(NamedTuple):
-    """A frame taken apart: ``data[start:stop]`` is the payload, ``length`` the whole frame's bytes."""
+    """A frame taken apart: ``size`` values, payload ``data[start:stop]``, ``length`` bytes in all."""
 
-    dtype: np.dtype[np.int64] | np.dtype[np.float64]
-    count: int
+    dtype: np.dtype[Any]
+    size: int
     start: int
     stop: int
     length: int
 
 
 def varint(number: int) -> bytes:
-    """Return a number from 0 on as LEB128.
+    r"""Return a number from 0 on as LEB128.
 
     >>> varint(300)
     b'\\xac\\x02'
@@ -89,7 +89,9 @@ def _checksum(codec_name: str, header: bytes | Bytes, payload: bytes | memoryvie
     return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
 
 
-def pack_frame(codec_name: str, column: npt.NDArray[np.int64] | npt.NDArray[np.float64], payload: bytes | Bytes) -> bytes:
+def pack_frame(
+    codec_name: str, column: npt.NDArray[Any], payload: bytes | Bytes
+) -> bytes:
     """Return the frame of a payload that stands for a column."""
     header = bytes([_TAGS[column.dtype]]) + varint(column.size) + varint(len(payload))
     return b"".join((header, payload, _checksum(codec_name, header, payload)))

@@ -16,7 +16,7 @@ from squeezelab.codecs._bits import READ_SLACK
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, open_frame, pack_frame, read_varint, varint
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
-Column = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+Column = npt.NDArray[Any]
 
 
 class ColumnCodec(Codec):  # type: ignore[misc]
@@ -109,8 +109,8 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         data = as_bytes(buf)
         frame = open_frame(self.frame_name, data)
         self.check_plausible(frame)
-        column = np.empty(frame.count, frame.dtype) if out is None else _as_output(out, frame)
-        if frame.count:
+        column = np.empty(frame.size, frame.dtype) if out is None else _as_output(out, frame)
+        if frame.size:
             self.unpack(data, frame, column)
         elif frame.stop != frame.start:
             raise CorruptDataError("the frame claims no values but has a payload: it is damaged")
@@ -126,8 +126,10 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         """
         if frame.dtype not in self.dtypes:
             raise CorruptDataError(f"codec {self.frame_name!r} makes no frames of {frame.dtype}: it is damaged")
-        if frame.count * 8 > (frame.stop - frame.start) * self.max_expansion:
-            raise CorruptDataError(f"the frame claims {frame.count} values, more than its bytes can hold: it is damaged")
+        if frame.size * 8 > (frame.stop - frame.start) * self.max_expansion:
+            raise CorruptDataError(
+                f"the frame claims {frame.size} values, more than its bytes can hold: it is damaged"
+            )
 
     def _as_column(self, buf: Any) -> Column:
         array = np.asarray(buf)
@@ -161,8 +163,8 @@ def _as_output(out: Any, frame: Frame) -> Column:
     array = out if isinstance(out, np.ndarray) else np.frombuffer(out, np.uint8)
     if not array.flags.c_contiguous or not array.flags.writeable:
         raise ValueError("out must be contiguous and writable")
-    if array.nbytes != frame.count * 8:
-        raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.count * 8}")
+    if array.nbytes != frame.size * 8:
+        raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.size * 8}")
     if array.dtype.newbyteorder("=") in (INT64, FLOAT64) and array.dtype != frame.dtype:
         raise ValueError(f"out is {array.dtype}, the column is {frame.dtype}")
     column: Column = array.reshape(-1).view(np.uint8).view(frame.dtype)

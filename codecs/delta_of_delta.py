@@ -95,12 +95,14 @@ class DeltaOfDelta(ColumnCodec):
 def _parse_widths(text: str) -> Widths:
     widths = GORILLA_WIDTHS if text == "gorilla" else tuple(int(part) for part in text.split("-") if part.isdigit())
     if len(widths) != 4 or list(widths) != sorted(set(widths)) or widths[0] < 1 or widths[3] != 64:
-        raise InvalidRequestError(f'widths {text!r} are none: give "fit", "gorilla" or four rising ones like 4-10-20-64')
+        raise InvalidRequestError(
+            f'widths {text!r} are none: give "fit", "gorilla" or four rising ones like 4-10-20-64'
+        )
     return np.array(widths, np.uint64)
 
 
 def worst_case_bytes(count: int) -> int:
-    """Bytes that the payload of this many values can take: two varints, the widths, then at most 4 + 64 bits a value."""
+    """Bytes that the payload of so many values can take: two varints, the widths, then at most 4 + 64 bits a value."""
     return 10 + 10 + 3 + (count * 68 + 7) // 8
 
 
@@ -127,29 +129,29 @@ def fit_widths(words: Widths) -> Widths:
     return best
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _zigzag(word):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _zigzag(word):
     return (word << U(1)) ^ (U(0) - (word >> U(63)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _unzigzag(number):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _unzigzag(number):
     return (number >> U(1)) ^ (U(0) - (number & U(1)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _rank(delta_of_delta):  # type: ignore[no-untyped-def]
-    """Number the deltas of deltas other than zero: -1, 1, -2, 2 as 0, 1, 2, 3."""
+@njit(cache=True, nogil=True, forceinline=True)
+def _rank(delta_of_delta):
+    """Return the rank of a delta of delta other than zero: 0, 1, 2, 3 for -1, 1, -2, 2."""
     return _zigzag(delta_of_delta) - U(1)
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _width(rank):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _width(rank):
     return U(64) - leading_zeros(rank | U(1))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def choose_widths(words, histogram, best):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def choose_widths(words, histogram, best):
     """Count the widths that the deltas of deltas need, and fill ``best`` with the four that take the fewest bits."""
     for i in range(2, words.size):
         delta, step = words[i - 1] - words[i - 2], words[i] - words[i - 1]
@@ -173,8 +175,8 @@ def choose_widths(words, histogram, best):  # type: ignore[no-untyped-def]
                         best[0], best[1], best[2], best[3] = a, b, c, top
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _total_bits(histogram, width_1, width_2, width_3, width_4):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _total_bits(histogram, width_1, width_2, width_3, width_4):
     bits = U(0)
     for need in range(U(1), width_4 + U(1)):
         if need <= width_1:
@@ -189,8 +191,8 @@ def _total_bits(histogram, width_1, width_2, width_3, width_4):  # type: ignore[
     return bits
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _put_zeros(buffer, at, pending, fill, count):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _put_zeros(buffer, at, pending, fill, count):
     while count > U(0):
         run = min(count, U(64))
         at, pending, fill = put_top(buffer, at, pending, fill, U(0), U(0), run)
@@ -198,8 +200,8 @@ def _put_zeros(buffer, at, pending, fill, count):  # type: ignore[no-untyped-def
     return at, pending, fill
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def encode_deltas(words, widths, buffer):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def encode_deltas(words, widths, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes."""
     at = U(0)
     if words.size > 0:
@@ -242,8 +244,8 @@ def encode_deltas(words, widths, buffer):  # type: ignore[no-untyped-def]
     return at + ((fill + U(7)) >> U(3))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def decode_deltas(data, start, stop, words):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def decode_deltas(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
     `READ_SLACK` bytes behind ``stop`` must be readable.

@@ -67,8 +67,8 @@ def worst_case_bytes(count: int) -> int:
     return 8 + (count * 77 + 7) // 8
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def encode_xor(words, buffer):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def encode_xor(words, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes."""
     at, pending, fill = U(0), U(0), U(0)
     if words.size == 0:
@@ -98,8 +98,8 @@ def encode_xor(words, buffer):  # type: ignore[no-untyped-def]
     return at + ((fill + U(7)) >> U(3))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def decode_xor(data, start, stop, words):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def decode_xor(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
     `READ_SLACK` bytes behind ``stop`` must be readable.
@@ -141,8 +141,8 @@ def decode_xor(data, start, stop, words):  # type: ignore[no-untyped-def]
     return position <= end and (position + U(7)) >> U(3) == stop
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _decode_window(data, position, end, words, i, value, width, trailing):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _decode_window(data, position, end, words, i, value, width, trailing):
     """Decode codes ``10`` as long as they follow each other: a tight loop in which the window is constant."""
     count = U(words.size)
     unused = U(64) - width

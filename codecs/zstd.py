@@ -41,9 +41,7 @@ class Zstd(ByteCodec):
 
     def __init__(self, level: int = 3) -> None:
         if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
-            raise InvalidRequestError(
-                f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}"
-            )
+            raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.level = level
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
@@ -59,7 +57,7 @@ class Zstd(ByteCodec):
         if not hasattr(_contexts, "decompressor"):
             _contexts.decompressor = zstandard.ZstdDecompressor()
         try:
-            if zstandard.frame_content_size(data) != out.size:
+            if zstandard.frame_content_size(data.data) != out.size:
                 raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
             expanded = _contexts.decompressor.decompress(data, allow_extra_data=False)
         except zstandard.ZstdError as error:

@@ -16,7 +16,7 @@ from squeezelab.errors import CorruptDataError
 
 
 def encode_keys(keys: Sequence[SeriesKey]) -> bytes:
-    """Return the dictionary of these series.
+    r"""Return the dictionary of these series.
 
     Examples
     --------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mmap
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from typing import ClassVar
 from squeezelab.dataset import MetricDataset
 from squeezelab.files import replacing
 
-Buffer = bytes | bytearray | memoryview | mmap.mmap
+Buffer = bytes | bytearray | memoryview
 
 
 class Format(ABC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import xxhash
@@ -66,8 +66,8 @@ class Columnar(Format):
         keys, at = decode_keys(body, len(self._first_line))
         columns = ((get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64))
         frames = _find_frames(body, at, columns * len(keys))
-        counts = [frame.count for _, frame in frames[::2]]
-        if counts != [frame.count for _, frame in frames[1::2]]:
+        counts = [frame.size for _, frame in frames[::2]]
+        if counts != [frame.size for _, frame in frames[1::2]]:
             raise CorruptDataError("a series has not as many values as timestamps: the file is damaged")
         offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
         timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
@@ -96,7 +96,7 @@ class DeltaOfDeltaXor(Columnar):
 
 
 def _find_frames(
-    body: Bytes, at: int, columns: tuple[tuple[ColumnCodec, np.dtype[np.generic]], ...]
+    body: Bytes, at: int, columns: tuple[tuple[ColumnCodec, np.dtype[Any]], ...]
 ) -> list[tuple[int, Frame]]:
     """Return where each frame begins, and its header; refuse what a codec or column cannot hold."""
     frames = []

@@ -58,8 +58,8 @@ def generate(size: str, seed: int, *, workers: int | None = None) -> MetricDatas
     return fill_catalog(build_catalog(shape.series), shape.samples_per_series, fill, workers)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def fill_series(seed, table, samples, family, pair, target, number, timestamps, values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def fill_series(seed, table, samples, family, pair, target, number, timestamps, values):
     """Fill rows of timestamps and values, a row a series; pairs and targets make no difference."""
     for row in range(family.size):
         kind, low, high = table[family[row]]

@@ -124,7 +124,14 @@ def fill_catalog(catalog: Catalog, samples_per_series: int, fill: partial[None],
 
     def fill_block(first: int) -> int:
         rows = slice(first, first + block)
-        fill(catalog.family[rows], catalog.pair[rows], catalog.target[rows], numbers[rows], timestamps[rows], values[rows])
+        fill(
+            catalog.family[rows],
+            catalog.pair[rows],
+            catalog.target[rows],
+            numbers[rows],
+            timestamps[rows],
+            values[rows],
+        )
         return timestamps[rows].size
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress_bar() as progress:
@@ -135,8 +142,8 @@ def fill_catalog(catalog: Catalog, samples_per_series: int, fill: partial[None],
     return MetricDataset(catalog.keys, offsets, timestamps.reshape(-1), values.reshape(-1))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def fill_series(seed, table, samples, late, family, pair, target, number, timestamps, values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def fill_series(seed, table, samples, late, family, pair, target, number, timestamps, values):
     """Fill rows of timestamps and values, a row a series."""
     for row in range(family.size):
         kind, low, high, swing, noise, unit = table[family[row]]
@@ -158,8 +165,8 @@ def fill_series(seed, table, samples, late, family, pair, target, number, timest
                 _round_counts(values[row])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill_timestamps(seed, target, samples, late, timestamps):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill_timestamps(seed, target, samples, late, timestamps):
     """Scrape every 15 s; of all scrapes, exactly ``late`` ones chosen at random are a second late.
 
     Knuth's selection sampling (The Art of Computer Programming 2, 3.4.2, algorithm S), in integers.
@@ -174,8 +181,8 @@ def _fill_timestamps(seed, target, samples, late, timestamps):  # type: ignore[n
         timestamps[i] = first + INTERVAL * i + is_late
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill_load(seed, pair, load):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _fill_load(seed, pair, load):
     """Fill in the load of a pair, around 0, mostly within -1 to 1; return how restless the pair is, 0.02 to 1."""
     key = stream_key(seed, _PAIR, pair)
     phase = uniform(key, U(0))
@@ -190,23 +197,23 @@ def _fill_load(seed, pair, load):  # type: ignore[no-untyped-def]
     return 0.02 + 0.98 * (1.0 - stability) * (1.0 - stability)
 
 
-@njit(cache=True, nogil=True, forceinline=True)  # type: ignore[untyped-decorator]
-def _wave(turn):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True, forceinline=True)
+def _wave(turn):
     """Return a sine of so many turns, within 0.001, from parabolas: sums and products alone are exact everywhere."""
     turn -= np.floor(turn + 0.5)
     arch = 8.0 * turn - 16.0 * turn * abs(turn)
     return 0.775 * arch + 0.225 * arch * abs(arch)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _read_gauge(key, mean, swing, noise, values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _read_gauge(key, mean, swing, noise, values):
     """Turn loads into readings around a mean."""
     for i in range(values.size):
         values[i] = mean * max(0.0, 1.0 + swing * values[i] + noise * bell(key, U(i)))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _count_up(key, rate, swing, noise, unit, values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _count_up(key, rate, swing, noise, unit, values):
     """Turn loads into a counter that grows by whole units and never falls."""
     total = np.floor(rate * DAY * (1.0 + 30.0 * uniform(key, U(values.size))) / unit)
     for i in range(values.size):
@@ -215,8 +222,8 @@ def _count_up(key, rate, swing, noise, unit, values):  # type: ignore[no-untyped
         values[i] = total * unit
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_spikes(key, values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _add_spikes(key, values):
     """Let one request in two hundred take two to six times as long."""
     for i in range(values.size):
         chance = uniform(key, U(i)) * 200.0
@@ -224,20 +231,20 @@ def _add_spikes(key, values):  # type: ignore[no-untyped-def]
             values[i] *= 2.0 + 4.0 * chance
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _round_percentages(values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _round_percentages(values):
     for i in range(values.size):
         values[i] = np.rint(min(values[i], 100.0) * 10.0) / 10.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _round_durations(values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _round_durations(values):
     for i in range(values.size):
         steps = 100.0 if values[i] < 10.0 else 10.0 if values[i] < 100.0 else 1.0
         values[i] = np.rint(values[i] * steps) / steps
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _round_counts(values):  # type: ignore[no-untyped-def]
+@njit(cache=True, nogil=True)
+def _round_counts(values):
     for i in range(values.size):
         values[i] = np.rint(values[i])

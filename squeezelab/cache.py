@@ -113,9 +113,7 @@ def _load(folder: Path, wanted: dict[str, str]) -> MetricDataset | None:
     description, pickled = folder / DESCRIPTION_FILE, folder / DATASET_FILE
     if not description.exists() or not pickled.exists():
         return None
-    found = dict(
-        line.split(": ", 1) for line in description.read_text(errors="replace").splitlines() if ": " in line
-    )
+    found = dict(line.split(": ", 1) for line in description.read_text(errors="replace").splitlines() if ": " in line)
     fingerprint = found.pop("fingerprint", "")
     if found != wanted:
         return None

@@ -187,9 +187,9 @@ class MetricDataset:
 
         rows = np.diff(self.offsets)
 
-        def column(entries: list[str | None]) -> pd.Categorical:
+        def column(entries: list[str | None]) -> Any:
             codes, categories = pd.factorize(np.array(entries, dtype=object))
-            return pd.Categorical.from_codes(np.repeat(codes, rows), categories=categories)
+            return pd.Categorical.from_codes(np.repeat(codes, rows), categories=pd.Index(categories))
 
         columns: dict[str, Any] = {"metric_name": column([key.metric_name for key in self.keys])}
         for name in sorted({name for key in self.keys for name in key.labels}):

@@ -144,7 +144,7 @@ def measure_dataset(
             with stopwatch.stage("timing"):
                 timings, timed = _time_columns(subject, fitting, columns, rounds, progress)
             if "memcpy" in timings:
-                memcpy[subject] = 8 * timed / timings["memcpy"].encode_seconds / 1e6
+                memcpy[subject] = 8 * timed / timings["memcpy"].decode_seconds / 1e6
             families = [key.metric_name for key in dataset.keys]
             lengths = np.diff(dataset.offsets)
             for spec in fitting:
@@ -259,9 +259,7 @@ def _part(dataset: MetricDataset, samples: int) -> MetricDataset:
     return dataset.select(spread(len(dataset.keys), samples * len(dataset.keys) // len(dataset)))
 
 
-def describe(
-    dataset: MetricDataset, generator: str, size: str, seed: int, provenance: dict[str, str]
-) -> DatasetFacts:
+def describe(dataset: MetricDataset, generator: str, size: str, seed: int, provenance: dict[str, str]) -> DatasetFacts:
     """Collect what a report says of a data set: its counts, its deltas of deltas, the sizes of the baselines."""
     counts = np.zeros(2 * WIDEST_COUNTED_DELTA + 3, np.int64)
     for series in dataset:

@@ -31,7 +31,10 @@ class Coder(Protocol):
 
 
 class Memcpy:
-    """Copying the bytes and nothing else: what every speed is compared with."""
+    """Copying the bytes and nothing else: what every speed is compared with.
+
+    Of its two directions, decoding is the one to look at: like all decoded columns, its copies are dropped at once.
+    """
 
     def encode(self, subject: Column, /) -> Any:
         """Copy the column."""

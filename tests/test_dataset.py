@@ -12,9 +12,7 @@ OTHER = SeriesKey("up", {"host": "b"})
 
 
 def two_series() -> MetricDataset:
-    return MetricDataset(
-        [KEY, OTHER], np.array([0, 2, 3]), np.array([10, 25, 11]), np.array([1.0, np.nan, -0.0])
-    )
+    return MetricDataset([KEY, OTHER], np.array([0, 2, 3]), np.array([10, 25, 11]), np.array([1.0, np.nan, -0.0]))
 
 
 def test_iterating_gives_views_of_each_series() -> None:
@@ -105,7 +103,9 @@ def test_select_takes_series_in_the_order_asked_for() -> None:
 )
 def test_parts_that_do_not_fit_are_refused(keys, offsets, timestamps, values, message) -> None:
     with pytest.raises(ValueError, match=message):
-        MetricDataset(keys, np.array(offsets), np.array(timestamps, dtype=None if timestamps else np.int64), np.array(values))
+        MetricDataset(
+            keys, np.array(offsets), np.array(timestamps, dtype=None if timestamps else np.int64), np.array(values)
+        )
 
 
 def test_a_data_set_of_no_series_is_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,7 +17,7 @@ from squeezelab.results import Measurement, Results
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
 PUBLIC = {"raw", "lz4", "zlib", "zstd"}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 14,
     "axes.titlesize": 17,
     "axes.titleweight": "bold",

@@ -1,5 +1,6 @@
 """What every codec promises, whichever it is."""
 
+import contextlib
 import pickle
 
 import numcodecs
@@ -172,10 +173,8 @@ def test_payloads_that_check_out_but_make_no_sense_never_crash(
 ) -> None:
     codec = get_codec(spec)
     frame = forge(codec.frame_name, dtype, payload, count)
-    try:
+    with contextlib.suppress(CorruptDataError):
         assert codec.decode(frame).size == count
-    except CorruptDataError:
-        pass
 
 
 @every_case
@@ -187,10 +186,8 @@ def test_damage_behind_a_good_checksum_never_crashes(spec: str, dtype: np.dtype,
     at = data.draw(st.integers(0, len(payload) - 1))
     payload[at] ^= data.draw(st.integers(1, 255))
     count = column.size + data.draw(st.sampled_from([0, 0, -1, 1, 10]))
-    try:
+    with contextlib.suppress(CorruptDataError):
         assert codec.decode(forge(codec.frame_name, dtype, bytes(payload), count)).size == count
-    except CorruptDataError:
-        pass
 
 
 @every_case

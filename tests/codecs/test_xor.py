@@ -1,5 +1,7 @@
 """XOR against the Gorilla paper (section 4.1.2) and against a slow encoder that reads like it."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ def paper_bits(values: np.ndarray) -> str:
     """Encode as the paper words it, a character a bit."""
     words = values.view(np.uint64).tolist()
     bits, window = f"{words[0]:064b}" if words else "", None
-    for previous, word in zip(words, words[1:], strict=False):
+    for previous, word in itertools.pairwise(words):
         xor = f"{previous ^ word:064b}"
         if "1" not in xor:
             bits += "0"

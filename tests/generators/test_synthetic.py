@@ -188,7 +188,9 @@ def test_random_has_the_same_series_and_none_of_the_patterns(small: MetricDatase
     families = by_family(random)
     for name in COUNTERS:
         assert all(np.diff(values).min() >= 0 for values in families[name])
-    gauges = np.concatenate([values for name, columns in families.items() if name not in COUNTERS for values in columns])
+    gauges = np.concatenate(
+        [values for name, columns in families.items() if name not in COUNTERS for values in columns]
+    )
     assert len(np.unique(gauges)) > 0.999 * len(gauges)
     assert not decimals(gauges, 6)
     cpu = families["cpu_usage_percent"]

@@ -16,7 +16,9 @@ from squeezelab.report.published import compare_published
 from squeezelab.report.tables import Table, column_table, family_table, ladder_table
 from squeezelab.results import Results
 
-ALL_FILES = {"results.json", "ratios.md", "ratios.csv"} | {f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")}
+ALL_FILES = {"results.json", "ratios.md", "ratios.csv"} | {
+    f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")
+}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,14 @@ def test_the_csv_has_a_row_a_measurement(results: Results, tmp_path: Path) -> No
 def test_the_markdown_names_data_method_and_machine(results: Results, tmp_path: Path) -> None:
     write_report(results, tmp_path)
     text = (tmp_path / "ratios.md").read_text()
-    for expected in (results.dataset.fingerprint, results.run.cpu, "bit by bit", "43.75x", "94.6 %", "![ladder](ladder.png)"):
+    for expected in (
+        results.dataset.fingerprint,
+        results.run.cpu,
+        "bit by bit",
+        "43.75x",
+        "94.6 %",
+        "![ladder](ladder.png)",
+    ):
         assert expected in text
     pictures = [line.partition("(")[2].rstrip(")") for line in text.splitlines() if line.startswith("![")]
     assert pictures
@@ -133,5 +142,8 @@ def test_an_empty_data_set_cannot_be_measured() -> None:
 
 
 def test_markdown_survives_a_bar_in_a_name() -> None:
-    assert Table("t", ["a|b"], [["x|y"]]).to_markdown().count("|") - Table("t", ["a"], [["x"]]).to_markdown().count("|") == 2
+    assert (
+        Table("t", ["a|b"], [["x|y"]]).to_markdown().count("|") - Table("t", ["a"], [["x"]]).to_markdown().count("|")
+        == 2
+    )
     assert r"a\|b" in Table("t", ["a|b"], [["x"]]).to_markdown()
