@@ -34,12 +34,15 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     max_expansion : int
         The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
         is asked for.
+    slow : bool
+        Whether encoding takes so long, under 50 MB/s, that the lab runs it on a part of huge data sets.
     """
 
     name: ClassVar[str]
     codec_id: ClassVar[str]
     dtypes: ClassVar[tuple[np.dtype[Any], ...]] = (INT64, FLOAT64)
     max_expansion: ClassVar[int]
+    slow: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -228,6 +231,7 @@ class Chain(ColumnCodec):
         if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
             raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: lz4, zlib, zstd")
         self.dtypes = self.stages[0].dtypes  # type: ignore[misc]
+        self.slow = any(stage.slow for stage in self.stages)
         self.max_expansion = prod(stage.max_expansion for stage in self.stages)  # type: ignore[misc]
 
     @property

@@ -30,6 +30,7 @@ class Zlib(ByteCodec):
     name = "zlib"
     # Deflate's longest match is 258 bytes, coded in 2 bits at best (zlib's technical notes say 1032:1).
     max_expansion = 1032
+    slow = True
 
     def __init__(self, level: int = 6) -> None:
         if not 1 <= level <= 9:

@@ -43,6 +43,7 @@ class Zstd(ByteCodec):
         if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.level = level
+        self.slow = level > 9
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zstd frame that says its content's size."""

@@ -54,7 +54,9 @@ TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
 TIMED_DATASET_SAMPLES = 100_000
 """Likewise formats, whose text is far larger."""
-MOST_TEXT_BYTES = 2 * 10**9
+MOST_SLOW_SAMPLES = 10_000_000
+"""Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
+MOST_TEXT_BYTES = 500 * 10**6
 """Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
@@ -145,11 +147,12 @@ def measure_dataset(
                 timings, timed = _time_columns(subject, fitting, columns, rounds, progress)
             if "memcpy" in timings:
                 memcpy[subject] = 8 * timed / timings["memcpy"].decode_seconds / 1e6
-            families = [key.metric_name for key in dataset.keys]
-            lengths = np.diff(dataset.offsets)
-            for spec in fitting:
-                measurements += _by_family(subject, spec, families, lengths, proofs[spec])
-                measurements.append(_summary(subject, spec, None, lengths, proofs[spec], timings.get(spec), timed))
+            for spec, proven in proofs.items():
+                measurements += _by_family(subject, spec, dataset, proven)
+                lengths = np.diff(dataset.offsets)[list(proven)]
+                measurements.append(
+                    _summary(subject, spec, None, lengths, list(proven.values()), timings.get(spec), timed)
+                )
         with stopwatch.stage("formats"):
             measurements += _measure_formats(dataset, facts, files, rounds, progress)
     return Results(_describe_run(stopwatch), facts, measurements, memcpy)
@@ -157,12 +160,15 @@ def measure_dataset(
 
 def _prove_columns(
     subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], progress: Progress
-) -> dict[str, list[Proof]]:
+) -> dict[str, dict[int, Proof]]:
+    """Return for each codec the proofs of all series by their numbers; of a part of them where the codec is slow."""
     task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
     proofs = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for spec, codec in codecs.items():
-            proofs[spec] = prove_all(codec, columns, pool)
+            chosen = _spread_series(columns, MOST_SLOW_SAMPLES) if codec.slow else range(len(columns))
+            proven = prove_all(codec, [columns[i] for i in chosen], pool)
+            proofs[spec] = dict(zip(chosen, proven, strict=True))
             progress.advance(task)
     return proofs
 
@@ -173,19 +179,25 @@ def _time_columns(
     """Return timings by codec, memcpy among them, and the number of samples they were measured on."""
     if not rounds:
         return {}, 0
-    wanted = TIMED_COLUMN_SAMPLES * len(columns) // sum(map(len, columns))
-    chosen = [columns[i] for i in spread(len(columns), wanted)]
+    chosen = [columns[i] for i in _spread_series(columns, TIMED_COLUMN_SAMPLES)]
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
     task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
     return race(racers, chosen, rounds, lambda: progress.advance(task)), sum(map(len, chosen))
 
 
-def _by_family(
-    subject: str, spec: str, families: list[str], lengths: npt.NDArray[np.int64], proofs: list[Proof]
-) -> Iterator[Measurement]:
-    for family in dict.fromkeys(families):
-        rows = [i for i, name in enumerate(families) if name == family]
-        yield _summary(subject, spec, family, lengths[rows], [proofs[i] for i in rows], None, 0)
+def _spread_series(columns: Sequence[Column], samples: int) -> list[int]:
+    """Return the numbers of series, evenly spread, of about so many samples; of all series if there are no more."""
+    total = sum(map(len, columns))
+    return spread(len(columns), len(columns) if total <= samples else samples * len(columns) // total)
+
+
+def _by_family(subject: str, spec: str, dataset: MetricDataset, proofs: dict[int, Proof]) -> Iterator[Measurement]:
+    families: dict[str, list[int]] = {}
+    for i in proofs:
+        families.setdefault(dataset.keys[i].metric_name, []).append(i)
+    for family, numbers in families.items():
+        lengths = np.diff(dataset.offsets)[numbers]
+        yield _summary(subject, spec, family, lengths, [proofs[i] for i in numbers], None, 0)
 
 
 def _summary(
@@ -256,7 +268,7 @@ def _part(dataset: MetricDataset, samples: int) -> MetricDataset:
     """Return whole series, evenly spread, of about so many samples; the data set itself if it has no more."""
     if len(dataset) <= samples:
         return dataset
-    return dataset.select(spread(len(dataset.keys), samples * len(dataset.keys) // len(dataset)))
+    return dataset.select(_spread_series([series.values for series in dataset], samples))
 
 
 def describe(dataset: MetricDataset, generator: str, size: str, seed: int, provenance: dict[str, str]) -> DatasetFacts:

@@ -141,6 +141,16 @@ def test_large_text_is_counted_and_measured_on_a_part(small: MetricDataset, monk
     assert compressed.raw_bytes == 16 * 5_000
 
 
+def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.experiment.MOST_SLOW_SAMPLES", 10_000)
+    codecs = ["zlib", "xor", "xor+zlib", "zstd", "zstd:level=19"]
+    results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
+    covered = {one.codec: one.samples for one in results.find("values")}
+    assert covered == {"zlib": 10_000, "xor": 50_000, "xor+zlib": 10_000, "zstd": 50_000, "zstd:level=19": 10_000}
+    families = [one for one in results.measurements if one.metric and one.codec == "zlib" and one.subject == "values"]
+    assert sum(one.samples for one in families) == 10_000
+
+
 def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) -> None:
     facts = measure_dataset(small, generator="", size="", codecs=[], formats=[], rounds=0).dataset
     assert sum(facts.delta_of_delta_counts) == 50 * 998

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from squeezelab.files import replacing
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
@@ -16,7 +18,8 @@ from squeezelab.results import Measurement, Results
 
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
-PUBLIC = {"raw", "lz4", "zlib", "zstd"}
+PUBLIC = {"raw", "lz4", "zlib", "zstd", "ndjson", "columnar"}
+LEGEND = {GREY: "general purpose", BLUE: "made for time series", ORANGE: "made for time series, then general purpose"}
 STYLE: dict[Any, Any] = {
     "font.size": 14,
     "axes.titlesize": 17,
@@ -58,11 +61,26 @@ def _figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
 
 
 def _colour(codec: str) -> str:
-    """Grey for general-purpose baselines, blue for ours, orange for ours with one of them behind."""
-    stages = codec.split("+")
-    if stages[0].partition(":")[0] in PUBLIC | {"ndjson", "columnar"}:
+    """Return the colour that `LEGEND` gives this kind of codec or format."""
+    stages = [stage.partition(":")[0] for stage in codec.split("+")]
+    if stages[0] in PUBLIC:
         return GREY
-    return ORANGE if stages[-1].partition(":")[0] in PUBLIC else BLUE
+    return ORANGE if stages[-1] in PUBLIC else BLUE
+
+
+def _add_legend(figure: Figure, codecs: Iterable[str]) -> None:
+    used = {_colour(codec) for codec in codecs}
+    handles = [Patch(color=colour, label=label) for colour, label in LEGEND.items() if colour in used]
+    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=12)
+
+
+def _scale_by_decades(axes: Axes, which: str) -> None:
+    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of each decade."""
+    axes.set(**{f"{which}scale": "log"})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _bars(axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: Sequence[str], pattern: str) -> None:
@@ -70,7 +88,7 @@ def _bars(axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: 
     bars = axes.barh(labels, numbers, color=colours)
     axes.bar_label(bars, [pattern.format(number) for number in numbers], padding=4)
     axes.invert_yaxis()
-    axes.margins(x=0.16)
+    axes.margins(x=0.16, y=0.02)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", alpha=0.3)
 
@@ -91,6 +109,7 @@ def draw_ladder(results: Results) -> Figure | None:
     _bars(axes, [one.codec for one in rungs], ratios, [_colour(one.codec) for one in rungs], "{:.1f}x")
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
+    _add_legend(figure, [one.codec for one in rungs])
     return figure
 
 
@@ -109,6 +128,7 @@ def draw_bits(results: Results) -> Figure | None:
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
     figure.supxlabel(_subtitle(results), fontsize=13)
+    _add_legend(figure, [one.codec for group in groups.values() for one in group])
     return figure
 
 
@@ -136,7 +156,7 @@ def draw_families(results: Results) -> Figure | None:
     bars = axes.barh(names, values, left=timestamps, color=BLUE, label=f"values, {VALUE_CODEC}")
     axes.bar_label(bars, [f"{sum(parts[name]):.2f}" for name in names], padding=4)
     axes.invert_yaxis()
-    axes.margins(x=0.1)
+    axes.margins(x=0.1, y=0.02)
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower right", frameon=False)
@@ -193,15 +213,16 @@ def draw_frontier(results: Results) -> Figure | None:
             )
         if memcpy := results.memcpy_mb_s.get(subject):
             axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
-            axes.annotate("memcpy", (memcpy, 1), xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=12)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+            axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
+        _scale_by_decades(axes, "x")
+        _scale_by_decades(axes, "y")
         axes.margins(x=0.25, y=0.15)
         axes.grid(alpha=0.3)
         axes.set_title(f"{subject.capitalize()}: size and speed")
         axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
         axes.set_ylabel("ratio to 8 bytes (up is smaller)")
     figure.supxlabel(_subtitle(results), fontsize=13)
+    _add_legend(figure, [one.codec for group in groups.values() for one in group])
     return figure
 
 

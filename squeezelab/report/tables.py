@@ -47,9 +47,16 @@ class Table:
 
     def to_rich(self) -> RichTable:
         """Return the table for a terminal."""
-        table = RichTable(title=self.title, caption=self.note or None, box=SIMPLE, title_justify="left")
+        table = RichTable(
+            title=self.title,
+            caption=self.note or None,
+            box=SIMPLE,
+            padding=0,
+            title_justify="left",
+            caption_justify="left",
+        )
         for i, header in enumerate(self.headers):
-            table.add_column(header, justify="left" if i < self.names else "right", no_wrap=i < self.names)
+            table.add_column(header, justify="left" if i < self.names else "right", no_wrap=True)
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -62,14 +69,10 @@ def ladder_table(results: Results) -> Table:
     rows, notes = [], []
     for one in sorted(results.find("dataset"), key=lambda one: one.ratio):
         per_sample = one.encoded_bytes / one.samples
-        mark = ""
-        if one.samples < facts.samples or one.proven_samples < facts.samples:
-            mark = " *"
-            what = "sized and proven" if one.samples < facts.samples else "counted whole, proven"
-            notes.append(f"{one.codec} was {what} on {one.proven_samples:,} of {facts.samples:,} samples.")
+        notes += _coverage(one, facts.samples)
         rows.append(
             [
-                one.codec + mark,
+                one.codec + (" *" if _coverage(one, facts.samples) else ""),
                 f"{one.encoded_bytes:,}",
                 f"{per_sample:.3f}",
                 f"{ndjson / per_sample:.2f}x",
@@ -78,25 +81,40 @@ def ladder_table(results: Results) -> Table:
                 _exact(one),
             ]
         )
-    headers = ["file format", "bytes", "bytes/sample", "vs NDJSON", "vs raw", "write MB/s", "read MB/s", "exact"]
-    note = " ".join(["* " + " ".join(notes)] if notes else [])
-    return Table("The ladder of file formats", headers, rows, note)
+    headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "write", "read", "exact"]
+    return Table("The ladder of file formats", headers, rows, " ".join(["Write, read: MB/s of raw bytes.", *notes]))
 
 
 def column_table(results: Results, subject: str) -> Table:
     """Return the codecs of timestamps or values, smallest ratio first."""
     memcpy = results.memcpy_mb_s.get(subject)
+    ranked = sorted(results.find(subject), key=lambda one: one.ratio)
+    notes = [note for one in ranked for note in _coverage(one, results.dataset.samples)]
     rows = [
-        [one.codec, f"{one.ratio:.2f}x", f"{one.bits_per_item:.3f}", *_speeds(one, memcpy), _exact(one)]
-        for one in sorted(results.find(subject), key=lambda one: one.ratio)
+        [
+            one.codec + (" *" if _coverage(one, results.dataset.samples) else ""),
+            f"{one.ratio:.2f}x",
+            f"{one.bits_per_item:.3f}",
+            *_speeds(one, memcpy),
+            _exact(one),
+        ]
+        for one in ranked
     ]
     item = subject.removesuffix("s")
-    headers = ["codec", "ratio", f"bits/{item}", "encode MB/s", "decode MB/s"]
-    note = ""
+    headers = ["codec", "ratio", "bits", "encode", "decode"]
+    note = f"Ratio to 8 bytes a {item}; bits for each {item}; encode, decode: MB/s of raw bytes."
     if memcpy:
-        headers += ["of memcpy"]
-        note = f"Baseline: 8 bytes a {item}. Last share: decoding speed by that of memcpy, {memcpy:,.0f} MB/s here."
-    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, note)
+        headers += ["share"]
+        note += f" Share: decode by memcpy ({memcpy:,.0f} MB/s)."
+    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, " ".join([note, *notes]))
+
+
+def _coverage(one: Measurement, samples: int) -> list[str]:
+    """Return a sentence on what was measured where that is not everything."""
+    if one.samples == one.proven_samples == samples:
+        return []
+    what = "sized and proven" if one.samples < samples else "counted whole, proven"
+    return [f"* {one.codec} was {what} on {one.proven_samples:,} of {samples:,} samples."]
 
 
 def family_table(results: Results) -> Table:
