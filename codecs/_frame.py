@@ -48,7 +48,7 @@ def varint(number: int) -> bytes:
     r"""Return a number from 0 on as LEB128.
 
     >>> varint(300)
-    b'\\xac\\x02'
+    b'\xac\x02'
     """
     encoded = bytearray()
     while number > 0x7F:
@@ -89,9 +89,7 @@ def _checksum(codec_name: str, header: bytes | Bytes, payload: bytes | memoryvie
     return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
 
 
-def pack_frame(
-    codec_name: str, column: npt.NDArray[Any], payload: bytes | Bytes
-) -> bytes:
+def pack_frame(codec_name: str, column: npt.NDArray[Any], payload: bytes | Bytes) -> bytes:
     """Return the frame of a payload that stands for a column."""
     header = bytes([_TAGS[column.dtype]]) + varint(column.size) + varint(len(payload))
     return b"".join((header, payload, _checksum(codec_name, header, payload)))

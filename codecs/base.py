@@ -34,15 +34,12 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     max_expansion : int
         The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
         is asked for.
-    slow : bool
-        Whether encoding takes so long, under 50 MB/s, that the lab runs it on a part of huge data sets.
     """
 
     name: ClassVar[str]
     codec_id: ClassVar[str]
-    dtypes: ClassVar[tuple[np.dtype[Any], ...]] = (INT64, FLOAT64)
-    max_expansion: ClassVar[int]
-    slow: bool = False
+    dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
+    max_expansion: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -67,6 +64,11 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     def frame_name(self) -> str:
         """The name that a frame's checksum is bound to: frames of other codecs do not check out."""
         return self.name
+
+    @property
+    def slow(self) -> bool:
+        """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
+        return False
 
     def encode(self, buf: Any) -> bytes:
         """Return one frame for a column.
@@ -130,9 +132,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         if frame.dtype not in self.dtypes:
             raise CorruptDataError(f"codec {self.frame_name!r} makes no frames of {frame.dtype}: it is damaged")
         if frame.size * 8 > (frame.stop - frame.start) * self.max_expansion:
-            raise CorruptDataError(
-                f"the frame claims {frame.size} values, more than its bytes can hold: it is damaged"
-            )
+            raise CorruptDataError(f"the frame claims {frame.size} values, more than its bytes can hold: it is damaged")
 
     def _as_column(self, buf: Any) -> Column:
         array = np.asarray(buf)
@@ -230,14 +230,18 @@ class Chain(ColumnCodec):
         self.stages = tuple(get_numcodec(stage) if isinstance(stage, dict) else stage for stage in stages)
         if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
             raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: lz4, zlib, zstd")
-        self.dtypes = self.stages[0].dtypes  # type: ignore[misc]
-        self.slow = any(stage.slow for stage in self.stages)
-        self.max_expansion = prod(stage.max_expansion for stage in self.stages)  # type: ignore[misc]
+        self.dtypes = self.stages[0].dtypes
+        self.max_expansion = prod(stage.max_expansion for stage in self.stages)
 
     @property
     def frame_name(self) -> str:
         """The stages' names, joined by a plus sign."""
         return "+".join(stage.frame_name for stage in self.stages)
+
+    @property
+    def slow(self) -> bool:
+        """Whether one of its stages is."""
+        return any(stage.slow for stage in self.stages)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as numcodecs keeps it."""

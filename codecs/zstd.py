@@ -43,7 +43,11 @@ class Zstd(ByteCodec):
         if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.level = level
-        self.slow = level > 9
+
+    @property
+    def slow(self) -> bool:
+        """From level 10 on."""
+        return self.level >= 10
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zstd frame that says its content's size."""

@@ -21,7 +21,7 @@ def encode_keys(keys: Sequence[SeriesKey]) -> bytes:
     Examples
     --------
     >>> encode_keys([SeriesKey("up", {"host": "a"})])
-    b'\\x03\\x02up\\x04host\\x01a\\x01\\x00\\x01\\x01\\x02'
+    b'\x03\x02up\x04host\x01a\x01\x00\x01\x01\x02'
     """
     numbers: dict[str, int] = {}
     body = bytearray(varint(len(keys)))

@@ -7,7 +7,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 from squeezelab.dataset import MetricDataset
 from squeezelab.files import replacing
@@ -22,7 +21,7 @@ class Format(ABC):
     made chunk by chunk.
     """
 
-    name: ClassVar[str]
+    name: str
 
     @abstractmethod
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -39,8 +39,8 @@ class Columnar(Format):
     """
 
     name = "columnar"
-    timestamp_codec: ClassVar[str] = "raw"
-    value_codec: ClassVar[str] = "raw"
+    timestamp_codec: str = "raw"
+    value_codec: str = "raw"
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the head, the two frames of each series, and the checksum."""

@@ -35,7 +35,7 @@ class Compressed(Format):
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.inner = inner
         self.level = level
-        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != 3 else "")  # type: ignore[misc]
+        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != 3 else "")
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the compressed file as the compressor lets go of it."""

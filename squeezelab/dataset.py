@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -58,6 +58,19 @@ class Series(NamedTuple):
     key: SeriesKey
     timestamps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+
+    def digest(self) -> bytes:
+        """Return XXH3-128 of name, labels, timestamps and the bits of the values."""
+        head = repr((self.key.metric_name, list(self.key.labels.items()), len(self.timestamps)))
+        digest = xxhash.xxh3_128(head.encode("utf-8", "surrogatepass"))
+        for array in (self.timestamps, self.values):
+            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+        return digest.digest()
+
+
+def combine_digests(digests: Iterable[bytes]) -> str:
+    """Return the fingerprint of the data set whose series have these digests, in their order."""
+    return xxhash.xxh3_128_hexdigest(b"".join(digests))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +166,8 @@ class MetricDataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """XXH3-128 of names, labels, offsets, timestamps and value bits: equal for equal data sets, bit for bit."""
-        digest = xxhash.xxh3_128()
-        for key in self.keys:
-            digest.update(repr((key.metric_name, list(key.labels.items()))).encode("utf-8", "surrogatepass"))
-        for array in (self.offsets, self.timestamps, self.values):
-            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
-        return digest.hexdigest()
+        """XXH3-128 of the digests of all series, in hex: equal for data sets that are equal bit for bit."""
+        return combine_digests(series.digest() for series in self)
 
     def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> MetricDataset:
         """Return a data set of the series at these positions, in this order (samples are copied)."""

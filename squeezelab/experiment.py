@@ -135,6 +135,7 @@ def measure_dataset(
     files = {name: get_format(name) for name in formats}
     with stopwatch.stage("facts"):
         facts = describe(dataset, generator, size, seed, provenance or {})
+    slow_part, timed_part = (_spread_series(dataset, most) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES))
     measurements: list[Measurement] = []
     memcpy: dict[str, float] = {}
     with progress_bar() as progress:
@@ -142,9 +143,9 @@ def measure_dataset(
             columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
             fitting = {codec_spec(codec): codec for codec in coders if column.dtype in codec.dtypes}
             with stopwatch.stage("proof"):
-                proofs = _prove_columns(subject, fitting, columns, progress)
+                proofs = _prove_columns(subject, fitting, columns, slow_part, progress)
             with stopwatch.stage("timing"):
-                timings, timed = _time_columns(subject, fitting, columns, rounds, progress)
+                timings, timed = _time_columns(subject, fitting, columns, timed_part, rounds, progress)
             if "memcpy" in timings:
                 memcpy[subject] = 8 * timed / timings["memcpy"].decode_seconds / 1e6
             for spec, proven in proofs.items():
@@ -159,14 +160,14 @@ def measure_dataset(
 
 
 def _prove_columns(
-    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], progress: Progress
+    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], part: list[int], progress: Progress
 ) -> dict[str, dict[int, Proof]]:
-    """Return for each codec the proofs of all series by their numbers; of a part of them where the codec is slow."""
+    """Return for each codec the proofs of all series by their numbers, only of a part if the codec is slow."""
     task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
     proofs = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for spec, codec in codecs.items():
-            chosen = _spread_series(columns, MOST_SLOW_SAMPLES) if codec.slow else range(len(columns))
+            chosen = part if codec.slow else range(len(columns))
             proven = prove_all(codec, [columns[i] for i in chosen], pool)
             proofs[spec] = dict(zip(chosen, proven, strict=True))
             progress.advance(task)
@@ -174,21 +175,25 @@ def _prove_columns(
 
 
 def _time_columns(
-    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], rounds: int, progress: Progress
+    subject: str,
+    codecs: dict[str, ColumnCodec],
+    columns: list[Column],
+    part: list[int],
+    rounds: int,
+    progress: Progress,
 ) -> tuple[dict[str, Timing], int]:
     """Return timings by codec, memcpy among them, and the number of samples they were measured on."""
     if not rounds:
         return {}, 0
-    chosen = [columns[i] for i in _spread_series(columns, TIMED_COLUMN_SAMPLES)]
+    chosen = [columns[i] for i in part]
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
     task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
     return race(racers, chosen, rounds, lambda: progress.advance(task)), sum(map(len, chosen))
 
 
-def _spread_series(columns: Sequence[Column], samples: int) -> list[int]:
-    """Return the numbers of series, evenly spread, of about so many samples; of all series if there are no more."""
-    total = sum(map(len, columns))
-    return spread(len(columns), len(columns) if total <= samples else samples * len(columns) // total)
+def _spread_series(dataset: MetricDataset, samples: int) -> list[int]:
+    """Return the numbers of series of about so many samples, evenly spread over every metric family."""
+    return spread([key.metric_name for key in dataset.keys], samples / len(dataset))
 
 
 def _by_family(subject: str, spec: str, dataset: MetricDataset, proofs: dict[int, Proof]) -> Iterator[Measurement]:
@@ -268,7 +273,7 @@ def _part(dataset: MetricDataset, samples: int) -> MetricDataset:
     """Return whole series, evenly spread, of about so many samples; the data set itself if it has no more."""
     if len(dataset) <= samples:
         return dataset
-    return dataset.select(_spread_series([series.values for series in dataset], samples))
+    return dataset.select(_spread_series(dataset, samples))
 
 
 def describe(dataset: MetricDataset, generator: str, size: str, seed: int, provenance: dict[str, str]) -> DatasetFacts:

@@ -139,13 +139,19 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """Return the positions of ``wanted`` items out of ``count``, evenly spread; all if there are not more.
+def spread(groups: Sequence[str], share: float) -> list[int]:
+    """Return the positions of a share of all items: of each group about this share, evenly spread, and at least one.
 
     Examples
     --------
-    >>> spread(10, 4)
-    [0, 2, 5, 7]
+    >>> spread(["cpu", "queue"] * 4, 0.5)
+    [0, 1, 4, 5]
     """
-    wanted = min(count, max(1, wanted))
-    return [i * count // wanted for i in range(wanted)]
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    chosen = []
+    for positions in members.values():
+        wanted = min(len(positions), max(1, round(share * len(positions))))
+        chosen += [positions[i * len(positions) // wanted] for i in range(wanted)]
+    return sorted(chosen)

@@ -104,9 +104,18 @@ def test_racers_take_turns() -> None:
     assert all(timing.encode_seconds >= 0 for timing in timings.values())
 
 
-@pytest.mark.parametrize(("count", "wanted", "chosen"), [(10, 4, [0, 2, 5, 7]), (3, 9, [0, 1, 2]), (5, 0, [0])])
-def test_parts_are_evenly_spread(count: int, wanted: int, chosen: list[int]) -> None:
-    assert spread(count, wanted) == chosen
+@pytest.mark.parametrize(
+    ("groups", "share", "chosen"),
+    [
+        ("ab" * 10, 0.2, [0, 1, 10, 11]),
+        ("aaab", 0.1, [0, 3]),
+        ("abc", 5, [0, 1, 2]),
+        ("", 1, []),
+        ("aaaa", 0.5, [0, 2]),
+    ],
+)
+def test_a_part_has_its_share_of_every_group(groups: str, share: float, chosen: list[int]) -> None:
+    assert spread(groups, share) == chosen
 
 
 def test_sizes_are_the_sums_of_frames_and_families_add_up(small: MetricDataset) -> None:
@@ -137,8 +146,8 @@ def test_large_text_is_counted_and_measured_on_a_part(small: MetricDataset, monk
     text, compressed = part.get("dataset", "ndjson"), part.get("dataset", "ndjson+zstd")
     assert text.encoded_bytes == whole.get("dataset", "ndjson").encoded_bytes == part.dataset.ndjson_bytes
     assert text.samples == 50_000
-    assert text.proven_samples == compressed.samples == compressed.proven_samples == 5_000
-    assert compressed.raw_bytes == 16 * 5_000
+    assert text.proven_samples == compressed.samples == compressed.proven_samples == 10_000
+    assert compressed.raw_bytes == 16 * 10_000
 
 
 def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:

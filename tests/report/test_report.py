@@ -120,7 +120,7 @@ def test_a_part_is_marked_as_one(small: MetricDataset, monkeypatch: pytest.Monke
     part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
     table = ladder_table(part)
     assert [row[0] for row in table.rows] == ["ndjson *", "ndjson+zstd *"]
-    assert "5,000 of 50,000" in table.note
+    assert "10,000 of 50,000" in table.note
 
 
 @pytest.mark.parametrize(("generator", "figures"), [("synthetic", 4), ("random", 1), ("real", 1), ("mine", 0)])
