@@ -5,10 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Protocol, cast
 
-from squeezelab.dataset import MetricDataset
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import InvalidRequestError
 
-SOURCES = ("synthetic", "random", "real")
+SOURCES = ("synthetic", "random", "real", "documents")
 SIZES = ("small", "big", "huge")
 DEFAULT_SOURCE = "synthetic"
 DEFAULT_SIZE = "small"
@@ -26,6 +29,20 @@ class Source(Protocol):
         ...
 
 
+class PartedSource(Source, Protocol):
+    """A source whose series do not depend on one another: any run of them can be made anywhere, on its own."""
+
+    def outline(self, size: str) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
+        """Return the series of this size, and how many samples each of them has."""
+        ...
+
+    def generate(
+        self, size: str, seed: int, *, series: range | None = None, workers: int | None = None
+    ) -> MetricDataset:
+        """Make the data set of this size, or these series of it, on so many threads."""
+        ...
+
+
 def find_source(data_generator: str) -> Source:
     """Return the module that makes this source's data.
 
@@ -39,6 +56,20 @@ def find_source(data_generator: str) -> Source:
     return cast(Source, import_module(f"squeezelab.generators.{data_generator}"))
 
 
+def check_request(dataset_size: str, seed: int) -> None:
+    """Refuse a size or seed that there is not.
+
+    Raises
+    ------
+    InvalidRequestError
+        If the size is unknown, or the seed out of range.
+    """
+    if dataset_size not in SIZES:
+        raise InvalidRequestError(f"unknown size {dataset_size!r}: choose one of {', '.join(SIZES)}")
+    if not 0 <= seed < 2**64:
+        raise InvalidRequestError(f"seed {seed} is out of range: give a number from 0 to 2**64 - 1")
+
+
 def generate_metric_data(
     data_generator: str = DEFAULT_SOURCE, dataset_size: str = DEFAULT_SIZE, *, seed: int = 0
 ) -> MetricDataset:
@@ -46,9 +77,10 @@ def generate_metric_data(
 
     Parameters
     ----------
-    data_generator : {"synthetic", "random", "real"}
+    data_generator : {"synthetic", "random", "real", "documents"}
         ``synthetic``: server metrics with the patterns of a real fleet. ``random``: the same series without any
-        pattern, the baseline. ``real``: the Westermo test system performance data set.
+        pattern, the baseline. ``real``: the Westermo test system performance data set. ``documents``: what service
+        documents say of latencies, statuses and amounts.
     dataset_size : {"small", "big", "huge"}
         About 50,000 samples, 500,000, or 100 million (``real``: all there is, about 37 million).
     seed : int, optional
@@ -71,8 +103,5 @@ def generate_metric_data(
     <MetricDataset: 50 series, 50,000 samples>
     """
     source = find_source(data_generator)
-    if dataset_size not in SIZES:
-        raise InvalidRequestError(f"unknown size {dataset_size!r}: choose one of {', '.join(SIZES)}")
-    if not 0 <= seed < 2**64:
-        raise InvalidRequestError(f"seed {seed} is out of range: give a number from 0 to 2**64 - 1")
+    check_request(dataset_size, seed)
     return source.generate(dataset_size, seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,7 @@ from rich.status import Status
 
 from squeezelab import __version__
 from squeezelab.console import speak_through_logging, stderr, stdout
-from squeezelab.errors import SqueezelabError
+from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
@@ -23,6 +25,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     size: Annotated[str, typer.Option(envvar="DATASET_SIZE", help=f"One of {', '.join(SIZES)}.")] = DEFAULT_SIZE,
     generator: Annotated[
         str, typer.Option(envvar="DATA_GENERATOR", help=f"Where the data come from: one of {', '.join(SOURCES)}.")
@@ -38,6 +41,8 @@ def run(
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Measure what codecs and file formats make of time-series metrics, and write a report."""
+    if context.invoked_subcommand:
+        return
     if version:
         stdout.print(f"squeezelab {__version__}")
         return
@@ -80,6 +85,60 @@ def run(
         stdout.print(f"{figure}: {ours}, published {theirs}")
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
     stdout.print(f"\nReport: {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})", soft_wrap=True)
+
+
+@app.command()
+def documents(
+    days: Annotated[float, typer.Option(help="Length of the stream; a service writes a document a second.")] = 7,
+    output: Annotated[Path, typer.Option(help="The NDJSON file to make.")] = Path("output/documents.ndjson"),
+    end: Annotated[str, typer.Option(help="The last second, as 2026-11-20T12:00:00Z; now if not given.")] = "",
+    seed: Annotated[int, typer.Option(help="The same seed and end give the same bytes.", min=0, max=2**64 - 1)] = 0,
+    workers: Annotated[int | None, typer.Option(help="Threads; one a processor if not given.")] = None,
+    scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
+    reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
+) -> None:
+    """Make days of service documents as NDJSON, as fast as a disk takes them."""
+    from squeezelab.comparison import compare_ways, quality_table, ways_table, write_comparison
+    from squeezelab.documents import DAY, make_documents
+    from squeezelab.generators._services import DEFAULT_TABLE, read_services
+
+    if not 0 < days < 10**7:
+        raise InvalidRequestError(f"{days} days are out of range: give a number above 0")
+    announce_compilation()
+    services = read_services(scenarios or DEFAULT_TABLE)
+    span = {"end": parse_time(end), "seconds": max(1, round(days * DAY)), "seed": seed, "workers": workers}
+    if compare:
+        made, comparison = compare_ways(output, services, **span)
+        for table in (ways_table(comparison), quality_table(comparison)):
+            stdout.print(table.to_rich())
+        paths = write_comparison(comparison, reports / "documents")
+        stdout.print(f"Report: {paths[0]}", soft_wrap=True)
+    else:
+        made = make_documents(output, services, **span)
+    stdout.print(
+        f"{output}: {made.documents:,} documents, {made.bytes / 1e6:,.1f} MB in {made.seconds:.2f} s, "
+        f"{made.rate:,.0f} documents/s, {made.joining_seconds:.2f} s of it joining "
+        f"({100 * made.joining_seconds / made.seconds:.0f} %)",
+        soft_wrap=True,
+    )
+
+
+def parse_time(text: str) -> int:
+    """Return a time of ISO 8601 as Unix seconds; UTC if it names no zone, and now if it is empty.
+
+    Examples
+    --------
+    >>> parse_time("2024-01-01T00:00:00Z"), parse_time("2024-01-01")
+    (1704067200, 1704067200)
+    """
+    if not text:
+        return round(time.time())
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"{text!r} is no time: give it as 2026-11-20T12:00:00Z") from error
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def announce_compilation() -> None:

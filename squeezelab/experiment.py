@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,9 +22,9 @@ from rich.progress import Progress
 from squeezelab.codecs import ColumnCodec, codec_spec, get_codec
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats import get_format
+from squeezelab.formats import Format, get_format
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
@@ -83,6 +83,25 @@ class Stopwatch:
         return perf_counter() - self._begin
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What came of codecs on the timestamps or the values of a data set, or of a partition of one.
+
+    Attributes
+    ----------
+    proofs : dict of str to dict of int to Proof
+        For each codec its proofs, by the number of the series and in that order.
+    timings : dict of str to Timing
+        For each codec that was timed, and memcpy among them.
+    timed_samples : int
+        How many samples they were timed on.
+    """
+
+    proofs: dict[str, dict[int, Proof]]
+    timings: dict[str, Timing]
+    timed_samples: int
+
+
 def measure_dataset(
     dataset: MetricDataset,
     *,
@@ -134,38 +153,85 @@ def measure_dataset(
     coders = [get_codec(spec) for spec in codecs]
     files = {name: get_format(name) for name in formats}
     with stopwatch.stage("facts"):
-        facts = describe(dataset, generator, size, seed, provenance or {})
-    slow_part, timed_part = (_spread_series(dataset, most) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES))
-    measurements: list[Measurement] = []
-    memcpy: dict[str, float] = {}
+        facts = describe(
+            dataset.keys,
+            len(dataset),
+            dataset.fingerprint,
+            count_deltas_of_deltas(dataset),
+            ndjson_bytes(dataset),
+            generator=generator,
+            size=size,
+            seed=seed,
+            provenance=provenance or {},
+        )
+    slow, timed = (
+        spread_series(dataset.keys, most / len(dataset)) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES)
+    )
+    trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, stopwatch=stopwatch)
+    measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
+    with stopwatch.stage("formats"):
+        measurements += measure_formats(dataset, facts, files, rounds)
+    return Results(describe_run(stopwatch), facts, measurements, memcpy_speeds(trials))
+
+
+def try_codecs(
+    dataset: MetricDataset,
+    codecs: Sequence[ColumnCodec],
+    *,
+    slow: Sequence[int],
+    timed: Sequence[int],
+    rounds: int,
+    threads: int | None = None,
+    stopwatch: Stopwatch,
+) -> dict[str, Trial]:
+    """Prove and time codecs on the columns of a data set, or of a partition of one.
+
+    Parameters
+    ----------
+    dataset : MetricDataset
+        What they encode, series by series.
+    codecs : sequence of ColumnCodec
+        Each runs on the columns whose dtype it takes.
+    slow, timed : sequence of int
+        Numbers of the series that slow codecs run on, and that all are timed on.
+    rounds : int
+        Timed turns of each codec; 0 times nothing.
+    threads : int, optional
+        Threads that prove; one a processor if not given.
+    stopwatch : Stopwatch
+        Counts the stages ``proof`` and ``timing``.
+
+    Returns
+    -------
+    dict of str to Trial
+        One for ``timestamps`` and one for ``values``.
+    """
+    trials = {}
     with progress_bar() as progress:
         for subject, column in (("timestamps", dataset.timestamps), ("values", dataset.values)):
             columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
-            fitting = {codec_spec(codec): codec for codec in coders if column.dtype in codec.dtypes}
+            fitting = {codec_spec(codec): codec for codec in codecs if column.dtype in codec.dtypes}
             with stopwatch.stage("proof"):
-                proofs = _prove_columns(subject, fitting, columns, slow_part, progress)
+                proofs = _prove_columns(subject, fitting, columns, slow, threads, progress)
             with stopwatch.stage("timing"):
-                timings, timed = _time_columns(subject, fitting, columns, timed_part, rounds, progress)
-            if "memcpy" in timings:
-                memcpy[subject] = 8 * timed / timings["memcpy"].decode_seconds / 1e6
-            for spec, proven in proofs.items():
-                measurements += _by_family(subject, spec, dataset, proven)
-                lengths = np.diff(dataset.offsets)[list(proven)]
-                measurements.append(
-                    _summary(subject, spec, None, lengths, list(proven.values()), timings.get(spec), timed)
-                )
-        with stopwatch.stage("formats"):
-            measurements += _measure_formats(dataset, facts, files, rounds, progress)
-    return Results(_describe_run(stopwatch), facts, measurements, memcpy)
+                chosen = [columns[i] for i in timed]
+                timings = _time_columns(subject, fitting, chosen, rounds, progress)
+            trials[subject] = Trial(proofs, timings, sum(map(len, chosen)))
+    return trials
 
 
 def _prove_columns(
-    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], part: list[int], progress: Progress
+    subject: str,
+    codecs: dict[str, ColumnCodec],
+    columns: list[Column],
+    part: Sequence[int],
+    threads: int | None,
+    progress: Progress,
 ) -> dict[str, dict[int, Proof]]:
     """Return for each codec the proofs of all series by their numbers, only of a part if the codec is slow."""
     task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
     proofs = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         for spec, codec in codecs.items():
             chosen = part if codec.slow else range(len(columns))
             proven = prove_all(codec, [columns[i] for i in chosen], pool)
@@ -175,34 +241,45 @@ def _prove_columns(
 
 
 def _time_columns(
-    subject: str,
-    codecs: dict[str, ColumnCodec],
-    columns: list[Column],
-    part: list[int],
-    rounds: int,
-    progress: Progress,
-) -> tuple[dict[str, Timing], int]:
-    """Return timings by codec, memcpy among them, and the number of samples they were measured on."""
-    if not rounds:
-        return {}, 0
-    chosen = [columns[i] for i in part]
+    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], rounds: int, progress: Progress
+) -> dict[str, Timing]:
+    """Return timings by codec, memcpy among them."""
+    if not rounds or not columns:
+        return {}
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
     task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
-    return race(racers, chosen, rounds, lambda: progress.advance(task)), sum(map(len, chosen))
+    return race(racers, columns, rounds, lambda: progress.advance(task))
 
 
-def _spread_series(dataset: MetricDataset, samples: int) -> list[int]:
-    """Return the numbers of series of about so many samples, evenly spread over every metric family."""
-    return spread([key.metric_name for key in dataset.keys], samples / len(dataset))
+def spread_series(keys: Sequence[SeriesKey], share: float) -> list[int]:
+    """Return the numbers of about this share of all series, evenly spread over every metric family."""
+    return spread([key.metric_name for key in keys], share)
 
 
-def _by_family(subject: str, spec: str, dataset: MetricDataset, proofs: dict[int, Proof]) -> Iterator[Measurement]:
-    families: dict[str, list[int]] = {}
-    for i in proofs:
-        families.setdefault(dataset.keys[i].metric_name, []).append(i)
-    for family, numbers in families.items():
-        lengths = np.diff(dataset.offsets)[numbers]
-        yield _summary(subject, spec, family, lengths, [proofs[i] for i in numbers], None, 0)
+def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials: dict[str, Trial]) -> list[Measurement]:
+    """Sum up trials: for each codec a measurement of each metric family, then one of all of them."""
+    measurements = []
+    for subject, trial in trials.items():
+        for spec, proofs in trial.proofs.items():
+            families: dict[str | None, list[int]] = {}
+            for i in proofs:
+                families.setdefault(keys[i].metric_name, []).append(i)
+            for family, numbers in families.items():
+                measurements.append(_summary(subject, spec, family, lengths[numbers], [proofs[i] for i in numbers]))
+            every, timing = list(proofs), trial.timings.get(spec)
+            measurements.append(
+                _summary(subject, spec, None, lengths[every], list(proofs.values()), timing, trial.timed_samples)
+            )
+    return measurements
+
+
+def memcpy_speeds(trials: dict[str, Trial]) -> dict[str, float]:
+    """Return the megabytes a second at which columns were copied, by subject."""
+    return {
+        subject: 8 * trial.timed_samples / trial.timings["memcpy"].decode_seconds / 1e6
+        for subject, trial in trials.items()
+        if "memcpy" in trial.timings
+    }
 
 
 def _summary(
@@ -211,8 +288,8 @@ def _summary(
     metric: str | None,
     lengths: npt.NDArray[np.int64],
     proofs: list[Proof],
-    timing: Timing | None,
-    timed: int,
+    timing: Timing | None = None,
+    timed: int = 0,
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
@@ -234,38 +311,56 @@ def _summary(
         proven_samples=samples,
         lossy=not exact,
         largest_error=None if exact else max(proof.largest_error for proof in proofs),
+        frames_digest=combine_digests(proof.digest for proof in proofs),
     )
 
 
-def _measure_formats(
-    dataset: MetricDataset, facts: DatasetFacts, files: dict[str, Any], rounds: int, progress: Progress
+def measure_formats(
+    dataset: MetricDataset, facts: DatasetFacts, files: dict[str, Format], rounds: int
 ) -> Iterator[Measurement]:
-    """Prove every format on the whole data set, or a part where its text would be too large; time it on a part."""
+    """Prove every format on what is here, or a part of it where its text would be too large; time it on a part.
+
+    Parameters
+    ----------
+    dataset : MetricDataset
+        The whole data set, or the part of it that the formats shall run on.
+    facts : DatasetFacts
+        What the whole is.
+    files : dict of str to Format
+        What runs, by name.
+    rounds : int
+        Timed turns of each format; 0 times nothing.
+
+    Yields
+    ------
+    Measurement
+    """
     part = _part(dataset, TIMED_DATASET_SAMPLES)
-    text_part = _part(dataset, len(dataset) * MOST_TEXT_BYTES // facts.ndjson_bytes)
-    task = progress.add_task("Proving file formats", total=len(files), unit="formats")
+    text_part = _part(dataset, facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes)
     proofs = {}
-    for name, file in files.items():
-        whole = text_part if name.startswith("ndjson") else dataset
-        proofs[name] = (whole, prove(file, whole))
-        progress.advance(task)
-    task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")
-    timings = race(files, [part], rounds, lambda: progress.advance(task)) if rounds else {}
-    for name, (whole, proof) in proofs.items():
-        lengths = np.diff(whole.offsets)
+    with progress_bar() as progress:
+        task = progress.add_task("Proving file formats", total=len(files), unit="formats")
+        for name, file in files.items():
+            proven = text_part if name.startswith("ndjson") else dataset
+            proofs[name] = (proven, prove(file, proven))
+            progress.advance(task)
+        task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")
+        timings = race(dict(files), [part], rounds, lambda: progress.advance(task)) if rounds else {}
+    for name, (proven, proof) in proofs.items():
+        lengths = np.diff(proven.offsets)
         measured = _summary("dataset", name, None, lengths, [proof], timings.get(name), len(part))
-        yield _counted(measured, dataset, facts) if name == "ndjson" and whole is not dataset else measured
+        yield _counted(measured, facts) if name == "ndjson" and len(proven) < facts.samples else measured
 
 
-def _counted(part: Measurement, dataset: MetricDataset, facts: DatasetFacts) -> Measurement:
+def _counted(part: Measurement, facts: DatasetFacts) -> Measurement:
     """Return the measurement of a part of the text with the exact size of the whole text in its place."""
     return replace(
         part,
-        samples=len(dataset),
-        raw_bytes=dataset.raw_bytes,
+        samples=facts.samples,
+        raw_bytes=facts.raw_bytes,
         encoded_bytes=facts.ndjson_bytes,
-        ratio=dataset.raw_bytes / facts.ndjson_bytes,
-        bits_per_item=8 * facts.ndjson_bytes / len(dataset),
+        ratio=facts.raw_bytes / facts.ndjson_bytes,
+        bits_per_item=8 * facts.ndjson_bytes / facts.samples,
     )
 
 
@@ -273,48 +368,65 @@ def _part(dataset: MetricDataset, samples: int) -> MetricDataset:
     """Return whole series, evenly spread, of about so many samples; the data set itself if it has no more."""
     if len(dataset) <= samples:
         return dataset
-    return dataset.select(_spread_series(dataset, samples))
+    return dataset.select(spread_series(dataset.keys, samples / len(dataset)))
 
 
-def describe(dataset: MetricDataset, generator: str, size: str, seed: int, provenance: dict[str, str]) -> DatasetFacts:
-    """Collect what a report says of a data set: its counts, its deltas of deltas, the sizes of the baselines."""
+def count_deltas_of_deltas(dataset: MetricDataset) -> npt.NDArray[np.int64]:
+    """Count the deltas of deltas of all series from -30 to 30, all beyond in the first and last entry."""
     counts = np.zeros(2 * WIDEST_COUNTED_DELTA + 3, np.int64)
     for series in dataset:
         deltas = np.diff(series.timestamps, 2)
         limit = WIDEST_COUNTED_DELTA + 1
         counts += np.bincount(np.clip(deltas, -limit, limit) + limit, minlength=counts.size)
-    total = int(counts.sum())
+    return counts
+
+
+def describe(
+    keys: Sequence[SeriesKey],
+    samples: int,
+    fingerprint: str,
+    deltas_of_deltas: npt.NDArray[np.int64],
+    text_bytes: int,
+    **origin: Any,
+) -> DatasetFacts:
+    """Collect what a report says of a data set: its counts, its deltas of deltas, the sizes of the baselines."""
+    total = int(deltas_of_deltas.sum())
     return DatasetFacts(
-        generator=generator,
-        size=size,
-        seed=seed,
-        provenance=provenance,
-        series=len(dataset.keys),
-        samples=len(dataset),
-        fingerprint=dataset.fingerprint,
-        zero_dod_share=int(counts[counts.size // 2]) / total if total else None,
-        delta_of_delta_counts=counts.tolist(),
-        raw_bytes=dataset.raw_bytes,
-        ndjson_bytes=ndjson_bytes(dataset),
-        dictionary_bytes=len(encode_keys(dataset.keys)),
+        **origin,
+        series=len(keys),
+        samples=samples,
+        fingerprint=fingerprint,
+        zero_dod_share=int(deltas_of_deltas[deltas_of_deltas.size // 2]) / total if total else None,
+        delta_of_delta_counts=deltas_of_deltas.tolist(),
+        raw_bytes=RAW_BYTES_PER_SAMPLE * samples,
+        ndjson_bytes=text_bytes,
+        dictionary_bytes=len(encode_keys(keys)),
     )
 
 
-def _describe_run(stopwatch: Stopwatch) -> Run:
+def describe_run(stopwatch: Stopwatch, notes: Sequence[str] = ()) -> Run:
+    """Collect what a report says of a run on this machine."""
     return Run(
         started=stopwatch.started.isoformat(timespec="seconds"),
         python=platform.python_version(),
         platform=platform.platform(),
-        cpu=_cpu_model(),
+        cpu=cpu_model(),
         cores=os.cpu_count() or 1,
-        versions={package: version(package) for package in PACKAGES},
+        versions=package_versions(),
         seconds=stopwatch.seconds,
         peak_rss_mb=_peak_rss_mb(),
         stages=dict(stopwatch.stages),
+        notes=list(notes),
     )
 
 
-def _cpu_model() -> str:
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide what is measured."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def cpu_model() -> str:
+    """Return the name of this machine's processor."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,14 +31,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    unnamed = _open_unnamed(path.parent)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with beside.open("xb") if unnamed is None else os.fdopen(unnamed, "wb") as file:
             yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(beside).chmod(0o666 & ~mask)
-        Path(beside).replace(path)
+            file.flush()
+            if unnamed is not None:
+                # Only with a descriptor given does Python make the call that follows the link in /proc.
+                os.link(f"/proc/self/fd/{unnamed}", beside, src_dir_fd=unnamed, follow_symlinks=True)
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    """Open a file that has no name yet, so that even a killed process leaves nothing behind; None where none can be."""
+    if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").exists():
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except OSError:
+        return None

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
+import xxhash
 
 from squeezelab.codecs.base import Column
 from squeezelab.dataset import MetricDataset
@@ -45,9 +46,10 @@ class Memcpy:
 
 @dataclass(frozen=True)
 class Proof:
-    """Size of one subject's encoding, and what came back from it."""
+    """Size and XXH3-128 of one subject's encoding, and what came back from it."""
 
     encoded_bytes: int
+    digest: bytes
     bit_exact: bool
     largest_error: float
 
@@ -58,16 +60,19 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     Examples
     --------
     >>> from squeezelab.codecs import get_codec
-    >>> prove(get_codec("xor"), np.array([1.0, -0.0, np.nan]))
-    Proof(encoded_bytes=26, bit_exact=True, largest_error=0.0)
+    >>> proof = prove(get_codec("xor"), np.array([1.0, -0.0, np.nan]))
+    >>> proof.encoded_bytes, proof.bit_exact
+    (26, True)
     """
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)
     if isinstance(subject, MetricDataset):
         exact = decoded.fingerprint == subject.fingerprint
-        return Proof(len(encoded), exact, 0.0 if exact else _largest_error(subject.values, decoded.values))
-    exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
-    return Proof(len(encoded), exact, 0.0 if exact else _largest_error(subject, decoded))
+        error = 0.0 if exact else _largest_error(subject.values, decoded.values)
+    else:
+        exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
+        error = 0.0 if exact else _largest_error(subject, decoded)
+    return Proof(len(encoded), xxhash.xxh3_128_digest(encoded), exact, error)
 
 
 def _largest_error(original: Column, decoded: Column) -> float:

@@ -16,7 +16,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """When, where and with what a run was made."""
+    """When, where and with what a run was made; notes are sentences on what was not as usual."""
 
     started: str
     python: str
@@ -27,6 +27,7 @@ class Run:
     seconds: float
     peak_rss_mb: float | None
     stages: dict[str, float]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Measurement:
         Whether any number came back changed.
     largest_error : float or None
         The largest difference, where lossy.
+    frames_digest : str
+        XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
+        bytes are.
     """
 
     subject: str
@@ -95,6 +99,7 @@ class Measurement:
     proven_samples: int
     lossy: bool
     largest_error: float | None = None
+    frames_digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_only_what_was_chosen_is_run(workplace: Path) -> None:
     ("arguments", "environment", "message"),
     [
         (["--size", "tiny"], {}, "unknown size 'tiny': choose one of small, big, huge"),
-        (["--generator", "foo"], {}, "unknown generator 'foo': choose one of synthetic, random, real"),
+        (["--generator", "foo"], {}, "unknown generator 'foo': choose one of synthetic, random, real, documents"),
         ([], {"DATA_GENERATOR": "foo"}, "unknown generator 'foo'"),
         ([], {"DATASET_SIZE": "foo"}, "unknown size 'foo'"),
         (["--codecs", "gzip"], {}, "unknown codec 'gzip'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +43,25 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
         The files, PNG before SVG.
     """
     paths = []
-    with mpl.rc_context(STYLE):
-        for name, draw in CHARTS.items():
-            figure = draw(results)
-            if figure is None:
-                continue
-            for suffix in (".png", ".svg"):
-                paths.append(folder / (name + suffix))
-                metadata = {"Date": None} if suffix == ".svg" else None
-                with replacing(paths[-1]) as file:
-                    figure.savefig(file, format=suffix[1:], dpi=120, metadata=metadata)
+    for name, draw in CHARTS.items():
+        paths += save_figure(partial(draw, results), folder / name)
     return paths
 
 
-def _figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
+    """Draw in the style of all charts, and save what was drawn as PNG and SVG; return the files."""
+    with mpl.rc_context(STYLE):
+        figure = draw()
+        if figure is None:
+            return []
+        for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
+            with replacing(path.with_suffix(suffix)) as file:
+                figure.savefig(file, format=suffix[1:], dpi=120, metadata=metadata)
+    return [path.with_suffix(".png"), path.with_suffix(".svg")]
+
+
+def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure as wide as a slide, and its panels side by side."""
     figure = Figure(figsize=(12, height), layout="constrained")
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
@@ -83,7 +89,9 @@ def _scale_by_decades(axes: Axes, which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _bars(axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: Sequence[str], pattern: str) -> None:
+def draw_bars(
+    axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: Sequence[str], pattern: str
+) -> None:
     """Draw horizontal bars, first one on top, with their numbers at the end."""
     bars = axes.barh(labels, numbers, color=colours)
     axes.bar_label(bars, [pattern.format(number) for number in numbers], padding=4)
@@ -104,9 +112,9 @@ def draw_ladder(results: Results) -> Figure | None:
     if not rungs:
         return None
     ndjson = results.dataset.ndjson_bytes / results.dataset.samples
-    figure, (axes,) = _figure(1.6 + 0.62 * len(rungs))
+    figure, (axes,) = new_figure(1.6 + 0.62 * len(rungs))
     ratios = [ndjson * one.samples / one.encoded_bytes for one in rungs]
-    _bars(axes, [one.codec for one in rungs], ratios, [_colour(one.codec) for one in rungs], "{:.1f}x")
+    draw_bars(axes, [one.codec for one in rungs], ratios, [_colour(one.codec) for one in rungs], "{:.1f}x")
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
     _add_legend(figure, [one.codec for one in rungs])
@@ -119,11 +127,11 @@ def draw_bits(results: Results) -> Figure | None:
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
-    figure, panels = _figure(1.7 + 0.6 * max(map(len, groups.values())), len(groups))
+    figure, panels = new_figure(1.7 + 0.6 * max(map(len, groups.values())), len(groups))
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         group = sorted(group, key=lambda one: -one.bits_per_item)
         numbers = [one.bits_per_item for one in group]
-        _bars(axes, [_short(one.codec) for one in group], numbers, [_colour(one.codec) for one in group], "{:.2f}")
+        draw_bars(axes, [_short(one.codec) for one in group], numbers, [_colour(one.codec) for one in group], "{:.2f}")
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
@@ -150,7 +158,7 @@ def draw_families(results: Results) -> Figure | None:
     if not parts:
         return None
     names = sorted(parts, key=lambda name: -sum(parts[name]))
-    figure, (axes,) = _figure(2.0 + 0.45 * len(names))
+    figure, (axes,) = new_figure(2.0 + 0.45 * len(names))
     timestamps, values = [parts[name][0] for name in names], [parts[name][1] for name in names]
     axes.barh(names, timestamps, color=ORANGE, label=f"timestamps, {TIMESTAMP_CODEC}")
     bars = axes.barh(names, values, left=timestamps, color=BLUE, label=f"values, {VALUE_CODEC}")
@@ -175,7 +183,7 @@ def draw_deltas(results: Results) -> Figure | None:
     used = max(abs(i - reach) for i, count in enumerate(counts) if count)
     shown = range(-max(used, 3), max(used, 3) + 1)
     shares = [100 * counts[reach + i] / total if abs(i) <= reach else 0.0 for i in shown]
-    figure, (axes,) = _figure(6)
+    figure, (axes,) = new_figure(6)
     bars = axes.bar(list(shown), shares, color=[BLUE if i == 0 else ORANGE for i in shown])
     if len(shown) <= 15:
         axes.bar_label(bars, [f"{share:.3g} %" if share else "" for share in shares], padding=3)
@@ -196,7 +204,7 @@ def draw_frontier(results: Results) -> Figure | None:
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
-    figure, panels = _figure(7, len(groups))
+    figure, panels = new_figure(7, len(groups))
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         speeds = [one.decode_mb_s or 0.0 for one in group]
         axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one.codec) for one in group], zorder=3)

@@ -184,7 +184,7 @@ def _method(results: Results) -> list[str]:
             f"Speeds are raw megabytes (10^6 bytes) a second on one thread, the median of rounds in which all codecs "
             f"take turns: {amounts}."
         )
-    return lines
+    return [*lines, *results.run.notes]
 
 
 def ratios_csv(results: Results) -> str:

@@ -13,7 +13,7 @@ def test_defaults_are_synthetic_and_small(small) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("westermo", "small"), "unknown generator 'westermo': choose one of synthetic, random, real"),
+        (("westermo", "small"), "unknown generator 'westermo': choose one of synthetic, random, real, documents"),
         (("", "small"), "unknown generator ''"),
         (("synthetic", "tiny"), "unknown size 'tiny': choose one of small, big, huge"),
     ],
