@@ -1,0 +1,266 @@
+"""NDJSON: a line of JSON for each sample, the text that every ratio compares with."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.json
+
+from squeezelab.codecs._bits import U
+from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.errors import CorruptDataError, SqueezelabError
+from squeezelab.formats._digits import LONGEST_TAIL, tails_length, write_lines
+from squeezelab.formats.base import Buffer, Format
+
+_CHUNK_BYTES = 4 * 2**20
+_PIECE_BYTES = 2**20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_REQUIRED = ("metric_name", "labels", "timestamp", "value")
+_UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
+
+
+class Ndjson(Format):
+    r"""A line for each sample, ``json.dumps`` of its record: what metrics look like on their way between programs.
+
+    Notes
+    -----
+    Every sample comes back bit for bit, but two things do not fit: a series without samples has no line and is gone,
+    and a name or label with half a surrogate pair, which no UTF-8 holds, is refused. JSON knows a single NaN, so any
+    other than the default one has its bits behind it, ``"value": NaN, "value_bits": "fff8000000000001"``.
+
+    Numbers are read with pyarrow, which rounds them exactly. Other programs' files may order and space the keys as
+    they like, have their series interleaved, write whole values as ``3``, and ``null`` for an absent label.
+
+    Nothing in the file checks it: damage is only seen where it leaves no valid record. A file cut at the end of a line
+    and a digit that has changed both go unnoticed.
+
+    References
+    ----------
+    RFC 8259, JSON; NaN and the infinities, which it lacks, as Python and JavaScript name them.
+
+    Examples
+    --------
+    >>> key = SeriesKey("up", {"host": "a"})
+    >>> dataset = MetricDataset([key], np.array([0, 2]), np.array([100, 115]), np.array([1.0, 0.25]))
+    >>> file = Ndjson().encode(dataset)
+    >>> print(file.decode(), end="")
+    {"metric_name": "up", "labels": {"host": "a"}, "timestamp": 100, "value": 1.0}
+    {"metric_name": "up", "labels": {"host": "a"}, "timestamp": 115, "value": 0.25}
+    >>> Ndjson().decode(file).fingerprint == dataset.fingerprint
+    True
+    """
+
+    name = "ndjson"
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the lines, some megabytes at a time, all in one buffer.
+
+        Raises
+        ------
+        SqueezelabError
+            If a name or label holds half a surrogate pair.
+        """
+        buffer, at = np.empty(_CHUNK_BYTES, np.uint8), 0
+        for key, timestamps, values in dataset:
+            prefix = _prefix(key)
+            longest = len(prefix) + LONGEST_TAIL
+            start = 0
+            while start < len(values):
+                stop = start + (len(buffer) - at) // longest
+                if stop == start:
+                    yield buffer.data[:at]
+                    buffer, at = buffer if longest <= len(buffer) else np.empty(longest, np.uint8), 0
+                at = int(write_lines(buffer, U(at), prefix, timestamps[start:stop], values[start:stop]))
+                start = stop
+        yield buffer.data[:at]
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Read lines; series come in the order of their first one, samples in the order of their lines.
+
+        Raises
+        ------
+        CorruptDataError
+            If a line is not a record; the message says which line is the first.
+        """
+        keys: dict[SeriesKey, int] = {}
+        label_names: set[str] = set()
+        parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))]
+        file, line = io.BytesIO(data), 1
+        if file.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
+            file.seek(0)
+        # Pieces keep memory low: a row takes far more of it while its strings are not yet a number of a series.
+        for piece in iter(lambda: file.read(_PIECE_BYTES) + file.readline(), b""):
+            rows = _read(piece, label_names, line)
+            numbers = np.array([keys.setdefault(key, len(keys)) for key in rows.keys], np.int64)
+            parts.append((numbers[rows.series], rows.timestamps, rows.values))
+            line += piece.count(b"\n")
+        series, timestamps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+        if np.any(series[1:] < series[:-1]):
+            order = np.argsort(series, kind="stable")
+            timestamps, values = timestamps[order], values[order]
+        offsets = np.zeros(len(keys) + 1, np.int64)
+        np.cumsum(np.bincount(series, minlength=len(keys)), out=offsets[1:])
+        return MetricDataset(list(keys), offsets, timestamps, values)
+
+
+def ndjson_bytes(dataset: MetricDataset) -> int:
+    """Return the exact size of a data set's NDJSON file without writing it.
+
+    Raises
+    ------
+    SqueezelabError
+        If a name or label holds half a surrogate pair.
+
+    Examples
+    --------
+    >>> key = SeriesKey("up", {"host": "a"})
+    >>> dataset = MetricDataset([key], np.array([0, 2]), np.array([100, 115]), np.array([1.0, 0.25]))
+    >>> ndjson_bytes(dataset), len(Ndjson().encode(dataset))
+    (159, 159)
+    """
+    prefixes = np.array([len(_prefix(key)) for key in dataset.keys], np.int64)
+    return int(np.diff(dataset.offsets) @ prefixes) + int(tails_length(dataset.timestamps, dataset.values))
+
+
+def _prefix(key: SeriesKey) -> npt.NDArray[np.uint8]:
+    """Return what every line of a series begins with: all before the digits of the timestamp."""
+    try:
+        str(key).encode()
+    except UnicodeEncodeError as error:
+        raise SqueezelabError(f"NDJSON cannot hold half a surrogate pair: rename {str(key)!a}") from error
+    head = json.dumps({"metric_name": key.metric_name, "labels": dict(key.labels)})
+    return np.frombuffer(f'{head[:-1]}, "timestamp": '.encode(), np.uint8)
+
+
+class _Rows(NamedTuple):
+    """Lines that have been read: their series' keys, and a number of one of these for each row."""
+
+    keys: list[SeriesKey]
+    series: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
+def _read(piece: bytes, label_names: set[str], first_line: int) -> _Rows:
+    """Read whole lines, and add to the known label names those that turn up."""
+    label_names |= _find_label_names(piece.partition(b"\n")[0])
+    with suppress(*_UNREADABLE):
+        return _parse(piece, label_names)
+    label_names |= _find_label_names(piece)
+    try:
+        return _parse(piece, label_names)
+    except _UNREADABLE as error:
+        raise _complaint(piece, label_names, first_line, error) from error
+
+
+def _find_label_names(piece: bytes) -> set[str]:
+    """Return the label names of the lines that are records, line by line.
+
+    pyarrow could find them itself, but then it takes strings that look like dates for dates, and dies of a value that
+    nests some thousand levels deep.
+    """
+    names: set[str] = set()
+    for line in piece.split(b"\n"):
+        with suppress(ValueError, LookupError, TypeError, RecursionError):
+            labels = json.loads(str(line, "utf-8"))["labels"]
+            "".join(labels).encode()
+            names.update(labels)
+    return names
+
+
+def _parse(piece: bytes, label_names: set[str]) -> _Rows:
+    """Read whole lines whose label names are all known; raise one of `_UNREADABLE` if anything is wrong with them."""
+    # pyarrow dies of a null where the first object belongs.
+    if not re.match(rb"\s*(\{|\Z)", piece):
+        raise ValueError("a record must be an object")
+    labels = pa.struct([(name, pa.string()) for name in sorted(label_names)])
+    columns = {"metric_name": pa.string(), "labels": labels, "timestamp": pa.int64(), "value": pa.float64()}
+    table = pyarrow.json.read_json(
+        pa.BufferReader(piece),
+        pyarrow.json.ReadOptions(use_threads=False, block_size=len(piece) + 1),
+        pyarrow.json.ParseOptions(
+            explicit_schema=pa.schema(columns | {"value_bits": pa.string()}), unexpected_field_behavior="error"
+        ),
+    )
+    if table.num_rows != piece.count(b"\n") and table.num_rows != sum(map(bool, map(bytes.strip, piece.split(b"\n")))):
+        raise ValueError("there is not one object on each line")
+    for name in _REQUIRED:
+        if table.column(name).null_count:
+            raise ValueError(f"{name} is missing or null")
+    keys, series = _group(table)
+    values = table.column("value").to_numpy()
+    if table.column("value_bits").null_count < table.num_rows:
+        values = _with_bits(values, table.column("value_bits"))
+    return _Rows(keys, series, table.column("timestamp").to_numpy(), values)
+
+
+def _group(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
+    """Return the keys in the order of their first rows, and for each row the number of its key."""
+    labels = table.column("labels").combine_chunks()
+    columns = [table.column("metric_name").combine_chunks(), *labels.flatten()]
+    series = np.zeros(table.num_rows, np.int64)
+    for column in columns:
+        strings = column.dictionary_encode(null_encoding="encode")
+        pairs = series * len(strings.dictionary) + strings.indices.to_numpy()
+        series = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
+    firsts = np.unique(series, return_index=True)[1]
+    rows = zip(*(column.take(firsts).to_pylist() for column in columns), strict=True)
+    names = [field.name for field in labels.type]
+    keys = [
+        SeriesKey(metric_name, {name: value for name, value in zip(names, values, strict=True) if value is not None})
+        for metric_name, *values in rows
+    ]
+    return keys, series
+
+
+def _with_bits(values: npt.NDArray[np.float64], column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    """Return the values with the bits of NaNs that have been told put into place."""
+    told = column.drop_null().to_pylist()
+    if not all(re.fullmatch("[0-9a-fA-F]{16}", text) for text in told):
+        raise ValueError("value_bits are not 16 hexadecimal digits")
+    bits = np.array([int(text, 16) for text in told], np.uint64)
+    rows = np.flatnonzero(column.is_valid())
+    if not np.isnan(values[rows]).all() or not np.isnan(bits.view(np.float64)).all():
+        raise ValueError("value_bits tell of no NaN")
+    values = values.copy()
+    values.view(np.uint64)[rows] = bits
+    return values
+
+
+def _complaint(piece: bytes, label_names: set[str], first_line: int, error: Exception) -> CorruptDataError:
+    """Find the first of the lines that cannot be read, and say why."""
+    lines = piece.split(b"\n")
+    reasons = {len(lines): error}
+
+    def fails(count: int) -> bool:
+        try:
+            _parse(b"\n".join(lines[:count]) + b"\n", label_names)
+        except _UNREADABLE as error:
+            reasons[count] = error
+            return True
+        return False
+
+    count = bisect_left(range(len(lines)), True, lo=1, key=fails)
+    reason = " ".join(_reason(lines[count - 1], reasons[count]).split())
+    return CorruptDataError(f"line {first_line + count - 1}: {reason[:200]}")
+
+
+def _reason(line: bytes, error: Exception) -> str:
+    """Say what is wrong with a line, more closely than pyarrow does."""
+    try:
+        record = json.loads(str(line, "utf-8"))
+    except json.JSONDecodeError as closer:
+        return f"{closer.msg} (column {closer.colno})"
+    except (ValueError, RecursionError) as closer:
+        return str(closer)
+    unknown = sorted(record.keys() - {*_REQUIRED, "value_bits"}) if isinstance(record, dict) else []
+    return f"unknown key {unknown[0]!r}" if unknown else re.sub(r" in row \d+$", "", str(error))
