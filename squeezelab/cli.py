@@ -107,7 +107,12 @@ def documents(
         raise InvalidRequestError(f"{days} days are out of range: give a number above 0")
     announce_compilation()
     services = read_services(scenarios or DEFAULT_TABLE)
-    span = {"end": parse_time(end), "seconds": max(1, round(days * DAY)), "seed": seed, "workers": workers}
+    span: dict[str, Any] = {
+        "end": parse_time(end),
+        "seconds": max(1, round(days * DAY)),
+        "seed": seed,
+        "workers": workers,
+    }
     if compare:
         made, comparison = compare_ways(output, services, **span)
         for table in (ways_table(comparison), quality_table(comparison)):
