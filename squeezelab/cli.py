@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -167,6 +168,8 @@ def announce_compilation() -> None:
 def main() -> None:
     """Run the command line; every error a user can cause is one line and exit code 2."""
     speak_through_logging()
+    # Whoever ends a run politely gets the same tidying up as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     debug = "--debug" in sys.argv
     try:
         status = app(standalone_mode=False)

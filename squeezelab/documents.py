@@ -94,6 +94,9 @@ def make_documents(
     first = end - seconds + 1
     if seconds < 1 or first < EARLIEST or end > LATEST:
         raise InvalidRequestError("the span must have a second or more, and lie in the years 1970 to 9999")
+    if Path(path).is_dir():
+        raise InvalidRequestError(f"{path} is a directory: name a file")
+    threads = _worker_count(workers)
     layout = lay_out(services)
     _check_room(Path(path), services, layout, seconds, U(seed), first)
     documents = seconds * len(services.names)
@@ -102,7 +105,7 @@ def make_documents(
         with replacing(path) as file, progress_bar() as progress:
             task = progress.add_task("Making documents", total=documents, unit="documents")
             size, last_made = 0, started
-            for seconds_made, text in _make_chunks(layout, range(first, end + 1), U(seed), _worker_count(workers)):
+            for seconds_made, text in _make_chunks(layout, range(first, end + 1), U(seed), threads):
                 last_made = perf_counter()
                 size += file.write(text)
                 progress.advance(task, seconds_made * len(services.names))

@@ -1,7 +1,4 @@
-"""How fast data are made, loaded, cached and written.
-
-    pytest tests/benchmarks/bench_data.py
-"""
+"""How fast data are made, loaded, cached and written: ``pytest tests/benchmarks/bench_data.py``."""
 
 import shutil
 import subprocess
@@ -11,9 +8,11 @@ import pytest
 from conftest import PROJECT
 
 from squeezelab import cache, generate_metric_data
+from squeezelab.documents import DAY, make_documents, plain_documents
 from squeezelab.formats import available_formats, get_format
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.generators import find_source
+from squeezelab.generators._services import read_services
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -46,6 +45,20 @@ def test_load_real_data(benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     find_source("real").provenance()
     dataset = benchmark(generate_metric_data, "real", "huge")
     benchmark.extra_info["samples"] = len(dataset)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_make_a_day_of_documents(benchmark, workers: int, tmp_path: Path) -> None:
+    benchmark.group = "documents"
+    options = {"end": 1_700_000_000, "seconds": DAY, "workers": workers}
+    made = benchmark(make_documents, tmp_path / "documents", read_services(), **options)
+    benchmark.extra_info["documents"] = made.documents
+
+
+def test_make_ten_minutes_of_documents_plainly(benchmark) -> None:
+    benchmark.group = "documents"
+    lines = benchmark(lambda: list(plain_documents(read_services(), end=1_700_000_000, seconds=600)))
+    benchmark.extra_info["documents"] = len(lines)
 
 
 @pytest.mark.parametrize("name", available_formats())
