@@ -23,7 +23,6 @@ from squeezelab.formats.base import Buffer, Format
 
 _CHUNK_BYTES = 4 * 2**20
 _PIECE_BYTES = 2**20
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REQUIRED = ("metric_name", "labels", "timestamp", "value")
 _UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
 
@@ -95,8 +94,6 @@ class Ndjson(Format):
         label_names: set[str] = set()
         parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))]
         file, line = io.BytesIO(data), 1
-        if file.read(len(_BYTE_ORDER_MARK)) != _BYTE_ORDER_MARK:
-            file.seek(0)
         # Pieces keep memory low: a row takes far more of it while its strings are not yet a number of a series.
         for piece in iter(lambda: file.read(_PIECE_BYTES) + file.readline(), b""):
             rows = _read(piece, label_names, line)
@@ -179,7 +176,7 @@ def _find_label_names(piece: bytes) -> set[str]:
 
 def _parse(piece: bytes, label_names: set[str]) -> _Rows:
     """Read whole lines whose label names are all known; raise one of `_UNREADABLE` if anything is wrong with them."""
-    # pyarrow dies of a null where the first object belongs.
+    # pyarrow dies of a null where the first object belongs, and skips a byte order mark, which JSON does not have.
     if not re.match(rb"\s*(\{|\Z)", piece):
         raise ValueError("a record must be an object")
     labels = pa.struct([(name, pa.string()) for name in sorted(label_names)])

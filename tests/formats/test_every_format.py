@@ -91,7 +91,7 @@ def test_damage_is_noticed(name: str) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 @given(noise=st.binary(min_size=1, max_size=100))
 def test_random_bytes_are_no_file(name: str, noise: bytes) -> None:
-    if name == "ndjson" and not noise.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n\t "):
+    if name == "ndjson" and not noise.strip(b"\r\n\t "):
         return  # no line is no sample
     with pytest.raises(CorruptDataError):
         get_format(name).decode(noise)
