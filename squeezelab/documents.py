@@ -25,7 +25,7 @@ from squeezelab.generators._random_bits import U
 from squeezelab.generators._services import HUNDREDTHS, Bell, Layout, Services, lay_out
 from squeezelab.generators.documents import longest_line, write_documents
 
-CHUNK_SECONDS = 3_600
+CHUNK_SECONDS = 1_800
 MOST_WORKERS = 16
 DAY = 86_400
 EARLIEST, LATEST = 0, 253_402_300_799
@@ -86,7 +86,7 @@ def make_documents(
 
     Notes
     -----
-    The span is cut into chunks of an hour. Threads turn them into text while this one writes them, in their order:
+    The span is cut into chunks of half an hour. Threads turn them into text while this one writes them, in their order:
     what a chunk holds follows from seed, second and service alone, so it does not matter who makes it. Nothing is
     left to join, for there are no part files; the time that is counted as joining is what the disk still took after
     the last chunk was made. Few chunks are in memory at a time, however long the span is.
