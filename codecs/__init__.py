@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,9 @@ from squeezelab.codecs.base import ByteCodec, Chain, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 __all__ = ["ByteCodec", "Chain", "ColumnCodec", "CorruptDataError", "available_codecs", "codec_spec", "get_codec"]
+
+
+MOST_STAGES = 8
 
 
 @cache
@@ -38,8 +42,8 @@ def available_codecs() -> list[str]:
 
     Examples
     --------
-    >>> available_codecs()
-    ['delta_of_delta', 'lz4', 'raw', 'xor', 'zlib', 'zstd']
+    >>> "delta_of_delta" in available_codecs()
+    True
     """
     return list(_registry())
 
@@ -62,7 +66,7 @@ def get_codec(spec: str) -> ColumnCodec:
     >>> get_codec("zstd:level=10").get_config()
     {'id': 'squeezelab.zstd', 'level': 10}
     """
-    stages = [_one_codec(part) for part in spec.split("+")]
+    stages = [_one_codec(part) for part in spec.split("+", MOST_STAGES)]
     return stages[0] if len(stages) == 1 else Chain(stages)
 
 
@@ -71,18 +75,25 @@ def _one_codec(spec: str) -> ColumnCodec:
     if name not in _registry():
         raise InvalidRequestError(f"unknown codec {name!r}: choose from {', '.join(available_codecs())}")
     codec = _registry()[name]
-    accepted = list(inspect.signature(codec).parameters)
+    accepted = inspect.signature(codec).parameters
     parameters: dict[str, Any] = {}
     for setting in settings.split(",") if settings else ():
-        key, equals, value = setting.partition("=")
+        key, equals, _ = setting.partition("=")
         if key not in accepted or not equals:
             takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
             raise InvalidRequestError(f"codec {name!r} has no parameter {setting!r}: {takes}")
-        parameters[key] = int(value) if value.lstrip("-").isdigit() else value
-    try:
-        return codec(**parameters)
-    except TypeError as error:
-        raise InvalidRequestError(f"codec {name!r} does not take {settings!r}: give a number") from error
+        parameters[key] = _to_parameter(name, setting, accepted[key].annotation)
+    return codec(**parameters)
+
+
+def _to_parameter(name: str, setting: str, kind: str) -> int | str:
+    """Return the value of ``key=value`` as its annotation wants it."""
+    value = setting.partition("=")[2]
+    if kind != "int":
+        return value
+    if not re.fullmatch("-?[0-9]{1,9}", value):
+        raise InvalidRequestError(f"codec {name!r} does not take {setting!r}: give a number")
+    return int(value)
 
 
 def codec_spec(codec: ColumnCodec) -> str:

@@ -2,9 +2,6 @@
 
 A kernel that writes keeps three numbers: ``at``, the byte where the next whole byte goes; ``pending``, the bits not yet
 written, at the top of a word; ``fill``, how many they are, 0 to 7. One that reads keeps its position in bits.
-
-numba keeps a compiled kernel until the file of *that kernel* changes, and the functions below are compiled into the
-kernels of other files: whoever edits this file deletes the ``__pycache__`` folder beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from squeezelab.kernels import kernel
 
 U = np.uint64
 
@@ -93,7 +92,7 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def put_top(buffer, at, pending, fill, high, low, size):
     """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
 
@@ -111,13 +110,13 @@ def put_top(buffer, at, pending, fill, high, low, size):
     return at + whole_bytes, rest << ((whole_bytes & U(7)) << U(3)), (fill + size) & U(7)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def peek_57(buffer, position):
     """Return at least 57 bits from a position on, at the top of a word."""
     return load_word(buffer, position >> U(3)) << (position & U(7))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def peek_64(buffer, position):
     """Return the 64 bits from a position on."""
     at = position >> U(3)
@@ -125,7 +124,7 @@ def peek_64(buffer, position):
     return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def put_varint(buffer, at, number):
     """Write a number as LEB128, low seven bits first; return the byte behind it."""
     while number > U(0x7F):
@@ -136,7 +135,7 @@ def put_varint(buffer, at, number):
     return at + U(1)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def take_varint(data, at, stop):
     """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole number lies before it."""
     number = U(0)

@@ -114,7 +114,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         data = as_bytes(buf)
         frame = open_frame(self.frame_name, data)
         self.check_plausible(frame)
-        column = np.empty(frame.size, frame.dtype) if out is None else _as_output(out, frame)
+        column = _allocate(frame.size, frame.dtype) if out is None else _as_output(out, frame, data)
         if frame.size:
             self.unpack(data, frame, column)
         elif frame.stop != frame.start:
@@ -161,11 +161,20 @@ def as_bytes(buf: Any) -> Bytes:
     return data
 
 
-def _as_output(out: Any, frame: Frame) -> Column:
+def _allocate(size: int, dtype: np.dtype[Any]) -> Column:
+    try:
+        return np.empty(size, dtype)
+    except MemoryError as error:
+        raise CorruptDataError(f"the frame claims {size} values, more than memory holds: it is damaged") from error
+
+
+def _as_output(out: Any, frame: Frame, data: Bytes) -> Column:
     """View ``out`` as the column that a frame holds."""
     array = out if isinstance(out, np.ndarray) else np.frombuffer(out, np.uint8)
     if not array.flags.c_contiguous or not array.flags.writeable:
         raise ValueError("out must be contiguous and writable")
+    if np.may_share_memory(array, data):
+        raise ValueError("out and the frame must not overlap")
     if array.nbytes != frame.size * 8:
         raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.size * 8}")
     if array.dtype.newbyteorder("=") in (INT64, FLOAT64) and array.dtype != frame.dtype:
@@ -268,7 +277,8 @@ class Chain(ColumnCodec):
             if size > payload.size * stage.max_expansion:
                 raise CorruptDataError(f"{payload.size} bytes cannot expand to {size}: the frame is damaged")
             # The first stage may read whole words up to its payload's end.
-            expanded = np.zeros(size + READ_SLACK, np.uint8)
+            expanded = _allocate(size + READ_SLACK, np.dtype(np.uint8))
+            expanded[size:] = 0
             stage.expand(payload, expanded[:size])
             payload = expanded[:size]
         expanded.flags.writeable = False

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from squeezelab.codecs._bits import (
     WRITE_SLACK,
@@ -20,6 +21,7 @@ from squeezelab.codecs._bits import (
 from squeezelab.codecs._frame import INT64, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.kernels import kernel
 
 GORILLA_WIDTHS = (7, 9, 12, 64)
 """The paper's classes; its last one has 32 bits, which do not suffice for every int64."""
@@ -93,11 +95,10 @@ class DeltaOfDelta(ColumnCodec):
 
 
 def _parse_widths(text: str) -> Widths:
-    widths = GORILLA_WIDTHS if text == "gorilla" else tuple(int(part) for part in text.split("-") if part.isdigit())
-    if len(widths) != 4 or list(widths) != sorted(set(widths)) or widths[0] < 1 or widths[3] != 64:
-        raise InvalidRequestError(
-            f'widths {text!r} are none: give "fit", "gorilla" or four rising ones like 4-10-20-64'
-        )
+    widths = GORILLA_WIDTHS if text == "gorilla" else tuple(map(int, re.findall("[0-9]+", text)))
+    rising = len(widths) == 4 and 1 <= widths[0] < widths[1] < widths[2] < widths[3] == 64
+    if not rising or not re.fullmatch("gorilla|[0-9]+(-[0-9]+){3}", text):
+        raise InvalidRequestError(f'no widths {text!r}: give "fit", "gorilla" or four rising ones like 4-10-20-64')
     return np.array(widths, np.uint64)
 
 
@@ -129,28 +130,28 @@ def fit_widths(words: Widths) -> Widths:
     return best
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _zigzag(word):
     return (word << U(1)) ^ (U(0) - (word >> U(63)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _unzigzag(number):
     return (number >> U(1)) ^ (U(0) - (number & U(1)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _rank(delta_of_delta):
     """Return the rank of a delta of delta other than zero: 0, 1, 2, 3 for -1, 1, -2, 2."""
     return _zigzag(delta_of_delta) - U(1)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _width(rank):
     return U(64) - leading_zeros(rank | U(1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def choose_widths(words, histogram, best):
     """Count the widths that the deltas of deltas need, and fill ``best`` with the four that take the fewest bits."""
     for i in range(2, words.size):
@@ -175,7 +176,7 @@ def choose_widths(words, histogram, best):
                         best[0], best[1], best[2], best[3] = a, b, c, top
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _total_bits(histogram, width_1, width_2, width_3, width_4):
     bits = U(0)
     for need in range(U(1), width_4 + U(1)):
@@ -191,7 +192,7 @@ def _total_bits(histogram, width_1, width_2, width_3, width_4):
     return bits
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _put_zeros(buffer, at, pending, fill, count):
     while count > U(0):
         run = min(count, U(64))
@@ -200,7 +201,7 @@ def _put_zeros(buffer, at, pending, fill, count):
     return at, pending, fill
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_deltas(words, widths, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes."""
     at = U(0)
@@ -244,7 +245,7 @@ def encode_deltas(words, widths, buffer):
     return at + ((fill + U(7)) >> U(3))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_deltas(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, scratch, trailing_zeros
 from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError
+from squeezelab.kernels import kernel
 
 
 class Xor(ColumnCodec):
@@ -67,7 +67,7 @@ def worst_case_bytes(count: int) -> int:
     return 8 + (count * 77 + 7) // 8
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def encode_xor(words, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes."""
     at, pending, fill = U(0), U(0), U(0)
@@ -98,7 +98,7 @@ def encode_xor(words, buffer):
     return at + ((fill + U(7)) >> U(3))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def decode_xor(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
@@ -141,7 +141,7 @@ def decode_xor(data, start, stop, words):
     return position <= end and (position + U(7)) >> U(3) == stop
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _decode_window(data, position, end, words, i, value, width, trailing):
     """Decode codes ``10`` as long as they follow each other: a tight loop in which the window is constant."""
     count = U(words.size)

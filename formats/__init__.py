@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from functools import cache
 from importlib import import_module
 
@@ -48,13 +49,11 @@ def get_format(name: str) -> Format:
     >>> get_format("delta_of_delta+xor+zstd").name
     'delta_of_delta+xor+zstd'
     """
-    from squeezelab.formats.compressed import Compressed
+    from squeezelab.formats.compressed import DEFAULT_LEVEL, Compressed
 
-    if name in _registry():
-        return _registry()[name]()
-    inner, plus, outer = name.rpartition("+")
-    if plus and outer == "zstd":
-        return Compressed(get_format(inner))
-    if plus and outer.startswith("zstd:level=") and outer.removeprefix("zstd:level=").isdigit():
-        return Compressed(get_format(inner), int(outer.removeprefix("zstd:level=")))
-    raise InvalidRequestError(f"unknown format {name!r}: choose from {', '.join(available_formats())}")
+    found = re.fullmatch(r"(.*?)(\+zstd(?::level=([0-9]{1,2}))?)?", name, re.DOTALL)
+    inner, zstd, level = found.groups() if found else (name, None, None)
+    if inner not in _registry():
+        raise InvalidRequestError(f"unknown format {name!r}: choose from {', '.join(available_formats())}")
+    file = _registry()[inner]()
+    return Compressed(file, int(level or DEFAULT_LEVEL)) if zstd else file

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from squeezelab.codecs._bits import U, leading_zeros
+from squeezelab.kernels import kernel
 
 _MAGNITUDE = U(2**63 - 1)
 _INFINITY = U(0x7FF0000000000000)
@@ -73,7 +74,7 @@ def _high_product(typingctx: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), codegen
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _round_to_odd(high, low, factor):
     """Return ``(high, low) * factor / 2**128``, its last bit set if anything was cut off.
 
@@ -85,7 +86,7 @@ def _round_to_odd(high, low, factor):
     return (_high_product(high, factor) + U(middle < partial)) | U(middle > U(0))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _shortest(bits):
     """Return digits and exponent of the shortest decimal for the bits of a positive, finite double.
 
@@ -118,7 +119,7 @@ def _shortest(bits):
     return unit + U(above and (nearer_above or not below)), k
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _strip_zeros(digits, exponent, limit):
     """Move zeros at the end of the digits into the exponent, up to a limit."""
     while exponent < limit and digits % U(10) == U(0):
@@ -127,7 +128,7 @@ def _strip_zeros(digits, exponent, limit):
     return digits, exponent
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _long_decimal(bits):
     digits, exponent = _shortest(bits)
     if digits % U(10**8) == U(0):
@@ -135,7 +136,7 @@ def _long_decimal(bits):
     return _strip_zeros(digits, exponent, 400)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _find_decimal(bits):
     """Return digits and exponent of the shortest decimal for the bits of a finite double that is not negative.
 
@@ -154,14 +155,14 @@ def _find_decimal(bits):
     return _long_decimal(bits)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _digit_count(number):
     # 1233 / 4096 is log10(2), near enough for 64 bits: the count from the bits is right or one too small.
     count = (U(64) - leading_zeros(number | U(1))) * U(1233) >> U(12)
     return count + U((number | U(1)) >= _TEN_TO[count])
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_digits(buffer, at, number, count):
     """Write the last ``count`` digits of a number, zeros in front if it has fewer."""
     place = at + count
@@ -173,14 +174,14 @@ def _write_digits(buffer, at, number, count):
     return at + count
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_text(buffer, at, text):
     for i in range(U(text.size)):
         buffer[at + i] = text[i]
     return at + U(text.size)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _decimal_layout(digits, exponent):
     """Return the number of digits, the decimal point's place behind the first one, and if there is no exponent."""
     count = _digit_count(digits)
@@ -188,7 +189,7 @@ def _decimal_layout(digits, exponent):
     return count, point, -4 < point <= 16
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _decimal_length(digits, exponent):
     count, point, fixed = _decimal_layout(digits, exponent)
     if fixed:
@@ -196,7 +197,7 @@ def _decimal_length(digits, exponent):
     return count + U(count > U(1)) + U(4) + U(abs(point - 1) >= 100)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_fixed(buffer, at, digits, exponent, point):
     """Write ``123.45``, ``0.0012``, ``1200.0``: at least one digit on either side of the point."""
     # No decimal has more than 17 digits: from the 17th place on there is no whole part.
@@ -211,7 +212,7 @@ def _write_fixed(buffer, at, digits, exponent, point):
     return _write_digits(buffer, at + U(1), rest, U(max(-exponent, 1)))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_scientific(buffer, at, digits, count, power):
     """Write ``1.5e-07``, ``1e+16``, ``5e-324``: at least two digits of exponent, with their sign."""
     unit = _TEN_TO[count - U(1)]
@@ -226,7 +227,7 @@ def _write_scientific(buffer, at, digits, count, power):
     return _write_digits(buffer, at + U(2), U(abs(power)), U(3) if abs(power) >= 100 else U(2))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def value_length(value):
     """Return how many bytes a float64 prints to.
 
@@ -245,7 +246,7 @@ def value_length(value):
     return _decimal_length(digits, exponent) + sign
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_value(buffer, at, value):
     """Write a float64 as ``json.dumps`` prints it, from byte ``at`` (uint64) on; return the byte behind it.
 
@@ -271,14 +272,14 @@ def write_value(buffer, at, value):
     return _write_scientific(buffer, at, digits, count, point - 1)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _sign_and_magnitude(number):
     bits = np.int64(number).view(np.uint64)
     sign = bits >> U(63)
     return sign, U(0) - bits if sign else bits
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def integer_length(number):
     """Return how many bytes an int64 prints to.
 
@@ -291,7 +292,7 @@ def integer_length(number):
     return _digit_count(magnitude) + sign
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_integer(buffer, at, number):
     """Write an int64 from byte ``at`` (uint64) on; return the byte behind it.
 
@@ -307,14 +308,14 @@ def write_integer(buffer, at, number):
     return _write_digits(buffer, at + sign, magnitude, _digit_count(magnitude))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _hides_bits(value):
     """Say if a value is a NaN that ``NaN``, which reads back as the default one, does not tell."""
     bits = np.float64(value).view(np.uint64)
     return (bits & _MAGNITUDE) > _INFINITY and bits != _NAN
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_bits(buffer, at, value):
     at = _write_text(buffer, at, _BITS_KEY)
     bits = np.float64(value).view(np.uint64)
@@ -325,7 +326,7 @@ def _write_bits(buffer, at, value):
     return at + U(17)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def tails_length(timestamps, values):
     """Return the bytes that lines take behind their prefixes.
 
@@ -347,7 +348,7 @@ def tails_length(timestamps, values):
     return total
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_lines(buffer, at, prefix, timestamps, values):
     r"""Write a line for each sample of a series.
 

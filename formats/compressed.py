@@ -10,6 +10,8 @@ from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats.base import Buffer, Format
 
+DEFAULT_LEVEL = 3
+
 
 class Compressed(Format):
     """Another format's file as one zstd frame with a checksum; ``zstd -d`` unpacks it.
@@ -30,12 +32,12 @@ class Compressed(Format):
     True
     """
 
-    def __init__(self, inner: Format, level: int = 3) -> None:
+    def __init__(self, inner: Format, level: int = DEFAULT_LEVEL) -> None:
         if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.inner = inner
         self.level = level
-        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != 3 else "")
+        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != DEFAULT_LEVEL else "")
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the compressed file as the compressor lets go of it."""

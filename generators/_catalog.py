@@ -36,13 +36,13 @@ FAMILIES = (
     Family("cpu_usage_percent", PERCENT, 15, 60, 0.50, 0.10, 0.1, ""),
     Family("memory_usage_percent", PERCENT, 30, 75, 0.20, 0.02, 0.1, ""),
     Family("http_requests_total", COUNTER, 0.5, 40, 0.60, 0.15, 1, "http"),
-    Family("http_request_duration_ms", DURATION, 2, 120, 0.50, 0.15, 0.01, "http"),
-    Family("response_time_ms", DURATION, 5, 300, 0.40, 0.20, 0.01, ""),
+    Family("http_request_duration_ms", DURATION, 2, 120, 0.60, 0.08, 0.01, "http"),
+    Family("response_time_ms", DURATION, 5, 300, 0.60, 0.08, 0.01, ""),
     Family("disk_io_bytes_total", COUNTER, 10_000, 2_000_000, 0.60, 0.30, 4096, "disk"),
     Family("network_bytes_total", COUNTER, 5_000, 5_000_000, 0.60, 0.20, 1, "network"),
     Family("active_connections", COUNT, 10, 400, 0.60, 0.05, 1, ""),
-    Family("queue_size", COUNT, 1, 20, 1.00, 0.20, 1, ""),
-    Family("error_rate_percent", PERCENT, 0.2, 2.5, 0.60, 0.20, 0.1, ""),
+    Family("queue_size", COUNT, 3, 30, 0.90, 0.10, 1, ""),
+    Family("error_rate_percent", PERCENT, 0.5, 4, 0.80, 0.10, 0.1, ""),
 )
 
 REGIONS = ("us-east-1", "us-west-2", "eu-central-1", "ap-southeast-1")
@@ -78,16 +78,25 @@ class Catalog:
         Number of the host and region: series of one pair follow one load.
     target : uint64[series]
         Number of the host, region and environment: series of one target are scraped together.
+    number : uint64[series]
+        Number of the series itself.
     """
 
     keys: list[SeriesKey]
     family: npt.NDArray[np.int64]
     pair: npt.NDArray[np.uint64]
     target: npt.NDArray[np.uint64]
+    number: npt.NDArray[np.uint64]
 
 
-def build_catalog(series: int) -> Catalog:
-    """Lay out this many series: every target has all ten families, as a real exporter would.
+def outline(size: str) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
+    """Return the series of a size, and how many samples each of them has, without making any."""
+    shape = SHAPES[size]
+    return build_catalog(shape.series).keys, np.full(shape.series, shape.samples_per_series, np.int64)
+
+
+def build_catalog(series: int, part: range | None = None) -> Catalog:
+    """Lay out this many series, or a part of them: every target has all ten families, as a real exporter would.
 
     Examples
     --------
@@ -97,7 +106,8 @@ def build_catalog(series: int) -> Catalog:
     targets = -(-series // len(FAMILIES))
     hosts = max(FEWEST_HOSTS, -(-targets // (len(REGIONS) * len(ENVIRONMENTS))))
     keys, family, pair, target = [], [], [], []
-    for number in range(series):
+    chosen = range(series) if part is None else part
+    for number in chosen:
         place, kind = divmod(number, len(FAMILIES))
         turn, host = divmod(place, hosts)
         region = (host + turn) % len(REGIONS)
@@ -111,7 +121,13 @@ def build_catalog(series: int) -> Catalog:
         family.append(kind)
         pair.append(host * len(REGIONS) + region)
         target.append(place)
-    return Catalog(keys, np.array(family, np.int64), np.array(pair, np.uint64), np.array(target, np.uint64))
+    return Catalog(
+        keys,
+        np.array(family, np.int64),
+        np.array(pair, np.uint64),
+        np.array(target, np.uint64),
+        np.array(chosen, np.uint64),
+    )
 
 
 def _extra_labels(extra: str, place: int) -> dict[str, str]:

@@ -8,7 +8,8 @@ of them: no function is used whose last bit depends on processor or library.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from squeezelab.kernels import kernel
 
 U = np.uint64
 
@@ -17,7 +18,7 @@ GOLDEN = U(0x9E3779B97F4A7C15)
 BELL_WIDTH = 37837.2
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def mix(word):
     """Scramble a word: SplitMix64's finalizer, variant 13 of D. Stafford."""
     word = (word ^ (word >> U(30))) * U(0xBF58476D1CE4E5B9)
@@ -25,25 +26,25 @@ def mix(word):
     return word ^ (word >> U(31))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def stream_key(seed, purpose, number):
     """Return the key of a stream of its own for each seed, purpose and number."""
     return mix(mix(mix(seed + GOLDEN) + purpose * GOLDEN) + number * GOLDEN)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def bits(key, n):
     """Return 64 random bits, the n-th of a stream."""
     return mix(key + n * GOLDEN)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def uniform(key, n):
     """Return a multiple of 2**-53 from [0, 1), the n-th of a stream."""
     return np.float64(bits(key, n) >> U(11)) * 2.0**-53
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def bell(key, n):
     """Return a number of mean 0 and deviation 1, the n-th of a stream: Irwin-Hall of four, at most 3.5 from 0."""
     word = bits(key, n)

@@ -28,6 +28,9 @@ HUNDREDTHS = 100
 LARGEST = 10**7
 """Hundredths that a latency or amount may reach."""
 
+MOST = 200
+"""Services, scenarios, or names among which one is chosen."""
+
 
 @dataclass(frozen=True)
 class Bell:
@@ -109,7 +112,7 @@ def read_services(path: str | Path = DEFAULT_TABLE) -> Services:
         return _to_services(content)
     except KeyError as error:
         raise InvalidRequestError(f"{path}: {error} is missing: compare it with {DEFAULT_TABLE}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidRequestError(f"{path}: {error}: compare it with {DEFAULT_TABLE}") from error
 
 
@@ -118,9 +121,11 @@ def _to_services(content: dict[str, Any]) -> Services:
     if not 0 <= share <= 1:
         raise ValueError(f"anomaly_share {share} is no share")
     services = content["service"]
-    names = tuple(str(service["name"]) for service in services)
-    if not names or len(set(names)) != len(names) or len(names) > 64:
-        raise ValueError("services must be 1 to 64, and no two of one name")
+    names = tuple(_to_text(service["name"]) for service in services)
+    if not names or len(set(names)) != len(names) or len(names) > MOST:
+        raise ValueError(f"services must be 1 to {MOST}, and no two of one name")
+    if len(content.get("scenario", [])) > MOST:
+        raise ValueError(f"there are more than {MOST} scenarios")
     if strangers := {scenario["service"] for scenario in content.get("scenario", [])} - set(names):
         raise ValueError(f"there are scenarios of unknown services: {', '.join(sorted(map(str, strangers)))}")
     scenarios = {name: [one for one in content.get("scenario", []) if one["service"] == name] for name in names}
@@ -136,14 +141,14 @@ def _to_variants(service: dict[str, Any], scenarios: list[dict[str, Any]], share
     name, latency = service["name"], _to_bell(service["latency_ms"])
     share = share if scenarios else 0.0
     normal = [
-        Variant(name, _to_status(status), str(service["message"][status]), latency, (1 - share) * weight, False)
+        Variant(name, _to_status(status), _to_text(service["message"][status]), latency, (1 - share) * weight, False)
         for status, weight in _to_weights(service["status"]).items()
     ]
     anomalies = [
         Variant(
             name,
             _to_status(scenario["status"]),
-            str(scenario["message"]),
+            _to_text(scenario["message"]),
             _to_bell(scenario["latency_ms"]),
             share / len(scenarios),
             True,
@@ -163,9 +168,15 @@ def _to_transactions(content: dict[str, Any] | None) -> tuple[Transaction, ...]:
     )
 
 
+def _to_text(content: Any) -> str:
+    if not isinstance(content, str):
+        raise ValueError(f"{content!r} is no text: put it between quotes")
+    return content
+
+
 def _to_weights(content: dict[str, Any]) -> dict[str, float]:
     weights = {str(name): float(weight) for name, weight in content.items()}
-    if not weights or min(weights.values()) < 0 or sum(weights.values()) <= 0:
+    if not all(0 <= weight < 1e12 for weight in weights.values()) or sum(weights.values()) <= 0 or len(weights) > MOST:
         raise ValueError(f"{content} are no weights")
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
 
@@ -178,7 +189,7 @@ def _to_status(status: str | int) -> int:
 
 def _to_bell(content: dict[str, Any]) -> Bell:
     bell = Bell(*(round(HUNDREDTHS * float(content[name])) for name in ("mean", "deviation", "low", "high")))
-    if not 0 <= bell.low <= bell.mean <= bell.high <= LARGEST or bell.deviation < 0:
+    if not 0 <= bell.low <= bell.mean <= bell.high <= LARGEST or not 0 <= bell.deviation <= LARGEST:
         raise ValueError(f"{content} is no bell curve: low, mean and high must rise from 0 to {LARGEST // HUNDREDTHS}")
     return bell
 

@@ -7,7 +7,6 @@ part of the stream can be made anywhere, and is the same whoever makes it.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from squeezelab.codecs._bits import load_word, store_word
 from squeezelab.dataset import MetricDataset, SeriesKey
@@ -15,6 +14,7 @@ from squeezelab.generators._blocks import fill_in_blocks
 from squeezelab.generators._random_bits import GOLDEN, U, bits, mix, stream_key
 from squeezelab.generators._services import FIXED_POINT, HUNDREDTHS, Layout, Services, lay_out, read_services
 from squeezelab.generators.synthetic import START
+from squeezelab.kernels import kernel
 
 VERSION = "1"
 """Goes up whenever a change here changes the documents."""
@@ -32,7 +32,7 @@ def longest_line(layout: Layout) -> int:
     return _STAMP + 4 * int(layout.lengths.max()) + LONGEST_NUMBERS + 64
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _draw(key, index, service, variant_of, transaction_of, latency, amount, bell):
     """Draw one document: its variant, latency and amount in hundredths, transaction, and three words of identity."""
     own = mix(key + index * GOLDEN)
@@ -45,14 +45,14 @@ def _draw(key, index, service, variant_of, transaction_of, latency, amount, bell
     return variant, took, transaction, paid, bits(own, U(1)), bits(own, U(2)), bits(own, U(3))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _place(table, row, deviations):
     """Return mean + deviation * deviations, rounded and kept within the range."""
     value = table[row, 0] + (table[row, 1] * deviations + FIXED_POINT // 2) // FIXED_POINT
     return min(max(value, table[row, 2]), table[row, 3])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def draw_documents(seed, first, layout, variants, latencies, transactions, amounts):
     """Fill arrays of [seconds, services] with what the documents from second ``first`` on say."""
     variant_of, transaction_of, latency, amount, bell = layout[:5]
@@ -65,7 +65,7 @@ def draw_documents(seed, first, layout, variants, latencies, transactions, amoun
             variants[i, service], latencies[i, service], transactions[i, service], amounts[i, service] = drawn[:4]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def write_documents(seed, first, seconds, layout, buffer):
     """Write the lines of some seconds into a buffer; return their bytes."""
     variant_of, transaction_of, latency, amount, bell, texts, starts, lengths = layout[:8]
@@ -97,7 +97,7 @@ def write_documents(seed, first, seconds, layout, buffer):
     return at
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _copy(buffer, at, source, start, length):
     """Copy bytes in whole words, writing up to seven more; return the byte behind them."""
     for i in range(U(0), length, U(8)):
@@ -105,12 +105,12 @@ def _copy(buffer, at, source, start, length):
     return at + length
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _copy_piece(buffer, at, texts, starts, lengths, piece):
     return _copy(buffer, at, texts, U(starts[piece]), U(lengths[piece]))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_hex(buffer, at, word):
     """Write 16 hexadecimal digits."""
     store_word(buffer, at, _hex_digits(word >> U(32)))
@@ -118,7 +118,7 @@ def _write_hex(buffer, at, word):
     return at + U(16)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _hex_digits(half):
     """Return 32 bits as eight characters: its nibbles spread over bytes, those above 9 moved on to the letters."""
     spread = (half | half << U(16)) & U(0x0000FFFF0000FFFF)
@@ -128,7 +128,7 @@ def _hex_digits(half):
     return spread + U(0x3030303030303030) + letters * U(0x27)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_hundredths(buffer, at, number):
     """Write a number of hundredths as json.dumps writes it: at least one decimal, no zero behind it."""
     whole, rest = number // U(100), number % U(100)
@@ -145,7 +145,7 @@ def _write_hundredths(buffer, at, number):
     return at + (U(3) if rest % U(10) else U(2))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _write_stamp(buffer, at, second):
     """Write the beginning of a line and a time in UTC; dates after H. Hinnant, "chrono-compatible low-level dates"."""
     days, clock = second // 86400, second % 86400
@@ -167,7 +167,7 @@ def _write_stamp(buffer, at, second):
     return _write_pair(buffer, at, clock % 60, U(90))
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _write_pair(buffer, at, number, behind):
     """Write two digits, and a character behind them if it is not zero."""
     buffer[at] = U(48) + U(number) // U(10)

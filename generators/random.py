@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import njit
 
 from squeezelab.dataset import MetricDataset
 from squeezelab.generators._catalog import COUNTER, FAMILIES, SHAPES, build_catalog
+from squeezelab.generators._catalog import outline as outline
 from squeezelab.generators._random_bits import U, bits, stream_key, uniform
 from squeezelab.generators.synthetic import INTERVAL, START, fill_catalog
+from squeezelab.kernels import kernel
 
 VERSION = "1"
 """Goes up whenever a change here changes the data."""
@@ -26,7 +27,7 @@ def provenance() -> dict[str, str]:
     return {"version": VERSION}
 
 
-def generate(size: str, seed: int, *, workers: int | None = None) -> MetricDataset:
+def generate(size: str, seed: int, *, series: range | None = None, workers: int | None = None) -> MetricDataset:
     """Make a random data set: the names and labels of the synthetic one, jittered timestamps, full doubles.
 
     Parameters
@@ -35,6 +36,8 @@ def generate(size: str, seed: int, *, workers: int | None = None) -> MetricDatas
         50, 500 or 10,000 series of 1000, 1000 or 10,000 samples.
     seed : int
         The same seed gives the same bits, whatever the number of workers.
+    series : range, optional
+        Make these series alone, the same as among all others.
     workers : int, optional
         Threads; one a processor if not given.
 
@@ -55,10 +58,10 @@ def generate(size: str, seed: int, *, workers: int | None = None) -> MetricDatas
     shape = SHAPES[size]
     table = np.array([(family.kind, family.low, family.high) for family in FAMILIES], np.float64)
     fill = partial(fill_series, U(seed), table, shape.samples_per_series)
-    return fill_catalog(build_catalog(shape.series), shape.samples_per_series, fill, workers)
+    return fill_catalog(build_catalog(shape.series, series), shape.samples_per_series, fill, workers)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_series(seed, table, samples, family, pair, target, number, timestamps, values):
     """Fill rows of timestamps and values, a row a series; pairs and targets make no difference."""
     for row in range(family.size):

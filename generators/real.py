@@ -23,13 +23,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from filelock import FileLock
 from platformdirs import user_data_path
 from pyarrow import compute, csv
 
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
+from squeezelab.files import locked
 
 REPOSITORY = "https://github.com/westermo/test-system-performance-dataset"
 REPOSITORY_VARIABLE = "WESTERMO_REPO_URL"
@@ -141,7 +141,10 @@ def provenance() -> dict[str, str]:
 def _repository() -> str:
     """Return the URL to clone; a local path becomes a file URL, for git ignores the depth of a plain path."""
     url = os.environ.get(REPOSITORY_VARIABLE) or REPOSITORY
-    path = Path(url).expanduser()
+    try:
+        path = Path(url).expanduser()
+    except RuntimeError:  # a tilde before a name that nobody has
+        return url
     return path.resolve().as_uri() if path.exists() else url
 
 
@@ -161,7 +164,7 @@ def _open_clone() -> Iterator[Path]:
     clone = user_data_path("squeezelab") / f"westermo-{sha256(url.encode()).hexdigest()[:12]}"
     try:
         clone.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{clone}.lock"):
+        with locked(f"{clone}.lock"):
             if not _is_current(clone, url):
                 _replace_clone(clone, url)
             yield clone
@@ -283,7 +286,8 @@ def _find_tables(clone: Path) -> list[_Table]:
     found = (path.relative_to(clone) for path in clone.rglob("*") if path.suffix.lower() == ".csv" and path.is_file())
     columns = {}
     for path in sorted((path for path in found if ".git" not in path.parts), key=_natural_order):
-        with _skipping_broken(path.as_posix()):
+        with _skipping_broken(path.as_posix().encode(errors="backslashreplace").decode()):
+            path.as_posix().encode()  # a name that is no text cannot be a label
             columns[path] = _read_header(clone / path)
     labels = _name_systems(list(columns))
     return [_Table(clone / path, path.as_posix(), columns[path], labels[path]) for path in columns]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import InvalidRequestError
+from squeezelab.generators._blocks import fill_in_blocks
 from squeezelab.generators._catalog import COUNT, COUNTER, DURATION, FAMILIES, PERCENT, SHAPES, Catalog, build_catalog
+from squeezelab.generators._catalog import outline as outline
 from squeezelab.generators._random_bits import U, bell, bits, stream_key, uniform
+from squeezelab.kernels import kernel
 
 VERSION = "1"
 """Goes up whenever a change here changes the data."""
@@ -44,7 +43,12 @@ def provenance() -> dict[str, str]:
 
 
 def generate(
-    size: str, seed: int, *, regularity: float = DEFAULT_REGULARITY, workers: int | None = None
+    size: str,
+    seed: int,
+    *,
+    regularity: float = DEFAULT_REGULARITY,
+    series: range | None = None,
+    workers: int | None = None,
 ) -> MetricDataset:
     """Make a synthetic data set.
 
@@ -56,6 +60,8 @@ def generate(
         The same seed gives the same bits, whatever the number of workers.
     regularity : float
         Share of deltas of deltas that are zero, from 0.25 to 1: the others come from scrapes that are a second late.
+    series : range, optional
+        Make these series alone, the same as among all others.
     workers : int, optional
         Threads; one a processor if not given.
 
@@ -85,7 +91,7 @@ def generate(
     table = np.array([family[1:7] for family in FAMILIES], np.float64)
     late = round(late_share(regularity) * shape.samples_per_series)
     fill = partial(fill_series, U(seed), table, shape.samples_per_series, late)
-    return fill_catalog(build_catalog(shape.series), shape.samples_per_series, fill, workers)
+    return fill_catalog(build_catalog(shape.series, series), shape.samples_per_series, fill, workers)
 
 
 def late_share(regularity: float) -> float:
@@ -119,7 +125,6 @@ def fill_catalog(catalog: Catalog, samples_per_series: int, fill: partial[None],
     series = len(catalog.keys)
     timestamps = np.empty((series, samples_per_series), np.int64)
     values = np.empty((series, samples_per_series), np.float64)
-    numbers = np.arange(series, dtype=np.uint64)
     block = max(1, 500_000 // samples_per_series)
 
     def fill_block(first: int) -> int:
@@ -128,21 +133,18 @@ def fill_catalog(catalog: Catalog, samples_per_series: int, fill: partial[None],
             catalog.family[rows],
             catalog.pair[rows],
             catalog.target[rows],
-            numbers[rows],
+            catalog.number[rows],
             timestamps[rows],
             values[rows],
         )
-        return timestamps[rows].size
+        return len(timestamps[rows])
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress_bar() as progress:
-        task = progress.add_task("Making samples", total=timestamps.size, unit="samples")
-        for done in pool.map(fill_block, range(0, series, block)):
-            progress.advance(task, done)
+    fill_in_blocks(fill_block, series, block, "series", workers)
     offsets: npt.NDArray[np.int64] = np.arange(series + 1, dtype=np.int64) * samples_per_series
     return MetricDataset(catalog.keys, offsets, timestamps.reshape(-1), values.reshape(-1))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def fill_series(seed, table, samples, late, family, pair, target, number, timestamps, values):
     """Fill rows of timestamps and values, a row a series."""
     for row in range(family.size):
@@ -165,7 +167,7 @@ def fill_series(seed, table, samples, late, family, pair, target, number, timest
                 _round_counts(values[row])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_timestamps(seed, target, samples, late, timestamps):
     """Scrape every 15 s; of all scrapes, exactly ``late`` ones chosen at random are a second late.
 
@@ -181,7 +183,7 @@ def _fill_timestamps(seed, target, samples, late, timestamps):
         timestamps[i] = first + INTERVAL * i + is_late
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _fill_load(seed, pair, load):
     """Fill in the load of a pair, around 0, mostly within -1 to 1; return how restless the pair is, 0.02 to 1."""
     key = stream_key(seed, _PAIR, pair)
@@ -197,7 +199,7 @@ def _fill_load(seed, pair, load):
     return 0.02 + 0.98 * (1.0 - stability) * (1.0 - stability)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@kernel(forceinline=True)
 def _wave(turn):
     """Return a sine of so many turns, within 0.001, from parabolas: sums and products alone are exact everywhere."""
     turn -= np.floor(turn + 0.5)
@@ -205,14 +207,14 @@ def _wave(turn):
     return 0.775 * arch + 0.225 * arch * abs(arch)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_gauge(key, mean, swing, noise, values):
     """Turn loads into readings around a mean."""
     for i in range(values.size):
         values[i] = mean * max(0.0, 1.0 + swing * values[i] + noise * bell(key, U(i)))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _count_up(key, rate, swing, noise, unit, values):
     """Turn loads into a counter that grows by whole units and never falls."""
     total = np.floor(rate * DAY * (1.0 + 30.0 * uniform(key, U(values.size))) / unit)
@@ -222,29 +224,29 @@ def _count_up(key, rate, swing, noise, unit, values):
         values[i] = total * unit
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _add_spikes(key, values):
-    """Let one request in two hundred take two to six times as long."""
+    """Let one request in five hundred take one and a half to two and a half times as long."""
     for i in range(values.size):
-        chance = uniform(key, U(i)) * 200.0
+        chance = uniform(key, U(i)) * 500.0
         if chance < 1.0:
-            values[i] *= 2.0 + 4.0 * chance
+            values[i] *= 1.5 + chance
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _round_percentages(values):
     for i in range(values.size):
         values[i] = np.rint(min(values[i], 100.0) * 10.0) / 10.0
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _round_durations(values):
     for i in range(values.size):
         steps = 100.0 if values[i] < 10.0 else 10.0 if values[i] < 100.0 else 1.0
         values[i] = np.rint(values[i] * steps) / steps
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _round_counts(values):
     for i in range(values.size):
         values[i] = np.rint(values[i])

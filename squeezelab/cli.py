@@ -38,11 +38,22 @@ def run(
     formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
+    scheduler: Annotated[
+        str, typer.Option(help="Run on a Dask cluster: tcp://host:8786, or 'local' to start one here.")
+    ] = "",
+    store: Annotated[
+        str, typer.Option(help="Where a cluster keeps its data, if not in the output folder: any fsspec URL.")
+    ] = "",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Measure what codecs and file formats make of time-series metrics, and write a report."""
     if context.invoked_subcommand:
+        sources = {name: context.get_parameter_source(name) for name in context.params if name != "debug"}
+        if misplaced := [f"--{name}" for name, source in sources.items() if source and source.name == "COMMANDLINE"]:
+            raise InvalidRequestError(
+                f"{' '.join(misplaced)} stands before {context.invoked_subcommand}: put it behind"
+            )
         return
     if version:
         stdout.print(f"squeezelab {__version__}")
@@ -63,18 +74,22 @@ def run(
         get_format(name)
     announce_compilation()
     stopwatch = Stopwatch()
-    with stopwatch.stage("data"):
-        dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
-    results = measure_dataset(
-        dataset,
-        generator=generator,
-        size=size,
-        seed=seed,
-        provenance=provenance,
-        codecs=chosen_codecs,
-        formats=chosen_formats,
-        stopwatch=stopwatch,
-    )
+    chosen: dict[str, Any] = {
+        "generator": generator,
+        "size": size,
+        "seed": seed,
+        "codecs": chosen_codecs,
+        "formats": chosen_formats,
+        "stopwatch": stopwatch,
+    }
+    if scheduler:
+        from squeezelab.cluster import measure_on_cluster
+
+        results = measure_on_cluster(scheduler, store=store or f"{output}/partitions", cache=output, **chosen)
+    else:
+        with stopwatch.stage("data"):
+            dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
+        results = measure_dataset(dataset, provenance=provenance, **chosen)
     folder = reports / f"{size}-{generator}"
     with stopwatch.stage("report"), Status("Drawing charts", console=stderr):
         write_report(results, folder)
@@ -98,6 +113,7 @@ def documents(
     scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
     reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Make days of service documents as NDJSON, as fast as a disk takes them."""
     from squeezelab.comparison import compare_ways, quality_table, ways_table, write_comparison
@@ -124,8 +140,7 @@ def documents(
         made = make_documents(output, services, **span)
     stdout.print(
         f"{output}: {made.documents:,} documents, {made.bytes / 1e6:,.1f} MB in {made.seconds:.2f} s, "
-        f"{made.rate:,.0f} documents/s, {made.joining_seconds:.2f} s of it joining "
-        f"({100 * made.joining_seconds / made.seconds:.0f} %)",
+        f"{made.rate:,.0f} documents/s; joining 0 s: chunks were written in their order",
         soft_wrap=True,
     )
 
@@ -168,28 +183,35 @@ def announce_compilation() -> None:
 def main() -> None:
     """Run the command line; every error a user can cause is one line and exit code 2."""
     speak_through_logging()
+    interrupted = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
     # Whoever ends a run politely gets the same tidying up as with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    debug = "--debug" in sys.argv
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False) or 0
     except UsageError as error:
         status = _fail(f"{error.format_message()} (see --help)")
-    except SqueezelabError as error:
-        if debug:
+    # An interrupt can come out as another error: numba and Arrow make their own of it.
+    except (Exception, KeyboardInterrupt) as error:
+        expected = isinstance(error, SqueezelabError | OSError | MemoryError)
+        if not interrupted and (not expected or "--debug" in sys.argv):
             raise
-        status = _fail(str(error))
-    except (OSError, MemoryError) as error:
-        if debug:
-            raise
-        status = _fail(f"{type(error).__name__}: {error}")
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        status = INTERRUPTED if interrupted else _fail(_describe(error))
     if status == INTERRUPTED:
         _fail("interrupted")
-    sys.exit(status or 0)
+    sys.exit(status)
+
+
+def _describe(error: BaseException) -> str:
+    return str(error) if isinstance(error, SqueezelabError) else f"{type(error).__name__}: {error}"
 
 
 def _fail(message: str) -> int:
-    stderr.print(f"error: {' '.join(message.split())}", soft_wrap=True, markup=False)
+    stderr.print(f"error: {' '.join(message.split())}", soft_wrap=True)
     return 2

@@ -41,7 +41,6 @@ class Made:
     documents: int
     bytes: int
     seconds: float
-    joining_seconds: float
 
     @property
     def rate(self) -> float:
@@ -83,42 +82,66 @@ def make_documents(
     ------
     InvalidRequestError
         If the span leaves the years 1970 to 9999, or the disk has too little room.
+    SqueezelabError
+        If the disk fills up all the same, or fails.
 
     Notes
     -----
     The span is cut into chunks of half an hour. Threads turn them into text while this one writes them, in their order:
     what a chunk holds follows from seed, second and service alone, so it does not matter who makes it. Nothing is
-    left to join, for there are no part files; the time that is counted as joining is what the disk still took after
-    the last chunk was made. Few chunks are in memory at a time, however long the span is.
+    left to join, for there are no part files. Few chunks are in memory at a time, however long the span is.
     """
-    first = end - seconds + 1
-    if seconds < 1 or first < EARLIEST or end > LATEST:
-        raise InvalidRequestError("the span must have a second or more, and lie in the years 1970 to 9999")
-    if Path(path).is_dir():
-        raise InvalidRequestError(f"{path} is a directory: name a file")
-    threads = _worker_count(workers)
-    layout = lay_out(services)
-    _check_room(Path(path), services, layout, seconds, U(seed), first)
+    check_documents(path, services, end=end, seconds=seconds, workers=workers)
+    first, layout = end - seconds + 1, lay_out(services)
+    threads = workers or min(os.cpu_count() or 1, MOST_WORKERS)
     documents = seconds * len(services.names)
     started = perf_counter()
     try:
         with replacing(path) as file, progress_bar() as progress:
             task = progress.add_task("Making documents", total=documents, unit="documents")
-            size, last_made = 0, started
+            size = 0
             for seconds_made, text in _make_chunks(layout, range(first, end + 1), U(seed), threads):
-                last_made = perf_counter()
                 size += file.write(text)
                 progress.advance(task, seconds_made * len(services.names))
     except OSError as error:
         raise SqueezelabError(f"cannot write {path}: {error.strerror}; what was there is there still") from error
-    ended = perf_counter()
-    return Made(documents, size, ended - started, ended - last_made)
+    return Made(documents, size, perf_counter() - started)
 
 
-def _worker_count(workers: int | None) -> int:
+def check_documents(
+    path: str | Path, services: Services, *, end: int, seconds: int, workers: int | None = None, files: int = 1
+) -> None:
+    """Refuse what cannot be made, before anything is written.
+
+    Parameters
+    ----------
+    path, services, end, seconds, workers
+        As `make_documents` takes them.
+    files : int
+        How many files of this size the disk must have room for.
+
+    Raises
+    ------
+    InvalidRequestError
+        If the path is no file, the span or the number of workers out of range, or the room too little.
+    """
+    path, first = Path(path).resolve(), end - seconds + 1
+    if path.exists() and not path.is_file():
+        raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise InvalidRequestError(f"{workers} workers are out of range: choose from 1 to {MOST_WORKERS}")
-    return workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    if seconds < 1 or first < EARLIEST or end > LATEST:
+        raise InvalidRequestError("the span must have a second or more, and lie in the years 1970 to 9999")
+    layout, some = lay_out(services), min(seconds, 600)
+    buffer = np.empty(some * len(services.names) * longest_line(layout), np.uint8)
+    needed = files * int(write_documents(U(0), first, some, layout, buffer)) * seconds // some
+    folder = next(one for one in path.parents if one.is_dir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise InvalidRequestError(
+            f"{path} needs about {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: ask for fewer days, "
+            "or for a file elsewhere"
+        )
 
 
 def _make_chunks(layout: Layout, span: range, seed: np.uint64, workers: int) -> Iterator[tuple[int, memoryview]]:
@@ -141,20 +164,6 @@ def _make_chunks(layout: Layout, span: range, seed: np.uint64, workers: int) -> 
                 free.append(buffer)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _check_room(path: Path, services: Services, layout: Layout, seconds: int, seed: np.uint64, first: int) -> None:
-    """Refuse a file that the disk has no room for, judged by the size of its first minutes."""
-    some = min(seconds, 600)
-    buffer = np.empty(some * len(services.names) * longest_line(layout), np.uint8)
-    needed = int(write_documents(seed, first, some, layout, buffer)) * seconds // some
-    folder = next(one for one in (path.absolute(), *path.absolute().parents) if one.is_dir())
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise InvalidRequestError(
-            f"{path} needs about {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: ask for fewer days, "
-            "or for a file elsewhere"
-        )
 
 
 def plain_documents(services: Services, *, end: int, seconds: int, seed: int = 0) -> Iterator[str]:

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from squeezelab.codecs import ColumnCodec, codec_spec, get_codec
+from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
@@ -30,17 +30,8 @@ from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
 from squeezelab.results import DatasetFacts, Measurement, Results, Run
 
-DEFAULT_CODECS = (
-    "raw",
-    "lz4",
-    "zlib",
-    "zstd",
-    "delta_of_delta:widths=gorilla",
-    "delta_of_delta",
-    "delta_of_delta+zstd",
-    "xor",
-    "xor+zstd",
-)
+DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
+"""Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
 DEFAULT_FORMATS = (
     "ndjson",
     "ndjson+zstd",
@@ -171,7 +162,7 @@ def measure_dataset(
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
     with stopwatch.stage("formats"):
         measurements += measure_formats(dataset, facts, files, rounds)
-    return Results(describe_run(stopwatch), facts, measurements, memcpy_speeds(trials))
+    return Results(describe_run(stopwatch, rounds), facts, measurements, memcpy_speeds(trials))
 
 
 def try_codecs(
@@ -404,7 +395,7 @@ def describe(
     )
 
 
-def describe_run(stopwatch: Stopwatch, notes: Sequence[str] = ()) -> Run:
+def describe_run(stopwatch: Stopwatch, rounds: int, notes: Sequence[str] = ()) -> Run:
     """Collect what a report says of a run on this machine."""
     return Run(
         started=stopwatch.started.isoformat(timespec="seconds"),
@@ -416,6 +407,7 @@ def describe_run(stopwatch: Stopwatch, notes: Sequence[str] = ()) -> Run:
         seconds=stopwatch.seconds,
         peak_rss_mb=_peak_rss_mb(),
         stages=dict(stopwatch.stages),
+        rounds=rounds,
         notes=list(notes),
     )
 

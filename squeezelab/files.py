@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from squeezelab.errors import InvalidRequestError
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 2
+"""Seconds to wait for another run before a word is said."""
 
 
 @contextmanager
@@ -19,6 +29,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     path : path-like
         The file to make or replace; its folder is made where it lacks.
 
+    Raises
+    ------
+    InvalidRequestError
+        If something other than a file has this name.
+
     Examples
     --------
     >>> import tempfile, pathlib
@@ -29,7 +44,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     path.read_bytes()
     b'whole'
     """
-    path = Path(path)
+    # What a link points to is replaced, not the link.
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     unnamed = _open_unnamed(path.parent)
@@ -54,3 +72,24 @@ def _open_unnamed(folder: Path) -> int | None:
         return os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
     except OSError:
         return None
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Hold a lock that other runs take as well; say so when one of them keeps it for long.
+
+    Parameters
+    ----------
+    path : path-like
+        The lock's file, which stays.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        logger.warning("Waiting for another run that holds %s.", path)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -27,6 +27,7 @@ class Run:
     seconds: float
     peak_rss_mb: float | None
     stages: dict[str, float]
+    rounds: int = 0
     notes: list[str] = field(default_factory=list)
 
 

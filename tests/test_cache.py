@@ -5,13 +5,18 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from squeezelab import cache, generate_metric_data
 from squeezelab.cache import DATASET_FILE, DESCRIPTION_FILE, cache_key, load_or_generate
+from squeezelab.errors import InvalidRequestError
+from squeezelab.files import locked
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +128,49 @@ def test_reading_the_pickle_runs_no_code(where: str, tmp_path: Path, caplog) -> 
     load_or_generate("synthetic", "small", folder=tmp_path)
     assert not marker.exists()
     assert "no place in a data set" in caplog.text
+
+
+def test_names_that_nest_are_refused(tmp_path: Path, made: list) -> None:
+    load_or_generate("synthetic", "small", folder=tmp_path)
+    name: object = "x"
+    for _ in range(60):
+        name = (name, name)  # 2**60 steps to hash
+    arrays = {"offsets": bytes(16), "timestamps": b"", "values": b""}
+    (tmp_path / DATASET_FILE).write_bytes(pickle.dumps({"keys": [(name, {})], **arrays}, protocol=5))
+    load_or_generate("synthetic", "small", folder=tmp_path)
+    assert len(made) == 2
+
+
+def test_not_even_arrays_are_let_through(tmp_path: Path, caplog) -> None:
+    load_or_generate("synthetic", "small", folder=tmp_path)
+    (tmp_path / DATASET_FILE).write_bytes(pickle.dumps({"keys": [], "offsets": np.zeros(1, np.int64)}))
+    load_or_generate("synthetic", "small", folder=tmp_path)
+    assert "numpy" in caplog.text
+    assert "no place in a data set" in caplog.text
+
+
+def test_a_wrong_size_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="tiny"):
+        load_or_generate("real", "tiny", folder=tmp_path / "output")
+    assert not list(tmp_path.iterdir())
+
+
+def test_waiting_for_another_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    monkeypatch.setattr("squeezelab.files.PATIENCE", 0.01)
+    taken = threading.Event()
+
+    def hold() -> None:
+        with FileLock(tmp_path / "lock"):
+            taken.set()
+            while "Waiting" not in caplog.text:
+                time.sleep(0.01)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    taken.wait()
+    with locked(tmp_path / "lock"):
+        assert "Waiting for another run" in caplog.text
+    other.join()
 
 
 @pytest.mark.parametrize("description", ["", "nonsense", "key: 0\n", "\0\xff"])

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from squeezelab.files import replacing
 from squeezelab.report.charts import draw_charts
-from squeezelab.report.tables import ratios_csv, ratios_markdown
-from squeezelab.results import Results
+from squeezelab.report.tables import ratios_markdown, to_csv
+from squeezelab.results import Measurement, Results
 
 __all__ = ["write_report"]
 
@@ -30,7 +30,10 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     charts = draw_charts(results, folder)
     results.write(folder / "results.json")
-    for name, text in (("ratios.md", ratios_markdown(results, charts)), ("ratios.csv", ratios_csv(results))):
+    for name, text in (
+        ("ratios.md", ratios_markdown(results, charts)),
+        ("ratios.csv", to_csv(Measurement, results.measurements)),
+    ):
         with replacing(folder / name) as file:
             file.write(text.encode())
     return [folder / name for name in ("results.json", "ratios.md", "ratios.csv")] + charts

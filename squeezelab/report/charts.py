@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.transforms import Bbox
 
 from squeezelab.files import replacing
+from squeezelab.report.labels import coverage, label, ranked
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
@@ -44,7 +48,11 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
     """
     paths = []
     for name, draw in CHARTS.items():
-        paths += save_figure(partial(draw, results), folder / name)
+        drawn = save_figure(partial(draw, results), folder / name)
+        if not drawn:  # what an earlier run drew is not of this one
+            for suffix in (".png", ".svg"):
+                (folder / name).with_suffix(suffix).unlink(missing_ok=True)
+        paths += drawn
     return paths
 
 
@@ -81,10 +89,11 @@ def _add_legend(figure: Figure, codecs: Iterable[str]) -> None:
 
 
 def _scale_by_decades(axes: Axes, which: str) -> None:
-    """Make an axis logarithmic, with plain numbers at 1, 2 and 5 of each decade."""
+    """Make an axis logarithmic, with plain numbers at each decade, and at 2 and 5 where there are few."""
     axes.set(**{f"{which}scale": "log"})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 30 * low else (1,)))
     axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -103,18 +112,26 @@ def draw_bars(
 
 def _subtitle(results: Results) -> str:
     facts = results.dataset
-    return f"{facts.generator}, {facts.size}: {facts.samples:,} samples in {facts.series:,} series"
+    starred = any(coverage(one, facts.samples) for one in results.measurements if one.metric is None)
+    star = "; * measured on a part" if starred else ""
+    return f"{facts.generator}, {facts.size}: {facts.samples:,} samples in {facts.series:,} series{star}"
 
 
 def draw_ladder(results: Results) -> Figure | None:
     """Draw how much smaller than NDJSON each format is."""
-    rungs = sorted(results.find("dataset"), key=lambda one: one.ratio)
+    rungs = ranked(results.find("dataset"))
     if not rungs:
         return None
     ndjson = results.dataset.ndjson_bytes / results.dataset.samples
     figure, (axes,) = new_figure(1.6 + 0.62 * len(rungs))
     ratios = [ndjson * one.samples / one.encoded_bytes for one in rungs]
-    draw_bars(axes, [one.codec for one in rungs], ratios, [_colour(one.codec) for one in rungs], "{:.1f}x")
+    draw_bars(
+        axes,
+        [label(one, results.dataset.samples) for one in rungs],
+        ratios,
+        [_colour(one.codec) for one in rungs],
+        "{:.1f}x",
+    )
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
     _add_legend(figure, [one.codec for one in rungs])
@@ -129,9 +146,15 @@ def draw_bits(results: Results) -> Figure | None:
         return None
     figure, panels = new_figure(1.7 + 0.6 * max(map(len, groups.values())), len(groups))
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
-        group = sorted(group, key=lambda one: -one.bits_per_item)
+        group = ranked(group)
         numbers = [one.bits_per_item for one in group]
-        draw_bars(axes, [_short(one.codec) for one in group], numbers, [_colour(one.codec) for one in group], "{:.2f}")
+        draw_bars(
+            axes,
+            [_short(label(one, results.dataset.samples)) for one in group],
+            numbers,
+            [_colour(one.codec) for one in group],
+            "{:.2f}",
+        )
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
@@ -205,33 +228,57 @@ def draw_frontier(results: Results) -> Figure | None:
     if not groups:
         return None
     figure, panels = new_figure(7, len(groups))
+    labelled = []
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         speeds = [one.decode_mb_s or 0.0 for one in group]
         axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one.codec) for one in group], zorder=3)
-        for i, one in enumerate(sorted(group, key=lambda one: one.decode_mb_s or 0.0)):
-            above = i % 2 == 0
-            axes.annotate(
-                _short(one.codec).replace("\n", " "),
-                (one.decode_mb_s or 0.0, one.ratio),
-                textcoords="offset points",
-                xytext=(0, 9 if above else -9),
-                ha="center",
-                va="bottom" if above else "top",
-                fontsize=12,
-            )
         if memcpy := results.memcpy_mb_s.get(subject):
             axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
             axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
+        axes.margins(x=0.25, y=0.15)
         _scale_by_decades(axes, "x")
         _scale_by_decades(axes, "y")
-        axes.margins(x=0.25, y=0.15)
         axes.grid(alpha=0.3)
         axes.set_title(f"{subject.capitalize()}: size and speed")
         axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
         axes.set_ylabel("ratio to 8 bytes (up is smaller)")
+        names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
+        labelled.append((axes, names, [(one.decode_mb_s or 0.0, one.ratio) for one in group]))
     figure.supxlabel(_subtitle(results), fontsize=13)
     _add_legend(figure, [one.codec for group in groups.values() for one in group])
+    figure.draw_without_rendering()
+    for axes, names, points in labelled:
+        _place_labels(figure, axes, names, points)
     return figure
+
+
+def _place_labels(figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
+    """Put each name beside its point, at the nearest place where it covers neither a point nor another name."""
+    spots = axes.transData.transform(points)
+    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in spots]
+    inside = axes.get_window_extent()
+    pixels = figure.dpi / 72
+    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 12}
+    for name, point, spot in zip(names, points, spots, strict=True):
+        text = axes.text(0, 0, name, fontsize=style["fontsize"])
+        size = text.get_window_extent()
+        text.remove()
+        centred = Bbox.from_bounds(spot[0] - size.width / 2, spot[1] - size.height / 2, size.width, size.height)
+        for offset in OFFSETS:
+            box = centred.translated(*(pixels * np.array(offset)))
+            if inside.containsx(box.x0) and inside.containsx(box.x1) and not box.count_overlaps(taken):
+                line = {"arrowstyle": "-", "color": GREY, "shrinkB": 5} if _distance(offset) > 60 else None
+                axes.annotate(name, point, xytext=offset, arrowprops=line, **style)
+                taken.append(box)
+                break
+
+
+def _distance(offset: tuple[int, int]) -> float:
+    return float(np.hypot(offset[0], 2 * offset[1]))
+
+
+OFFSETS = sorted(itertools.product(range(-160, 161, 10), range(-72, 73, 6)), key=_distance)
+"""Where a name may go, in points from its own; nearest first, and rather beside it than far above or below."""
 
 
 CHARTS: dict[str, Callable[[Results], Figure | None]] = {

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
+from squeezelab.report.labels import coverage, label, ranked
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
 from squeezelab.results import Measurement, Results
 
@@ -66,39 +68,31 @@ def ladder_table(results: Results) -> Table:
     """Return the formats, largest file first."""
     facts = results.dataset
     ndjson = facts.ndjson_bytes / facts.samples
-    rows, notes = [], []
-    for one in sorted(results.find("dataset"), key=lambda one: one.ratio):
-        per_sample = one.encoded_bytes / one.samples
-        notes += _coverage(one, facts.samples)
-        rows.append(
-            [
-                one.codec + (" *" if _coverage(one, facts.samples) else ""),
-                f"{one.encoded_bytes:,}",
-                f"{per_sample:.3f}",
-                f"{ndjson / per_sample:.2f}x",
-                f"{one.ratio:.2f}x",
-                *_speeds(one, None),
-                _exact(one),
-            ]
-        )
-    headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "write", "read", "exact"]
-    return Table("The ladder of file formats", headers, rows, " ".join(["Write, read: MB/s of raw bytes.", *notes]))
+    rungs = ranked(results.find("dataset"))
+    rows = [
+        [
+            label(one, facts.samples),
+            f"{one.encoded_bytes:,}",
+            f"{one.encoded_bytes / one.samples:.3f}",
+            f"{ndjson * one.samples / one.encoded_bytes:.2f}x",
+            f"{one.ratio:.2f}x",
+            *_speeds(one, None),
+            _exact(one),
+        ]
+        for one in rungs
+    ]
+    headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
+    notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in rungs)]
+    return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
 
 
 def column_table(results: Results, subject: str) -> Table:
-    """Return the codecs of timestamps or values, smallest ratio first."""
-    memcpy = results.memcpy_mb_s.get(subject)
-    ranked = sorted(results.find(subject), key=lambda one: one.ratio)
-    notes = [note for one in ranked for note in _coverage(one, results.dataset.samples)]
+    """Return the codecs of timestamps or values, smallest ratio first, lossy ones apart."""
+    memcpy, samples = results.memcpy_mb_s.get(subject), results.dataset.samples
+    order = ranked(results.find(subject))
     rows = [
-        [
-            one.codec + (" *" if _coverage(one, results.dataset.samples) else ""),
-            f"{one.ratio:.2f}x",
-            f"{one.bits_per_item:.3f}",
-            *_speeds(one, memcpy),
-            _exact(one),
-        ]
-        for one in ranked
+        [label(one, samples), f"{one.ratio:.2f}x", f"{one.bits_per_item:.3f}", *_speeds(one, memcpy), _exact(one)]
+        for one in order
     ]
     item = subject.removesuffix("s")
     headers = ["codec", "ratio", "bits", "encode", "decode"]
@@ -106,27 +100,28 @@ def column_table(results: Results, subject: str) -> Table:
     if memcpy:
         headers += ["share"]
         note += f" Share: decode by memcpy ({memcpy:,.0f} MB/s)."
-    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, " ".join([note, *notes]))
-
-
-def _coverage(one: Measurement, samples: int) -> list[str]:
-    """Return a sentence on what was measured where that is not everything."""
-    if one.samples == one.proven_samples == samples:
-        return []
-    what = "sized and proven" if one.samples < samples else "counted whole, proven"
-    return [f"* {one.codec} was {what} on {one.proven_samples:,} of {samples:,} samples."]
+    notes = [note, *(coverage(one, samples) for one in order)]
+    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, " ".join(filter(None, notes)))
 
 
 def family_table(results: Results) -> Table:
     """Return bits per value, a row a metric family and a column a codec."""
-    codecs = [one.codec for one in results.find("values")]
+    wholes = results.find("values")
     families = dict.fromkeys(one.metric for one in results.measurements if one.metric)
-    bits = {(one.metric, one.codec): one.bits_per_item for one in results.measurements if one.subject == "values"}
+    found = {(one.metric, one.codec): one for one in results.measurements if one.subject == "values"}
     rows = []
     for family in families:
-        cells = [bits.get((family, codec), float("inf")) for codec in codecs]
-        rows.append([str(family), *(f"**{cell:.2f}**" if cell == min(cells) else f"{cell:.2f}" for cell in cells)])
-    return Table("Bits per value, by metric family", ["metric family", *codecs], rows, "Fewest in bold.")
+        cells = [found.get((family, whole.codec)) for whole in wholes]
+        fewest = min((cell.bits_per_item for cell in cells if cell and not cell.lossy), default=0.0)
+        marked = [_mark(cell, fewest) if cell else "-" for cell in cells]
+        rows.append([str(family), *marked])
+    headers = ["metric family", *(label(whole, results.dataset.samples) for whole in wholes)]
+    return Table("Bits per value, by metric family", headers, rows, "Fewest in bold.")
+
+
+def _mark(one: Measurement, fewest: float) -> str:
+    bold = one.bits_per_item == fewest and not one.lossy
+    return f"**{one.bits_per_item:.2f}**" if bold else f"{one.bits_per_item:.2f}"
 
 
 def published_table(results: Results) -> Table:
@@ -176,23 +171,24 @@ def _method(results: Results) -> list[str]:
         "A codec makes one frame a series; header and checksum of each frame are counted.",
         f"Overall is NDJSON ({facts.ndjson_bytes:,} bytes) by timestamp frames, value frames and series dictionary "
         f"({facts.dictionary_bytes:,} bytes).",
-        "Every frame and file was decoded and compared bit by bit, before anything was timed.",
+        "Every frame and file that is counted was decoded and compared bit by bit, except where a star says otherwise; "
+        "what is timed was proven first.",
     ]
     if timed:
         amounts = ", ".join(f"{subject} on {samples:,} samples" for subject, samples in timed.items())
         lines.append(
-            f"Speeds are raw megabytes (10^6 bytes) a second on one thread, the median of rounds in which all codecs "
-            f"take turns: {amounts}."
+            f"Speeds are raw megabytes (10^6 bytes) a second, one thread, the median of {results.run.rounds} rounds in "
+            f"which all take turns: {amounts}. Series are encoded one by one: what a call costs is part of it."
         )
     return [*lines, *results.run.notes]
 
 
-def ratios_csv(results: Results) -> str:
-    """Return all measurements, a row each."""
+def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
+    """Return dataclass instances as CSV, a column a field."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, [one.name for one in fields(Measurement)], lineterminator="\n")
+    writer = csv.DictWriter(file, [one.name for one in fields(kind)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(one) for one in results.measurements)
+    writer.writerows(asdict(row) for row in rows)
     return file.getvalue()
 
 

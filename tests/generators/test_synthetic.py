@@ -124,18 +124,17 @@ def test_values_stay_whole_numbers_that_doubles_can_hold(big: MetricDataset) -> 
 def test_gauges_of_one_host_and_region_move_together_and_others_do_not(big: MetricDataset) -> None:
     gauges: dict[tuple[str, str], dict[str, np.ndarray]] = collections.defaultdict(dict)
     for series in big:
-        if series.key.metric_name in ("cpu_usage_percent", "active_connections"):
+        if series.key.metric_name not in COUNTERS:
             pair = series.key.labels["host"], series.key.labels["region"]
             gauges[pair][series.key.metric_name] = series.values
-    cpu = {pair: both["cpu_usage_percent"] for pair, both in gauges.items()}
-    connections = {pair: both["active_connections"] for pair, both in gauges.items()}
-    together = [np.corrcoef(cpu[pair], connections[pair])[0, 1] for pair in cpu]
-    apart = [np.corrcoef(cpu[a], connections[b])[0, 1] for a, b in itertools.permutations(cpu, 2)]
-    assert len(together) == 20
-    assert min(together) > 0.5
-    assert np.mean(together) > 0.8
-    assert abs(np.mean(apart)) < 0.1
-    assert np.mean(np.abs(apart)) < 0.3
+    assert len(gauges) == 20
+    for one, other in itertools.combinations(gauges[next(iter(gauges))], 2):
+        together = [np.corrcoef(gauge[one], gauge[other])[0, 1] for gauge in gauges.values()]
+        apart = [np.corrcoef(gauges[a][one], gauges[b][other])[0, 1] for a, b in itertools.permutations(gauges, 2)]
+        assert min(together) > 0.35, (one, other)
+        assert np.mean(together) > 0.8, (one, other)
+        assert abs(np.mean(apart)) < 0.1, (one, other)
+        assert np.mean(np.abs(apart)) < 0.3, (one, other)
 
 
 def test_load_follows_a_day() -> None:
@@ -172,7 +171,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_workers(source: str) -> 
 
 @pytest.mark.parametrize(
     ("source", "fingerprint"),
-    [("synthetic", "706bf760a3a44c7eb3be763d80a29e55"), ("random", "800e0421c3eda2f717c4e483b693f430")],
+    [("synthetic", "78dc93aff32519f6a3c031277cd5b504"), ("random", "ce3f753f484c5af8bcbbe006b18b925d")],
 )
 def test_seed_0_is_recorded_for_good(source: str, fingerprint: str) -> None:
     # The data are the same on every machine; whoever changes them on purpose raises VERSION and records them anew.

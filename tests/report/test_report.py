@@ -110,9 +110,29 @@ def test_a_lossy_codec_is_shown_as_lossy(results: Results) -> None:
         replace(one, bit_exact=False, lossy=True, largest_error=0.25) if one.codec == "xor" else one
         for one in results.measurements
     ]
-    rows = column_table(replace(results, measurements=lossy), "values").rows
-    assert [row[-1] for row in rows if row[0] == "xor"] == ["lossy, by up to 0.25"]
-    assert all(row[-1] == "yes" for row in rows if row[0] != "xor")
+    told = replace(results, measurements=lossy)
+    rows = column_table(told, "values").rows
+    assert rows[-1][0] == "xor (lossy)", "out of the ranking"
+    assert rows[-1][-1] == "lossy, by up to 0.25"
+    assert all(row[-1] == "yes" for row in rows[:-1])
+
+
+def test_the_fewest_bits_in_bold_are_never_lossy_ones(results: Results) -> None:
+    lossy = [
+        replace(one, lossy=True, bits_per_item=0.1) if one.codec == "zstd" else one for one in results.measurements
+    ]
+    table = family_table(replace(results, measurements=lossy))
+    column = list(table.headers).index("zstd (lossy)")
+    assert all(row[column] == "0.10" for row in table.rows)
+    assert all(any(cell.startswith("**") for cell in row) for row in table.rows)
+
+
+def test_charts_of_an_earlier_run_do_not_stay(results: Results, tmp_path: Path) -> None:
+    write_report(results, tmp_path)
+    few = [one for one in results.measurements if one.subject == "dataset"]
+    write_report(replace(results, measurements=few), tmp_path)
+    names = {path.stem for path in tmp_path.glob("*.png")}
+    assert names == {path.stem for path in tmp_path.glob("*.svg")} == {"ladder", "delta_of_delta"}
 
 
 def test_a_part_is_marked_as_one(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:

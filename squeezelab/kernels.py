@@ -1,0 +1,77 @@
+"""Compiling kernels with numba, and keeping what was compiled where it cannot go stale.
+
+numba keeps a compiled kernel until the file of that kernel changes, and does not see the functions of other files that
+went into it. So kernels are kept in a folder named after the digest of all files that hold any: when one of them
+changes, all are compiled anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numba
+import xxhash
+from platformdirs import user_cache_path
+
+logger = logging.getLogger(__name__)
+
+PACKAGES = ("squeezelab.codecs", "squeezelab.formats", "squeezelab.generators")
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile a function when it is first called: ``njit(nogil=True)``, kept for later runs.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel; unsigned 64-bit throughout, and without allocation.
+    **options
+        Further options of `numba.njit`; ``forceinline=True`` for the small functions that kernels are made of.
+
+    Examples
+    --------
+    >>> @kernel
+    ... def double(number):
+    ...     return number + number
+    >>> double(21)
+    42
+    """
+    if function is None:
+        return lambda function: kernel(function, **options)
+    folder = _cache_folder()
+    if folder is None:
+        return numba.njit(nogil=True, **options)(function)
+    # numba decides where a function is kept when it is decorated. Others' functions stay where they were.
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    try:
+        return numba.njit(cache=True, nogil=True, **options)(function)
+    except RuntimeError:  # defined where there is no file to keep it by: at a prompt, in a doctest
+        return numba.njit(nogil=True, **options)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+@cache
+def _cache_folder() -> Path | None:
+    """Return the folder for kernels of these very files; None where none can be made."""
+    digest = xxhash.xxh3_64()
+    for package in PACKAGES:
+        spec = find_spec(package)
+        for place in spec.submodule_search_locations or () if spec else ():
+            for path in sorted(Path(place).glob("*.py")):
+                digest.update(path.read_bytes())
+    base = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else user_cache_path("squeezelab")
+    folder = base / f"kernels-{digest.hexdigest()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+    except OSError as error:
+        logger.warning("Kernels cannot be kept in %s (%s): every run compiles them anew.", folder, error.strerror)
+        return None
+    return folder
