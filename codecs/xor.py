@@ -10,6 +10,9 @@ from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
 
+MANY = U(24)
+"""How often repeats must have come, less what came between them, for `_decode_mixed` to pay."""
+
 
 class Xor(ColumnCodec):
     """Gorilla's value compression for any float64 column.
@@ -30,8 +33,8 @@ class Xor(ColumnCodec):
     A width of 64 is stored as 0; more than 31 leading zeros count as 31. NaNs with payloads, infinities, -0.0 and
     subnormals are bits like all others.
 
-    How fast it decodes depends on the data: a run of equal codes decodes at several GB/s, but where repeated and
-    changed values alternate without order, each change of code costs a mispredicted branch.
+    How fast it decodes depends on the data: where repeated and changed values alternate without order, guessing which
+    comes next fails often, and not guessing means to wait for each code; either takes twice the time of equal codes.
 
     References
     ----------
@@ -117,13 +120,7 @@ def decode_xor(data, start, stop, words):
         if position >= end:
             return False
         code = peek_57(data, position)
-        if code >> U(63) == U(0):
-            run = min(leading_zeros(code | U(127)), count - i)
-            for _ in range(run):
-                words[i] = value
-                i += U(1)
-            position += run
-        elif code >> U(62) == U(0b11):
+        if code >> U(62) == U(0b11):
             leading = (code >> U(57)) & U(31)
             width = (((code >> U(51)) - U(1)) & U(63)) + U(1)
             position += U(13)
@@ -134,26 +131,72 @@ def decode_xor(data, start, stop, words):
             words[i] = value
             i += U(1)
             position += width
-        elif width == U(0):
+        elif code >> U(63) == U(0):
+            run = min(leading_zeros(code | U(127)), count - i)
+            for _ in range(run):
+                words[i] = value
+                i += U(1)
+            position += run
+        elif width == U(0) or position + U(2) + width > end:
             return False
         else:
-            i, position, value = _decode_window(data, position, end, words, i, value, width, trailing)
+            i, position, value, repeats = _decode_window(data, position, end, words, i, value, width, trailing)
+            if repeats > MANY:
+                i, position, value = _decode_mixed(data, position, end, words, i, value, width, trailing)
     return position <= end and (position + U(7)) >> U(3) == stop
 
 
 @kernel(forceinline=True)
 def _decode_window(data, position, end, words, i, value, width, trailing):
-    """Decode codes ``10`` as long as they follow each other: a tight loop in which the window is constant."""
+    """Decode codes ``10`` while repeats between them are rare: a tight loop in which the window is constant."""
     count = U(words.size)
     unused = U(64) - width
-    code = peek_57(data, position)
-    while code >> U(62) == U(0b10) and i < count and position + U(2) + width <= end:
-        bits = code << U(2) if width <= U(55) else peek_64(data, position + U(2))
-        value ^= (bits >> unused) << trailing
+    last = end - U(2) - width
+    repeats, since = U(0), i
+    while i < count and position <= last and repeats <= MANY:
+        code = peek_57(data, position)
+        if code >> U(62) == U(0b10):
+            bits = code << U(2) if width <= U(55) else peek_64(data, position + U(2))
+            value ^= (bits >> unused) << trailing
+            words[i] = value
+            i += U(1)
+            position += U(2) + width
+        elif code >> U(63) == U(0):
+            repeats = U(8) + repeats - min(repeats, i - since)
+            since = i
+            run = min(leading_zeros(code | U(127)), count - i)
+            for _ in range(run):
+                words[i] = value
+                i += U(1)
+            position += run
+        else:
+            break
+    return i, position, value, repeats
+
+
+@kernel(forceinline=True)
+def _decode_mixed(data, position, end, words, i, value, width, trailing):
+    """Decode codes ``0`` and ``10`` while they alternate: a run of the first and one of the second at a time.
+
+    Which of the two comes next is no branch here: a mispredicted one costs more than the values it leads to.
+    """
+    count = U(words.size)
+    unused = U(64) - width
+    repeats = MANY
+    while i + U(64) <= count and position + U(64) + width <= end and repeats > U(0):
+        code = peek_57(data, position)
+        run = leading_zeros(code | U(127))
+        for ahead in range(U(4)):
+            words[i + ahead] = value
+        for ahead in range(U(4), run):
+            words[i + ahead] = value
+        i += run
+        position += run
+        if (code << run) >> U(62) != U(0b10):
+            break
+        value ^= (peek_64(data, position + U(2)) >> unused) << trailing
         words[i] = value
         i += U(1)
         position += U(2) + width
-        code = peek_57(data, position)
-    if code >> U(62) == U(0b10) and i < count:
-        position = end + U(1)
+        repeats = min(repeats + (run << U(3)), MANY << U(1)) - U(1)
     return i, position, value
