@@ -185,7 +185,8 @@ def _decode_mixed(data, position, end, words, i, value, width, trailing):
     repeats = MANY
     while i + U(64) <= count and position + U(64) + width <= end and repeats > U(0):
         code = peek_57(data, position)
-        run = leading_zeros(code | U(127))
+        # Of the 57 bits that are there, two must be left for the code behind the run.
+        run = leading_zeros(code | U(511))
         for ahead in range(U(4)):
             words[i + ahead] = value
         for ahead in range(U(4), run):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from columns import float64_columns, forge
+from columns import float64_columns, forge, same_bits
 from squeezelab import CorruptDataError
 from squeezelab.codecs._frame import FLOAT64
 from squeezelab.codecs.xor import Xor, worst_case_bytes
@@ -69,6 +69,17 @@ def test_a_window_of_64_bits_and_more_than_31_leading_zeros() -> None:
 
 def test_a_repeated_value_takes_one_bit() -> None:
     assert len(payload_bits(np.full(8001, 45.3))) == 64 + 8000
+
+
+@pytest.mark.parametrize("run", [1, 3, 4, 5, *range(50, 70), 200])
+@pytest.mark.parametrize("shift", range(8))
+def test_a_run_of_repeats_before_a_new_window(run: int, shift: int) -> None:
+    # Changes within one window, each value twice: the decoder comes to expect repeats. Then the run, at every shift
+    # within a byte, and a change that fits no window.
+    toggled = np.repeat(np.arange(60) % 2 * 0x3FF, 2)
+    words = np.concatenate([toggled, np.full(shift + run, toggled[-1]), (1 << 60) + toggled, toggled])
+    values = words.astype(np.uint64).view(np.float64)
+    assert same_bits(Xor().decode(Xor().encode(values)), values)
 
 
 def test_the_worst_case_is_never_exceeded() -> None:
