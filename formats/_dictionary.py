@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
 
@@ -42,21 +42,18 @@ def encode_keys(keys: Sequence[SeriesKey]) -> bytes:
     return bytes(strings + body)
 
 
-def decode_keys(data: Bytes | bytes, at: int = 0) -> tuple[list[SeriesKey], int]:
-    """Return the series of a dictionary that begins at a byte, and the byte behind it.
+def decode_keys(data: bytes) -> list[SeriesKey]:
+    """Return the series of a dictionary.
 
     Raises
     ------
     CorruptDataError
-        If no whole dictionary begins there.
+        If the bytes are not one whole dictionary.
     """
-    data = bytes(data)
-    count, at = read_varint(data, at)
+    count, at = read_varint(data, 0)
     strings = []
     for _ in range(count):
         size, at = read_varint(data, at)
-        if at + size > len(data):
-            raise CorruptDataError("the series dictionary is cut short")
         try:
             strings.append(data[at : at + size].decode("utf-8", "surrogatepass"))
         except UnicodeDecodeError as error:
@@ -76,4 +73,6 @@ def decode_keys(data: Bytes | bytes, at: int = 0) -> tuple[list[SeriesKey], int]
         metric_name = text()
         size, at = read_varint(data, at)
         keys.append(SeriesKey(metric_name, {text(): text() for _ in range(size)}))
-    return keys, at
+    if at != len(data):
+        raise CorruptDataError(f"{len(data) - at} bytes follow the series dictionary: it is damaged")
+    return keys

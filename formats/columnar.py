@@ -9,7 +9,7 @@ import numpy as np
 import xxhash
 
 from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import CHECKSUM_BYTES, FLOAT64, INT64, Bytes, Frame, parse_frame
+from squeezelab.codecs._frame import CHECKSUM_BYTES, FLOAT64, INT64, Bytes, Frame, parse_frame, read_varint, varint
 from squeezelab.codecs.base import ColumnCodec, as_bytes
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
@@ -25,7 +25,8 @@ class Columnar(Format):
     ::
 
         line        "squeezelab <format name> 1", ended by a newline
-        dictionary  as `squeezelab.formats._dictionary` draws it
+        varint      bytes of the dictionary
+    dictionary  as `squeezelab.formats._dictionary` draws it
         frames      for each series its timestamps, then its values (`squeezelab.codecs._frame`)
         8 bytes     XXH3-64 of all before, big-endian
 
@@ -46,7 +47,8 @@ class Columnar(Format):
         """Yield the head, the two frames of each series, and the checksum."""
         timestamp_codec, value_codec = get_codec(self.timestamp_codec), get_codec(self.value_codec)
         digest = xxhash.xxh3_64()
-        head = self._first_line + encode_keys(dataset.keys)
+        dictionary = encode_keys(dataset.keys)
+        head = self._first_line + varint(len(dictionary)) + dictionary
         digest.update(head)
         yield head
         for _, timestamps, values in dataset:
@@ -63,7 +65,10 @@ class Columnar(Format):
         if xxhash.xxh3_64_digest(view[:-CHECKSUM_BYTES]) != view[-CHECKSUM_BYTES:].tobytes():
             raise CorruptDataError(f"the checksum differs: the {self.name} file is damaged or cut short")
         body = view[:-CHECKSUM_BYTES]
-        keys, at = decode_keys(body, len(self._first_line))
+        at = len(self._first_line)
+        size, behind = read_varint(body[at : at + 10].tobytes(), 0)
+        keys = decode_keys(body[at + behind : at + behind + size].tobytes())
+        at += behind + size
         columns = ((get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64))
         frames = _find_frames(body, at, columns * len(keys))
         counts = [frame.size for _, frame in frames[::2]]

@@ -47,7 +47,7 @@ TIMED_DATASET_SAMPLES = 100_000
 """Likewise formats, whose text is far larger."""
 MOST_SLOW_SAMPLES = 10_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
-MOST_TEXT_BYTES = 500 * 10**6
+MOST_TEXT_BYTES = 250 * 10**6
 """Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
