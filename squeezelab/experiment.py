@@ -45,9 +45,9 @@ TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
 TIMED_DATASET_SAMPLES = 100_000
 """Likewise formats, whose text is far larger."""
-MOST_SLOW_SAMPLES = 10_000_000
+MOST_SLOW_SAMPLES = 5_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
-MOST_TEXT_BYTES = 250 * 10**6
+MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
