@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from squeezelab.console import working
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.files import locked, replacing
 from squeezelab.generators import check_request, find_source, generate_metric_data
@@ -83,7 +84,7 @@ def load_or_generate(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / LOCK_FILE):
+        with locked(folder / LOCK_FILE), working("Reading the cached data set"):
             dataset = _load(folder, wanted)
     except OSError as error:
         logger.warning("The cache in %s cannot be read (%s): going on without it.", folder, error)
@@ -91,7 +92,7 @@ def load_or_generate(
     if dataset is None:
         dataset = generate_metric_data(data_generator, dataset_size, seed=seed)
         try:
-            with locked(folder / LOCK_FILE):
+            with locked(folder / LOCK_FILE), working("Keeping the data set"):
                 _store(folder, wanted, dataset)
         except OSError as error:
             logger.warning("The data set cannot be cached in %s (%s): going on without.", folder, error)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.status import Status
 
 from squeezelab import __version__
-from squeezelab.console import speak_through_logging, stderr, stdout
+from squeezelab.console import speak_through_logging, stderr, stdout, working
 from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
@@ -91,7 +90,7 @@ def run(
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
         results = measure_dataset(dataset, provenance=provenance, **chosen)
     folder = reports / f"{size}-{generator}"
-    with stopwatch.stage("report"), Status("Drawing charts", console=stderr):
+    with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
     for table in (ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")):
         if table.rows:

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.status import Status
 from rich.text import Text
 
 stdout = Console(highlight=False, markup=False)
@@ -53,6 +54,11 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         stderr.print(self.format(record), soft_wrap=True, markup=False)
+
+
+def working(message: str) -> Status:
+    """Return a display for work whose length is not known; silent where standard error is no terminal."""
+    return Status(message, console=stderr)
 
 
 def speak_through_logging() -> None:

@@ -21,7 +21,7 @@ from rich.progress import Progress
 
 from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
 from squeezelab.codecs.base import Column
-from squeezelab.console import progress_bar
+from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import Format, get_format
@@ -143,7 +143,7 @@ def measure_dataset(
     stopwatch = stopwatch or Stopwatch()
     coders = [get_codec(spec) for spec in codecs]
     files = {name: get_format(name) for name in formats}
-    with stopwatch.stage("facts"):
+    with stopwatch.stage("facts"), working("Describing the data set"):
         facts = describe(
             dataset.keys,
             len(dataset),
