@@ -42,7 +42,7 @@ def test_defaults_are_left_out_of_the_specification() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("gzip", "unknown codec 'gzip': choose from delta_of_delta, lz4"),
+        ("gzip", "unknown codec 'gzip': choose from .*delta_of_delta, .*lz4"),
         ("", "unknown codec ''"),
         ("xor+", "unknown codec ''"),
         ("zstd:speed=3", "no parameter 'speed=3': give level="),
