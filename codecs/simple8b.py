@@ -15,7 +15,7 @@ COUNTS = np.array([240, 120, 60, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1], np
 """The paper's selectors: how many integers a word holds, and how many bits each has."""
 
 ESCAPE = U(1)
-"""The paper's 120 zeros, hardly missed: here it says that the next word is an integer of over 60 bits."""
+"""The paper's 120 zeros, hardly missed. Here it says that an integer of over 60 bits is in the next word."""
 
 
 class Simple8b(ColumnCodec):
@@ -28,8 +28,8 @@ class Simple8b(ColumnCodec):
     Notes
     -----
     Payload, a sequence of big-endian words. What is packed is the zigzag of each value's difference to the one before,
-    to 0 for the first. Selectors are those of the paper, from 240 zeros to one integer of 60 bits, except the second: it
-    announces an integer of more than 60 bits in the next word, which the paper does not have.
+    to 0 for the first. Selectors are those of the paper, from 240 zeros to one integer of 60 bits, except the second:
+    it announces an integer of more than 60 bits in the next word, which the paper does not have.
 
     References
     ----------
