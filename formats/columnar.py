@@ -77,7 +77,9 @@ class Columnar(Format):
         offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
         timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
         for i in range(len(keys)):
-            for (codec, _), column, (start, frame) in zip(columns, (timestamps, values), frames[2 * i :], strict=False):
+            for (codec, _), column, (start, frame) in zip(
+                columns, (timestamps, values), frames[2 * i : 2 * i + 2], strict=True
+            ):
                 codec.decode(body[start : start + frame.length], out=column[offsets[i] : offsets[i + 1]])
         try:
             return MetricDataset(keys, offsets, timestamps, values)

@@ -54,6 +54,8 @@ class Compressed(Format):
             expanded = decompressor.decompress(data)
         except zstandard.ZstdError as error:
             raise CorruptDataError(f"zstd cannot read the file: {error}") from error
+        except MemoryError as error:
+            raise CorruptDataError("the file expands to more than memory holds") from error
         if not decompressor.eof or decompressor.unused_data:
             raise CorruptDataError("this is not one whole zstd frame: the file is cut short, or something follows it")
         return self.inner.decode(expanded)

@@ -71,6 +71,8 @@ def run(
         get_codec(spec)
     for name in chosen_formats:
         get_format(name)
+    if store and not scheduler:
+        raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
     stopwatch = Stopwatch()
     chosen: dict[str, Any] = {
@@ -187,6 +189,9 @@ def main() -> None:
     def interrupt(number: int, frame: object) -> None:
         nonlocal interrupted
         interrupted = True
+        # One is enough: another would only disturb the tidying up.
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     # Whoever ends a run politely gets the same tidying up as with Ctrl-C.

@@ -7,8 +7,10 @@ do their frames: what comes back adds up to the same fingerprint and the same en
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import platform
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
@@ -201,7 +203,7 @@ def measure_on_cluster(
         with stopwatch.stage("cluster"):
             client = stack.enter_context(connect(scheduler))
             workers = _meet_workers(client)
-        place = PartitionStore(f"{store}/{size}-{generator}")
+        place = PartitionStore(f"{store}/{size}-{generator}-{seed}")
         with stopwatch.stage("store"):
             stored = place.find(origin.described, parts)
             if stored is None:
@@ -267,9 +269,14 @@ def connect(scheduler: str) -> Iterator[Client]:
         address = scheduler
         if scheduler == LOCAL:
             address = stack.enter_context(_start_cluster()).scheduler_address
+        elif not re.fullmatch(r"(tcp|tls|wss?)://[^\s/]+:[0-9]{1,5}", scheduler):
+            raise InvalidRequestError(
+                f"{scheduler!r} is no scheduler: give tcp://host:8786, or local to start one here"
+            )
         try:
+            _knock(address)
             client = stack.enter_context(Client(address, timeout=PATIENCE, set_as_default=False))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, CommClosedError) as error:
             raise DataSourceError(
                 f"cannot reach a Dask scheduler at {scheduler}: start one there with `dask scheduler`, or give "
                 "--scheduler local"
@@ -286,6 +293,17 @@ def connect(scheduler: str) -> Iterator[Client]:
             raise DataSourceError(
                 f"a worker cannot do the work ({error}): install squeezelab on all of them"
             ) from error
+
+
+def _knock(address: str) -> None:
+    """Make sure that a Dask scheduler answers: a client would wait without end for what listens but is none."""
+    from distributed.comm import connect
+
+    async def knock() -> None:
+        comm = await asyncio.wait_for(connect(address, timeout=PATIENCE), PATIENCE)
+        comm.abort()
+
+    asyncio.run(knock())
 
 
 def _start_cluster() -> LocalCluster:

@@ -125,7 +125,11 @@ def check_documents(
     InvalidRequestError
         If the path is no file, the span or the number of workers out of range, or the room too little.
     """
-    path, first = Path(path).resolve(), end - seconds + 1
+    first = end - seconds + 1
+    try:
+        path = Path(path).resolve()
+    except RuntimeError as error:
+        raise InvalidRequestError(f"{path} is a link in a circle: name another") from error
     if path.exists() and not path.is_file():
         raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
     if workers is not None and not 1 <= workers <= MOST_WORKERS:

@@ -45,11 +45,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     b'whole'
     """
     # What a link points to is replaced, not the link.
-    path = Path(path).resolve()
+    try:
+        path = Path(path).resolve()
+    except RuntimeError as error:
+        raise InvalidRequestError(f"{path} is a link in a circle: name another") from error
     if path.exists() and not path.is_file():
         raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = path.with_name(f".squeezelab-{secrets.token_hex(4)}")
     unnamed = _open_unnamed(path.parent)
     try:
         with beside.open("xb") if unnamed is None else os.fdopen(unnamed, "wb") as file:

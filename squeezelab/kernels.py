@@ -49,11 +49,30 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     # numba decides where a function is kept when it is decorated. Others' functions stay where they were.
     before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
     try:
-        return numba.njit(cache=True, nogil=True, **options)(function)
+        return _forgiving(numba.njit(cache=True, nogil=True, **options)(function))
     except RuntimeError:  # defined where there is no file to keep it by: at a prompt, in a doctest
         return numba.njit(nogil=True, **options)(function)
     finally:
         numba.config.CACHE_DIR = before
+
+
+def _forgiving(dispatcher: Any) -> Any:
+    """Let a kernel run that cannot be kept, because the disk is full for instance."""
+    save = dispatcher._cache.save_overload
+
+    def save_or_say(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except OSError as error:
+            _say_not_kept(str(error))
+
+    dispatcher._cache.save_overload = save_or_say
+    return dispatcher
+
+
+@cache
+def _say_not_kept(reason: str) -> None:
+    logger.warning("Kernels cannot be kept (%s): every run compiles them anew.", reason)
 
 
 @cache
@@ -72,6 +91,6 @@ def _cache_folder() -> Path | None:
         probe = folder / ".writable"
         probe.touch()
     except OSError as error:
-        logger.warning("Kernels cannot be kept in %s (%s): every run compiles them anew.", folder, error.strerror)
+        _say_not_kept(str(error))
         return None
     return folder

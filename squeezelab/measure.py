@@ -78,6 +78,9 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
 def _largest_error(original: Column, decoded: Column) -> float:
     if original.shape != decoded.shape:
         return float("inf")
+    if original.dtype == decoded.dtype == np.int64:
+        larger, smaller = np.maximum(original, decoded), np.minimum(original, decoded)
+        return float(np.max(larger.view(np.uint64) - smaller.view(np.uint64), initial=0))
     with np.errstate(invalid="ignore"):
         error = np.abs(original.astype(np.float64) - decoded.astype(np.float64))
     both_nan = np.isnan(original) & np.isnan(decoded)

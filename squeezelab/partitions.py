@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ class PartitionStore:
     def __post_init__(self) -> None:
         # Workers may run in other folders.
         if "://" not in self.url:
-            object.__setattr__(self, "url", str(Path(self.url).expanduser().absolute()))
+            object.__setattr__(self, "url", os.path.abspath(os.path.expanduser(self.url)))  # noqa: PTH100, PTH111
         self._open()
 
     def _open(self) -> tuple[Any, str]:
@@ -107,7 +108,7 @@ class PartitionStore:
             from fsspec.core import url_to_fs
 
             file_system, folder = url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
+        except Exception as error:
             raise InvalidRequestError(f"{self.url} is no place for partitions: {error}") from error
         return file_system, folder.rstrip("/")
 
@@ -126,7 +127,8 @@ class PartitionStore:
             file_system.makedirs(folder, exist_ok=True)
             for path in file_system.find(folder, maxdepth=1):
                 if ours.fullmatch(path.rpartition("/")[2]):
-                    file_system.rm_file(path)
+                    with suppress(FileNotFoundError):  # another run may clear it as well
+                        file_system.rm_file(path)
         except Exception as error:
             raise self._refusal(error) from error
 

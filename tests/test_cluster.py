@@ -186,7 +186,7 @@ def test_one_machine_and_a_cluster_give_the_same(
     assert alone.get("values", "zlib").samples == 20_000
     together = measure(cluster.scheduler_address, tmp_path, generator=generator)
     assert same(alone, together)
-    assert len(list(tmp_path.glob(f"small-{generator}/part-*.parquet"))) == 8
+    assert len(list(tmp_path.glob(f"small-{generator}-*/part-*.parquet"))) == 8
     assert "2 workers" in together.run.notes[0]
     assert alone.run.notes == []
 
@@ -258,11 +258,11 @@ def test_a_killed_worker_and_a_failed_task_cost_nothing_but_time(tmp_path: Path,
     with start_cluster(2, preload=[FAIL_AT_PARTITION_10_AND_DIE_AT_20]) as cluster:
         before = {nanny.pid for nanny in cluster.workers.values()}
         results = measure(cluster.scheduler_address, tmp_path, partition_samples=1_000)
-        killed = int((tmp_path / "small-synthetic" / "killed").read_text())
+        killed = int((tmp_path / "small-synthetic-0" / "killed").read_text())
         assert killed in before
         assert killed not in {nanny.pid for nanny in cluster.workers.values()}
-    assert (tmp_path / "small-synthetic" / "failed").exists()
-    assert len(list(tmp_path.glob("small-synthetic/part-*.parquet"))) == 50
+    assert (tmp_path / "small-synthetic-0" / "failed").exists()
+    assert len(list(tmp_path.glob("small-synthetic-0/part-*.parquet"))) == 50
     assert same(results, plain)
 
 
@@ -278,9 +278,9 @@ def test_a_store_that_is_whole_is_read_and_not_written(
     cluster: distributed.LocalCluster, tmp_path: Path, plain: Results, words: Callable[[], list[str]]
 ) -> None:
     measure(cluster.scheduler_address, tmp_path)
-    before = snapshot(tmp_path / "small-synthetic")
+    before = snapshot(tmp_path / "small-synthetic-0")
     assert same(measure(cluster.scheduler_address, tmp_path), plain)
-    assert snapshot(tmp_path / "small-synthetic") == before
+    assert snapshot(tmp_path / "small-synthetic-0") == before
     assert not words()
 
 
@@ -288,7 +288,7 @@ def test_a_damaged_partition_is_made_anew_with_a_word(
     cluster: distributed.LocalCluster, tmp_path: Path, plain: Results, words: Callable[[], list[str]]
 ) -> None:
     measure(cluster.scheduler_address, tmp_path)
-    folder = tmp_path / "small-synthetic"
+    folder = tmp_path / "small-synthetic-0"
     before = snapshot(folder)
     damaged, missing, swapped = (folder / f"part-0000{i}.parquet" for i in (1, 2, 3))
     damaged.write_bytes(damaged.read_bytes()[:-100])
@@ -351,11 +351,11 @@ def test_a_data_set_that_only_the_client_has_is_given_to_workers(
     described = {"generator": "real", "size": "small", "provenance": {"commit": "0"}}
     alone = measure_dataset(odd, codecs=CODECS, formats=FORMATS, rounds=0, **described)
     assert same(measure(cluster.scheduler_address, tmp_path, generator="real"), alone)
-    (tmp_path / "small-real" / "part-00001.parquet").write_bytes(b"")
+    (tmp_path / "small-real-0" / "part-00001.parquet").write_bytes(b"")
     assert same(measure(cluster.scheduler_address, tmp_path, generator="real"), alone)
     assert len(words()) == 1
     assert "part-00001.parquet is damaged" in words()[0]
-    assert PartitionStore(str(tmp_path / "small-real")).read(1, [series.digest() for series in odd.select([1, 2])])
+    assert PartitionStore(str(tmp_path / "small-real-0")).read(1, [series.digest() for series in odd.select([1, 2])])
 
 
 # Errors of one line
@@ -368,8 +368,17 @@ def test_a_scheduler_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Mo
         address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(DataSourceError, match=f"cannot reach a Dask scheduler at {address}"):
             measure(address, tmp_path)
-    with pytest.raises(DataSourceError, match="cannot reach a Dask scheduler at nonsense"):
-        measure("nonsense", tmp_path)
+    for wrong in ("nonsense", "foo://bar:1", "tcp://host", "http://127.0.0.1:1"):
+        with pytest.raises(InvalidRequestError, match="no scheduler: give tcp://host:8786"):
+            measure(wrong, tmp_path)
+
+
+def test_what_listens_but_is_no_scheduler_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.cluster.PATIENCE", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DataSourceError, match="cannot reach a Dask scheduler"):
+            measure(address, tmp_path)
 
 
 def test_a_scheduler_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +449,7 @@ def test_the_command_line_starts_a_cluster_and_reports_the_same(tmp_path: Path, 
     assert results.dataset == plain.dataset
     assert list(map(untimed, results.measurements)) == plain.measurements
     assert results.run.notes[0] in (tmp_path / "reports" / "small-synthetic" / "ratios.md").read_text()
-    assert (tmp_path / "elsewhere" / "small-synthetic" / MANIFEST).exists()
+    assert (tmp_path / "elsewhere" / "small-synthetic-0" / MANIFEST).exists()
     assert not (tmp_path / "output" / "partitions").exists()
 
 
@@ -449,7 +458,7 @@ def test_an_interrupt_closes_the_cluster_and_is_one_line(tmp_path: Path) -> None
     # As a terminal does it: the signal reaches all processes.
     command = [sys.executable, PROJECT / "main.py", "--scheduler", "local", "--size", "big"]
     running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    partitions = tmp_path / "output" / "partitions" / "big-synthetic"
+    partitions = tmp_path / "output" / "partitions" / "big-synthetic-0"
     while running.poll() is None and not list(partitions.glob("part-*.parquet")):
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)

@@ -35,6 +35,7 @@ STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "svg.hashsalt": "squeezelab",
     "svg.fonttype": "none",
+    "text.parse_math": False,
 }
 
 

@@ -58,7 +58,8 @@ class Table:
             caption_justify="left",
         )
         for i, header in enumerate(self.headers):
-            table.add_column(header, justify="left" if i < self.names else "right", no_wrap=True)
+            named = i < self.names
+            table.add_column(header, justify="left" if named else "right", no_wrap=not named, overflow="fold")
         for row in self.rows:
             table.add_row(*row)
         return table
