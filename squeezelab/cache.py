@@ -138,10 +138,10 @@ def _to_plain(dataset: MetricDataset) -> dict[str, Any]:
     return {"keys": keys, **{name: pickle.PickleBuffer(getattr(dataset, name)) for name in _ARRAYS}}
 
 
-def _read_plain(file: BinaryIO) -> dict[str, bytes]:
+def _read_plain(file: BinaryIO) -> dict[str, Any]:
     """Read the pickle of a dict of bytes without running it: what pickles can do beyond that is never done."""
-    content: dict[str, bytes] = {}
-    key = ""
+    content: dict[str, Any] = {}
+    key: Any = ""
     for code, argument, _ in islice(pickletools.genops(file), _MOST_CODES):
         if code.name in _KEY_CODES:
             key = argument
@@ -152,7 +152,7 @@ def _read_plain(file: BinaryIO) -> dict[str, bytes]:
     return content
 
 
-def _from_plain(content: dict[str, bytes]) -> MetricDataset:
+def _from_plain(content: dict[str, Any]) -> MetricDataset:
     keys = []
     for name, labels in json.loads(content["keys"]):
         if {type(text) for text in (name, *labels, *labels.values())} != {str}:
