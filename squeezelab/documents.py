@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from squeezelab.console import progress_bar
 from squeezelab.errors import InvalidRequestError, SqueezelabError
-from squeezelab.files import replacing
+from squeezelab.files import replaceable, replacing
 from squeezelab.generators._random_bits import U
 from squeezelab.generators._services import HUNDREDTHS, Bell, Layout, Services, lay_out
 from squeezelab.generators.documents import longest_line, write_documents
@@ -125,13 +125,7 @@ def check_documents(
     InvalidRequestError
         If the path is no file, the span or the number of workers out of range, or the room too little.
     """
-    first = end - seconds + 1
-    try:
-        path = Path(path).resolve()
-    except RuntimeError as error:
-        raise InvalidRequestError(f"{path} is a link in a circle: name another") from error
-    if path.exists() and not path.is_file():
-        raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
+    path, first = replaceable(path), end - seconds + 1
     if workers is not None and not 1 <= workers <= MOST_WORKERS:
         raise InvalidRequestError(f"{workers} workers are out of range: choose from 1 to {MOST_WORKERS}")
     if seconds < 1 or first < EARLIEST or end > LATEST:

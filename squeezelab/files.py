@@ -44,13 +44,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     path.read_bytes()
     b'whole'
     """
-    # What a link points to is replaced, not the link.
-    try:
-        path = Path(path).resolve()
-    except RuntimeError as error:
-        raise InvalidRequestError(f"{path} is a link in a circle: name another") from error
-    if path.exists() and not path.is_file():
-        raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
+    path = replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".squeezelab-{secrets.token_hex(4)}")
     unnamed = _open_unnamed(path.parent)
@@ -65,6 +59,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def replaceable(path: str | os.PathLike[str]) -> Path:
+    """Return the file that a path stands for: where it is a link, what is replaced is not the link.
+
+    Raises
+    ------
+    InvalidRequestError
+        If something other than a file has this name.
+    """
+    try:
+        target = Path(path).resolve()
+    except RuntimeError as error:
+        raise InvalidRequestError(f"{path} is a link in a circle: name another") from error
+    if target.exists() and not target.is_file():
+        raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
+    return target
 
 
 def _open_unnamed(folder: Path) -> int | None:
