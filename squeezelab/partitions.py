@@ -97,13 +97,14 @@ class PartitionStore:
     url: str
 
     def __post_init__(self) -> None:
-        # Workers may run in other folders.
+        # Workers may run in other folders. os.path leaves a tilde that is nobody's home alone; pathlib raises there.
         if "://" not in self.url:
             object.__setattr__(self, "url", os.path.abspath(os.path.expanduser(self.url)))  # noqa: PTH100, PTH111
         self._open()
 
     def _open(self) -> tuple[Any, str]:
         """Return the file system, and the folder's path on it."""
+        # Here and below: file systems fail in every way there is, and not all of them with an OSError.
         try:
             from fsspec.core import url_to_fs
 
@@ -122,7 +123,6 @@ class PartitionStore:
         """
         file_system, folder = self._open()
         ours = re.compile(re.escape(MANIFEST) + r"|part-\d{5}\.parquet")
-        # Here and below: file systems fail in every way there is, and not all of them with an OSError.
         try:
             file_system.makedirs(folder, exist_ok=True)
             for path in file_system.find(folder, maxdepth=1):
