@@ -12,11 +12,12 @@ import numpy.typing as npt
 from numcodecs.abc import Codec
 from numcodecs.registry import get_codec as get_numcodec
 
-from squeezelab.codecs._bits import READ_SLACK
+from squeezelab.codecs._bits import READ_SLACK, WRITE_SLACK, U, scratch
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, open_frame, pack_frame, read_varint, varint
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 Column = npt.NDArray[Any]
+Words = npt.NDArray[np.uint64]
 
 
 class ColumnCodec(Codec):  # type: ignore[misc]
@@ -183,6 +184,38 @@ def _as_output(out: Any, frame: Frame, data: Bytes) -> Column:
     if not column.flags.aligned:
         raise ValueError("out must be aligned to 8 bytes")
     return column
+
+
+class KernelCodec(ColumnCodec):
+    """Base of codecs that are two kernels over a column's bits, taken as uint64 words.
+
+    A subclass gives `write`, `read` and `worst_case_bytes`, and no more.
+    """
+
+    @abstractmethod
+    def worst_case_bytes(self, count: int) -> int:
+        """Return the most bytes that the payload of so many values can take."""
+
+    @abstractmethod
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Write the payload of the words into a buffer, which has `WRITE_SLACK` to spare; return its bytes."""
+
+    @abstractmethod
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Fill the words from ``data[start:stop]``; return whether it holds exactly these many.
+
+        The positions are uint64; `READ_SLACK` bytes behind ``stop`` may be read.
+        """
+
+    def pack(self, column: Column) -> Bytes:
+        """Encode the column's bits."""
+        buffer = scratch(self.worst_case_bytes(column.size) + WRITE_SLACK)
+        return buffer[: int(self.write(column.view(np.uint64), buffer))]
+
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Decode the payload into the column's bits."""
+        if not self.read(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
+            raise CorruptDataError(f"the {self.name} payload does not hold the values it promises: it is damaged")
 
 
 class ByteCodec(ColumnCodec):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, scratch, trailing_zeros
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.errors import CorruptDataError
+from squeezelab.codecs._bits import U, leading_zeros, peek_57, peek_64, put_top, trailing_zeros
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
 
 FEW_TRAILING = U(6)
@@ -16,7 +15,7 @@ FEW_TRAILING = U(6)
 NO_LEADING = U(65)
 
 
-class Chimp(ColumnCodec):
+class Chimp(KernelCodec):
     """Chimp for any float64 column.
 
     Most XORs of real readings have either many trailing zeros or hardly any. Chimp stores the second kind down to the
@@ -53,16 +52,17 @@ class Chimp(ColumnCodec):
     dtypes = (FLOAT64,)
     max_expansion = 32
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column's bits."""
-        words = column.view(np.uint64)
-        buffer = scratch(8 + (words.size * 69 + 7) // 8 + WRITE_SLACK)
-        return buffer[: int(encode_chimp(words, buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """64 bits for the first value, at most 5 + 64 for each other."""
+        return 8 + (count * 69 + 7) // 8
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column's bits."""
-        if not decode_chimp(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the Chimp payload does not hold the values it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_chimp(words, buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_chimp(data, start, stop, words)
 
 
 @kernel(forceinline=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, peek_57, peek_64, put_top, scratch, trailing_zeros
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
+from squeezelab.codecs._bits import U, peek_57, peek_64, put_top, trailing_zeros
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.codecs.chimp import NO_LEADING, leading_at, leading_place
-from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
 
 WINDOW = U(128)
@@ -19,7 +20,7 @@ FEW_TRAILING = U(13)
 """A reference must save more trailing zeros than the 7 bits of its place, and Chimp's 6, cost."""
 
 
-class Chimp128(ColumnCodec):
+class Chimp128(KernelCodec):
     """Chimp128 for any float64 column.
 
     Decimals come back: not the value before, but one of the last 128 often shares the low bits of a reading, and the
@@ -55,16 +56,17 @@ class Chimp128(ColumnCodec):
     dtypes = (FLOAT64,)
     max_expansion = 8
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column's bits."""
-        words = column.view(np.uint64)
-        buffer = scratch(8 + (words.size * 82 + 7) // 8 + WRITE_SLACK)
-        return buffer[: int(encode_chimp128(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """64 bits for the first value, at most 18 + 64 for each other."""
+        return 8 + (count * 82 + 7) // 8
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column's bits."""
-        if not decode_chimp128(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the Chimp128 payload does not hold the values it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_chimp128(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_chimp128(data, start, stop, words)
 
 
 @kernel

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._bits import (
-    WRITE_SLACK,
     U,
     leading_zeros,
     peek_57,
     peek_64,
     put_top,
     put_varint,
-    scratch,
     take_varint,
 )
-from squeezelab.codecs._frame import INT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.codecs._frame import INT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.errors import InvalidRequestError
 from squeezelab.kernels import kernel
 
 GORILLA_WIDTHS = (7, 9, 12, 64)
@@ -29,7 +28,7 @@ GORILLA_WIDTHS = (7, 9, 12, 64)
 Widths = npt.NDArray[np.uint64]
 
 
-class DeltaOfDelta(ColumnCodec):
+class DeltaOfDelta(KernelCodec):
     """Gorilla's timestamp compression for any int64 column.
 
     Samples come at steady intervals, so the difference of neighbouring differences is mostly zero, and zero takes one
@@ -81,17 +80,17 @@ class DeltaOfDelta(ColumnCodec):
         self.widths = widths
         self._fixed = None if widths == "fit" else _parse_widths(widths)
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column."""
-        words = column.view(np.uint64)
-        widths = self._fixed if self._fixed is not None else fit_widths(words)
-        buffer = scratch(worst_case_bytes(words.size) + WRITE_SLACK)
-        return buffer[: int(encode_deltas(words, widths, buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """Two varints, the widths, then at most 4 + 64 bits a value."""
+        return 10 + 10 + 3 + (count * 68 + 7) // 8
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column."""
-        if not decode_deltas(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the payload does not hold the deltas it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_deltas(words, fit_widths(words) if self._fixed is None else self._fixed, buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_deltas(data, start, stop, words)
 
 
 def _parse_widths(text: str) -> Widths:
@@ -100,11 +99,6 @@ def _parse_widths(text: str) -> Widths:
     if not rising or not re.fullmatch("gorilla|[0-9]+(-[0-9]+){3}", text):
         raise InvalidRequestError(f'no widths {text!r}: give "fit", "gorilla" or four rising ones like 4-10-20-64')
     return np.array(widths, np.uint64)
-
-
-def worst_case_bytes(count: int) -> int:
-    """Bytes that the payload of so many values can take: two varints, the widths, then at most 4 + 64 bits a value."""
-    return 10 + 10 + 3 + (count * 68 + 7) // 8
 
 
 def fit_widths(words: Widths) -> Widths:

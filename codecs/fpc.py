@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, scratch, store_word
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.errors import InvalidRequestError
 from squeezelab.kernels import kernel
 
 
-class Fpc(ColumnCodec):
+class Fpc(KernelCodec):
     """FPC for any float64 column.
 
     A finite context method looks up what followed the last values, a differential one what difference followed the last
@@ -50,22 +52,22 @@ class Fpc(ColumnCodec):
             raise InvalidRequestError(f"fpc has no table of 2**{table} entries: choose from 4 to 20")
         self.table = table
 
-    def pack(self, column: Column) -> Bytes | bytes:
-        """Encode the column's bits."""
-        words = column.view(np.uint64)
-        if not words.size:
-            return b""
-        buffer = scratch(1 + (words.size + 1) // 2 + 8 * words.size + 8)
-        buffer[0] = self.table
-        return buffer[: int(encode_fpc(words, np.zeros((2, 1 << self.table), np.uint64), buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """Return bytes: the table's size, then at most half a byte of code and 8 bytes a value."""
+        return 1 + (count + 1) // 2 + 8 * count
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column's bits."""
-        table = int(data[frame.start])
-        tables = np.zeros((2, 1 << table if 4 <= table <= 20 else 1), np.uint64)
-        whole = tables.size > 2 and decode_fpc(data, U(frame.start + 1), U(frame.stop), tables, column.view(np.uint64))
-        if not whole:
-            raise CorruptDataError("the FPC payload does not hold the values it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        if not words.size:
+            return 0
+        buffer[0] = self.table
+        return encode_fpc(words, np.zeros((2, 1 << self.table), np.uint64), buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        if start == stop or not 4 <= (table := int(data[start])) <= 20:
+            return False
+        return decode_fpc(data, start + U(1), stop, np.zeros((2, 1 << table), np.uint64), words)
 
 
 @kernel(forceinline=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, scratch, store_word, trailing_zeros
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
+from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word, trailing_zeros
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.codecs.chimp128 import FEW_TRAILING, LOW_BITS, WINDOW
-from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
 
 
-class Patas(ColumnCodec):
+class Patas(KernelCodec):
     """Patas for any float64 column.
 
     Like `chimp128` it XORs with one of the last 128 values, but every XOR is stored the same way: two bytes that say
@@ -47,16 +48,17 @@ class Patas(ColumnCodec):
     dtypes = (FLOAT64,)
     max_expansion = 4
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column's bits."""
-        words = column.view(np.uint64)
-        buffer = scratch(8 + 10 * words.size + 8)
-        return buffer[: int(encode_patas(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """Eight bytes for the first value, at most 2 + 8 for each other."""
+        return 8 + 10 * count
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column's bits."""
-        if not decode_patas(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the Patas payload does not hold the values it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_patas(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_patas(data, start, stop, words)
 
 
 @kernel

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, scratch, store_word
-from squeezelab.codecs._frame import INT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.errors import CorruptDataError
+from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word
+from squeezelab.codecs._frame import INT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
 
 WIDTHS = np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 60], np.uint64)
@@ -18,7 +19,7 @@ ESCAPE = U(1)
 """The paper's 120 zeros, hardly missed. Here it says that an integer of over 60 bits is in the next word."""
 
 
-class Simple8b(ColumnCodec):
+class Simple8b(KernelCodec):
     """Simple-8b over zigzag deltas, for any int64 column.
 
     Each word holds a selector of four bits and as many integers as fit into the other sixty: 60 of one bit, 7 of eight
@@ -47,16 +48,17 @@ class Simple8b(ColumnCodec):
     dtypes = (INT64,)
     max_expansion = 240
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column."""
-        words = column.view(np.uint64)
-        buffer = scratch(16 * words.size + 8)
-        return buffer[: int(encode_simple8b(words, buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """At most an escape and a word a value."""
+        return 16 * count
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column."""
-        if not decode_simple8b(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the Simple-8b words do not hold the values they promise: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_simple8b(words, buffer)
+
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_simple8b(data, start, stop, words)
 
 
 @kernel(forceinline=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, scratch, trailing_zeros
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.errors import CorruptDataError
+from squeezelab.codecs._bits import U, leading_zeros, peek_57, peek_64, put_top, trailing_zeros
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
 
 MANY = U(24)
 """How often repeats must have come, less what came between them, for `_decode_mixed` to pay."""
 
 
-class Xor(ColumnCodec):
+class Xor(KernelCodec):
     """Gorilla's value compression for any float64 column.
 
     Neighbouring readings share sign, exponent and the top of the mantissa, so their XOR has few meaningful bits between
@@ -53,21 +52,17 @@ class Xor(ColumnCodec):
     dtypes = (FLOAT64,)
     max_expansion = 64
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column's bits."""
-        words = column.view(np.uint64)
-        buffer = scratch(worst_case_bytes(words.size) + WRITE_SLACK)
-        return buffer[: int(encode_xor(words, buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """64 bits for the first value, then at most 2 + 64 or 13 + 64 a value."""
+        return 8 + (count * 77 + 7) // 8
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the payload into the column's bits."""
-        if not decode_xor(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError("the XOR payload does not hold the values it promises: the frame is damaged")
+    def write(self, words: Words, buffer: Bytes) -> Any:
+        """Encode."""
+        return encode_xor(words, buffer)
 
-
-def worst_case_bytes(count: int) -> int:
-    """Bytes that the payload of this many values can take: 64 bits, then at most 2 + 64 or 13 + 64 a value."""
-    return 8 + (count * 77 + 7) // 8
+    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
+        """Decode."""
+        return decode_xor(data, start, stop, words)
 
 
 @kernel

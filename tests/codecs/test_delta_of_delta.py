@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from columns import int64_columns
-from squeezelab.codecs.delta_of_delta import DeltaOfDelta, fit_widths, worst_case_bytes
+from squeezelab.codecs.delta_of_delta import DeltaOfDelta, fit_widths
 from squeezelab.errors import InvalidRequestError
 
 GORILLA = (7, 9, 12, 64)
@@ -93,7 +93,7 @@ def test_perfectly_regular_timestamps_take_one_bit_each() -> None:
 
 def test_differences_that_overflow_take_no_more_than_the_worst_case() -> None:
     column = np.array([-(2**63), 2**63 - 1] * 50)
-    assert len(DeltaOfDelta().pack(column)) <= worst_case_bytes(100)
+    assert len(DeltaOfDelta().pack(column)) <= DeltaOfDelta().worst_case_bytes(100)
     assert np.array_equal(DeltaOfDelta().decode(DeltaOfDelta().encode(column)), column)
 
 

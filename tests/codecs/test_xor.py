@@ -9,7 +9,7 @@ from hypothesis import given
 from columns import float64_columns, forge, same_bits
 from squeezelab import CorruptDataError
 from squeezelab.codecs._frame import FLOAT64
-from squeezelab.codecs.xor import Xor, worst_case_bytes
+from squeezelab.codecs.xor import Xor
 
 
 def payload_bits(values: list[float] | np.ndarray) -> str:
@@ -87,7 +87,7 @@ def test_the_worst_case_is_never_exceeded() -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):
         words = rng.integers(0, 2**64, 50, np.uint64) >> rng.integers(0, 40, 50, np.uint64)
-        assert len(payload_bits(words.view(np.float64))) // 8 <= worst_case_bytes(50)
+        assert len(payload_bits(words.view(np.float64))) // 8 <= Xor().worst_case_bytes(50)
 
 
 def test_a_window_that_was_never_opened_is_corrupt() -> None:
