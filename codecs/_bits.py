@@ -73,6 +73,16 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
 
 
 @intrinsic
+def byte_swap(typingctx: Any, word: Any) -> Any:
+    """Return a word with its bytes in the other order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def leading_zeros(typingctx: Any, word: Any) -> Any:
     """Count the zero bits above the highest one bit; 64 for zero."""
 
