@@ -3,8 +3,8 @@
 A block, all numbers LEB128::
 
     sizes       bytes of the head, bytes of the words
-    head        byte: bits 0-2 the quantum's kind, 7 for numbers as they are; bit 3 ranks, bit 4 distances, bit 5 a state
-                state       the decoder's first one, if bit 5 says so
+    head        byte: bits 0-2 the quantum's kind, 7 for numbers as they are; bit 3 ranks, bit 4 distances, bit 5 states
+                states      the decoder's first ones for classes and for bits less 2^20, if bit 5 says so
                 distinct    if bit 3 says so: how many numbers are distinct; they alone follow, in rising order
                 quantum     divisor, for GRID and CUT window and bits too (`squeezelab.codecs._quanta`)
                 streams     m; for GRID and CUT e; if bit 4 says so: how many distances are not 0, a stream of the gaps
@@ -16,19 +16,22 @@ A block, all numbers LEB128::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._bits import U, byte_swap, load_word, take_varint
-from squeezelab.codecs._frame import Bytes, varint
+from squeezelab.codecs._frame import varint
 from squeezelab.codecs._nibbles import LOWEST_STATE, MODELS, write_operations
 from squeezelab.codecs._quanta import BITS, CUT, GRID, STEPS, Quantum, find_quanta, order, ordered, restore, split
-from squeezelab.codecs._streams import NO_OPERATIONS, Stream, Words, encode_stream, read_stream
+from squeezelab.codecs._streams import NEAR_TIE, Stream, Words, code_stream, plan_stream, read_stream
 from squeezelab.kernels import kernel
 
-KIND, RANKED, DISTANT, STATE = 7, 8, 16, 32
+KIND, RANKED, DISTANT, STATES = 7, 8, 16, 32
 AS_THEY_ARE = 7
 MOST_BITS, MOST_DIGITS = 60, 22
 MUCH = 24
@@ -49,40 +52,60 @@ class Room(NamedTuple):
         return cls(np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty((6, count), np.uint64))
 
 
-class Draft(NamedTuple):
-    """A block in parts: which kind, what follows it in the head, and its streams."""
+@dataclass(frozen=True)
+class Draft:
+    """A block that is planned: its kind, what follows it in the head, and its streams, with what stands before each."""
 
     kind: int
     fields: bytes
     streams: tuple[tuple[bytes, Stream], ...]
+    packed: bool
 
-    @property
+    @cached_property
     def bits(self) -> float:
         """About how many bits the block will take."""
         return 8 * len(self.fields) + sum(8 * len(before) + stream.bits for before, stream in self.streams)
 
     @property
-    def levels(self) -> Words:
-        """What other columns may be predicted from: the levels of the column's own stream."""
-        return self.streams[-1 if self.kind & RANKED else 0][1].levels
+    def own(self) -> int:
+        """Which of the streams has an integer for each value: the ranks, or ``m``."""
+        return len(self.streams) - 1 if self.kind & RANKED else 0
 
-    def finish(self) -> bytes:
-        """Return the block."""
-        head = self.fields + b"".join(before + stream.header for before, stream in self.streams)
-        operations = np.concatenate([stream.operations for _, stream in self.streams])
+    @property
+    def levels(self) -> Words:
+        """What other columns may be predicted from."""
+        return self.streams[self.own][1].levels
+
+    def predicted_from(self, others: Sequence[Words]) -> Draft:
+        """Return the draft with its own stream predicted from the levels of other columns."""
+        before, stream = self.streams[self.own]
+        predicted = (before, plan_stream(stream.integers, packed=self.packed, others=others))
+        return replace(self, streams=(*self.streams[: self.own], predicted, *self.streams[self.own + 1 :]))
+
+    @cached_property
+    def block(self) -> bytes:
+        """The block."""
+        coded = [(before, code_stream(stream, packed=self.packed)) for before, stream in self.streams]
+        head = self.fields + b"".join(before + stream.header for before, stream in coded)
+        operations = np.concatenate([stream.operations for _, stream in coded])
         kind, words = self.kind, b""
         if operations.size:
             buffer = np.empty(2 * operations.size + 8, np.uint8)
-            state, begin = write_operations(operations, U(operations.size), buffer)
-            kind |= STATE
-            head = varint(int(state)) + head
+            classes, bits, begin = write_operations(operations, buffer)
+            kind |= STATES
+            head = varint(int(classes - LOWEST_STATE)) + varint(int(bits - LOWEST_STATE)) + head
             words = buffer[int(begin) :].tobytes()
-        raw = b"".join(stream.raw for _, stream in self.streams)
+        raw = b"".join(stream.raw for _, stream in coded)
         return b"".join((varint(1 + len(head)), varint(len(words)), bytes([kind]), head, words, raw))
 
 
-def encode_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
-    """Encode a column the way that takes the fewest bits.
+def as_it_is(column: npt.NDArray[Any]) -> bytes:
+    """Return the block that holds a column's bytes, little-endian."""
+    return b"".join((varint(1), varint(0), bytes([AS_THEY_ARE]), column.tobytes()))
+
+
+def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
+    """Find the block that takes the fewest bits for a column.
 
     Parameters
     ----------
@@ -91,16 +114,42 @@ def encode_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
     packed : bool
         Pack numbers into bits: larger, and faster to read.
     """
-    words = column.view(np.uint64)
     drafts = _drafts(column, packed)
-    drafts.append(Draft(AS_THEY_ARE, b"", ((b"", Stream(b"", NO_OPERATIONS, words.tobytes(), words)),)))
-    best = min(drafts, key=lambda draft: draft.bits)
-    return min([best, *_ranked(column, best, packed)], key=lambda draft: draft.bits)
+    if min(draft.bits for draft in drafts) > column.size and not _mostly_distinct(column.view(np.uint64)):
+        drafts += _ranked(column, packed)
+    return smallest(drafts)
+
+
+def smallest(drafts: Sequence[Draft]) -> Draft:
+    """Return the draft of the shortest block; those that promise far longer ones are not tried."""
+    least = min(draft.bits for draft in drafts)
+    near = [draft for draft in drafts if draft.bits <= NEAR_TIE * least]
+    return min(near, key=lambda draft: len(draft.block)) if len(near) > 1 else near[0]
+
+
+def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
+    """Return the draft that numbers the distinct values, if at most half of them are."""
+    is_double, words = column.dtype == np.float64, column.view(np.uint64)
+    distinct, ranks = np.unique((order(words) if is_double else words).view(np.int64), return_inverse=True)
+    if 2 * distinct.size > column.size:
+        return []
+    values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
+    dictionary = min(_drafts(values, packed), key=lambda draft: draft.bits)
+    fields = varint(distinct.size) + dictionary.fields
+    streams = (*dictionary.streams, (b"", plan_stream(ranks.astype(np.uint64), packed=packed)))
+    return [Draft(dictionary.kind | RANKED, fields, streams, packed)]
+
+
+def _mostly_distinct(words: Words) -> bool:
+    """Return whether a few hundred values, evenly spread, hardly ever repeat."""
+    part = words[:: max(1, words.size // 256)]
+    return len(set(part.tolist())) > 0.9 * part.size > 16
 
 
 def _drafts(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
+    """Return drafts of all values, by the quanta that may have made them."""
     if column.dtype == np.int64:
-        return [Draft(BITS, b"", ((b"", encode_stream(column.view(np.uint64), packed=packed)),))]
+        return [Draft(BITS, b"", ((b"", plan_stream(column.view(np.uint64), packed=packed)),), packed)]
     drafts = [_draft(column, quantum, packed) for quantum in find_quanta(column)]
     if not drafts or min(draft.bits for draft in drafts) > MUCH * column.size:
         drafts.append(_draft(column, Quantum(BITS), packed))
@@ -108,36 +157,21 @@ def _drafts(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
 
 
 def _draft(doubles: npt.NDArray[np.float64], quantum: Quantum, packed: bool) -> Draft:
-    numbers, noise, distances = split(doubles, quantum)
+    parts = split(doubles, quantum)
     kind, fields = quantum.kind, b""
-    streams = [(b"", encode_stream(numbers, packed=packed))]
+    streams = [(b"", plan_stream(parts.numbers, packed=packed))]
     if kind != BITS:
         fields = varint(quantum.divisor)
     if kind in (GRID, CUT):
         fields += varint(quantum.window) + varint(quantum.bits)
-        streams.append((b"", encode_stream(noise, packed=packed)))
-    if distances.any():
+        streams.append((b"", plan_stream(parts.noise, packed=packed)))
+    if parts.missed:
         kind |= DISTANT
-        places = np.flatnonzero(distances)
+        places = np.flatnonzero(parts.distances)
         gaps = np.diff(places, prepend=-1).view(np.uint64) - U(1)
-        streams.append((varint(places.size), encode_stream(gaps, packed=packed)))
-        streams.append((b"", encode_stream(distances[places], packed=packed)))
-    return Draft(kind, fields, tuple(streams))
-
-
-def _ranked(column: npt.NDArray[Any], best: Draft, packed: bool) -> list[Draft]:
-    """Return the draft that numbers the distinct values, where there are few."""
-    if best.bits < column.size:
-        return []
-    is_double, words = column.dtype == np.float64, column.view(np.uint64)
-    distinct, ranks = np.unique((order(words) if is_double else words).view(np.int64), return_inverse=True)
-    if 2 * distinct.size > column.size:
-        return []
-    values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
-    dictionary = min(_drafts(values, packed), key=lambda draft: draft.bits)
-    stream = encode_stream(ranks.astype(np.uint64), packed=packed)
-    fields = varint(values.size) + dictionary.fields
-    return [Draft(dictionary.kind | RANKED, fields, (*dictionary.streams, (b"", stream)))]
+        streams.append((varint(parts.missed), plan_stream(gaps, packed=packed)))
+        streams.append((b"", plan_stream(parts.distances[places], packed=packed)))
+    return Draft(kind, fields, tuple(streams), packed)
 
 
 @kernel
@@ -173,9 +207,10 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, levels, wo
     at += U(1)
     if flags & U(KIND) == U(AS_THEY_ARE):
         return _read_as_they_are(data, words_stop, stop, levels, words)
-    state, distinct = LOWEST_STATE, count
-    if flags & U(STATE):
-        state, at = take_varint(data, at, head_stop)
+    classes, bits, distinct = U(0), U(0), count
+    if flags & U(STATES):
+        classes, at = take_varint(data, at, head_stop)
+        bits, at = take_varint(data, at, head_stop)
     if flags & U(RANKED):
         distinct, at = take_varint(data, at, head_stop)
     if at > head_stop or distinct == U(0) or distinct > count:
@@ -183,18 +218,31 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, levels, wo
     ranked = distinct != count or flags & U(RANKED) != U(0)
     dictionary = rows[U(0), :distinct] if ranked else words
     own = rows[U(1), :distinct] if ranked else levels
-    place, raw = head_stop, words_stop
-    whole, at, state, place, raw = _read_values(
-        data, at, head_stop, state, place, words_stop, raw, stop, flags, is_double, others, models, ages, rows,
+    classes, bits, place, raw = classes + LOWEST_STATE, bits + LOWEST_STATE, head_stop, words_stop
+    whole, at, classes, bits, place, raw = _read_values(
+        data, at, head_stop, classes, bits, place, words_stop, raw, stop, flags, is_double, others, models, ages, rows,
         own, dictionary,
     )  # fmt: skip
     if whole and ranked:
-        whole, at, state, place, raw, base, divisor = read_stream(
-            data, at, head_stop, state, place, words_stop, raw, stop, others, models, ages, rows[U(2), :count], levels
+        whole, at, classes, bits, place, raw, base, divisor = read_stream(
+            data,
+            at,
+            head_stop,
+            classes,
+            bits,
+            place,
+            words_stop,
+            raw,
+            stop,
+            others,
+            models,
+            ages,
+            rows[U(2), :count],
+            levels,
         )
         if whole:
             whole = _look_up(levels, base, divisor, dictionary, words)
-    return whole and at == head_stop and state == LOWEST_STATE and place == words_stop and raw == stop
+    return whole and at == head_stop and classes == bits == LOWEST_STATE and place == words_stop and raw == stop
 
 
 @kernel
@@ -220,38 +268,60 @@ def _look_up(levels, base, divisor, dictionary, words):
 
 @kernel
 def _read_values(
-    data, at, stop, state, place, place_stop, raw, raw_stop, flags, is_double, others, models, ages, rows, levels, words
+    data,
+    at,
+    stop,
+    classes,
+    bits,
+    place,
+    place_stop,
+    raw,
+    raw_stop,
+    flags,
+    is_double,
+    others,
+    models,
+    ages,
+    rows,
+    levels,
+    words,
 ):
     """Decode a quantum and its streams into a column."""
     count = U(words.size)
     kind = flags & U(KIND)
-    failed = (False, at, state, place, raw)
-    divisor, window, bits = U(1), U(1), U(0)
+    failed = (False, at, classes, bits, place, raw)
+    divisor, window, precision = U(1), U(1), U(0)
     if kind != U(BITS):
         divisor, at = take_varint(data, at, stop)
     if kind == U(GRID) or kind == U(CUT):
         window, at = take_varint(data, at, stop)
-        bits, at = take_varint(data, at, stop)
-    if at > stop or not divisor or not window or bits > U(MOST_BITS) or (kind == U(STEPS) and divisor > U(MOST_DIGITS)):
+        precision, at = take_varint(data, at, stop)
+    if (
+        at > stop
+        or not divisor
+        or not window
+        or precision > U(MOST_BITS)
+        or (kind == U(STEPS) and divisor > U(MOST_DIGITS))
+    ):
         return failed
     sums, numbers, noise = rows[U(2), :count], rows[U(3), :count], rows[U(4), :count]
-    whole, at, state, place, raw, base, factor = read_stream(
-        data, at, stop, state, place, place_stop, raw, raw_stop, others, models, ages, sums, levels
+    whole, at, classes, bits, place, raw, base, factor = read_stream(
+        data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, levels
     )
     if not whole:
         return failed
     for i in range(count):
         numbers[i] = base + factor * levels[i]
     if kind == U(GRID) or kind == U(CUT):
-        whole, at, state, place, raw, base, factor = read_stream(
-            data, at, stop, state, place, place_stop, raw, raw_stop, others, models, ages, sums, noise
+        whole, at, classes, bits, place, raw, base, factor = read_stream(
+            data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, noise
         )
         if not whole:
             return failed
         for i in range(count):
             noise[i] = base + factor * noise[i]
     if is_double:
-        restore(kind, divisor, window, bits, numbers, noise, words, words.view(np.float64))
+        restore(kind, divisor, window, precision, numbers, noise, words, words.view(np.float64))
     else:
         words[:] = numbers
     if flags & U(DISTANT):
@@ -259,15 +329,28 @@ def _read_values(
         if at > stop or amount > count:
             return failed
         gaps, distances = rows[U(3), :amount], rows[U(4), :amount]
-        whole, at, state, place, raw, base, factor = read_stream(
-            data, at, stop, state, place, place_stop, raw, raw_stop, others, models, ages, sums[:amount], gaps
+        whole, at, classes, bits, place, raw, base, factor = read_stream(
+            data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums[:amount], gaps
         )
         if not whole:
             return failed
         first = base
         gap_factor = factor
-        whole, at, state, place, raw, base, factor = read_stream(
-            data, at, stop, state, place, place_stop, raw, raw_stop, others, models, ages, sums[:amount], distances
+        whole, at, classes, bits, place, raw, base, factor = read_stream(
+            data,
+            at,
+            stop,
+            classes,
+            bits,
+            place,
+            place_stop,
+            raw,
+            raw_stop,
+            others,
+            models,
+            ages,
+            sums[:amount],
+            distances,
         )
         if not whole:
             return failed
@@ -278,4 +361,4 @@ def _read_values(
                 return failed
             i += gap + U(1)
             words[i] = ordered(ordered(words[i]) + base + factor * distances[j])
-    return True, at, state, place, raw
+    return True, at, classes, bits, place, raw

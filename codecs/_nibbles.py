@@ -1,16 +1,17 @@
-"""Entropy coding of integers with adaptive models of sixteen symbols and one rANS state.
+"""Entropy coding of integers with adaptive models of sixteen symbols, and rANS.
 
 An integer is coded as its class (how many bits it has), the four bits below its highest one, and the rest as they are.
-Class and four bits are nibbles, each coded with a model that learns as it goes: no tables are stored, so that columns of a
-few hundred values gain as well. A model is sixteen 16-bit numbers, the lower bounds of the symbols on a scale of 2^15; to
-learn is to move them all a step towards the bounds that the seen symbol would have alone, which is four vector instructions.
+Class and four bits are nibbles, each coded with a model that learns as it goes: no tables are stored, so that columns
+of a few hundred values gain as well. A model is sixteen 16-bit numbers, the lower bounds of the symbols on a scale of
+2^15; to learn is to move them all a step towards the bounds that the seen symbol would have alone, a few vector
+instructions. While a model is young its steps are larger.
 
-The class is coded with the mean of two models, one chosen by the class before and learning fast, one by the class before
-that, or by the class of another column at the same place, and learning slowly.
+The class is coded with the mean of two models, one chosen by the class before and learning fast, one by the class
+before that and learning slowly. Classes and bits have a rANS state each, so that a decoder can take the bits of one
+integer while it is at the class of the next.
 
-Sources: F. Giesen, "Interleaved entropy coders", arXiv:1402.3392, 2014, for rANS and the learning of bounds; J. Duda,
-"Asymmetric numeral systems", arXiv:1311.2540, 2013. Splitting an integer into a modelled head and a plain rest is known from
-LZMA's and Brotli's distances.
+Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
+arXiv:1402.3392, 2014. That an integer has a modelled head and a plain rest is known from the distances of LZMA.
 """
 
 from __future__ import annotations
@@ -34,10 +35,14 @@ FLOOR = 4
 LOWEST_STATE = U(1) << U(20)
 """The decoder takes in 32 bits when its state falls below this."""
 
-FAST, SLOW, SLOWEST = U(5), U(7), U(7)
-"""Shares, as powers of 1/2, by which models learn at last; while young they learn faster."""
+FAST, SLOW = U(5), U(7)
+"""By which powers of 1/2 models learn at last."""
+FIRST_FOR_BITS = U(4)
+"""Models of bits begin to learn at this one: theirs are nearly alike."""
 
 ESCAPE = U(15)
+FOR_BITS = U(1) << U(31)
+"""Marks operations on the state for bits."""
 MODELS = 16 + 16 + 16 + 1
 """Rows of a stream's models: classes by the class before, classes by the other context, bits by class, long classes."""
 
@@ -86,9 +91,7 @@ def find_symbol(typingctx: Any, models: Any, first: Any, second: Any, slot: Any)
     """Return the symbol that owns a slot in the mean of two rows of models."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        one, two = (
-            builder.load(_row(context, builder, signature.args[0], args[0], row), align=2) for row in args[1:3]
-        )
+        one, two = (builder.load(_row(context, builder, signature.args[0], args[0], row), align=2) for row in args[1:3])
         mean = builder.lshr(builder.add(one, two), ir.Constant(_VECTOR, [1] * _ROWS))
         owned = builder.icmp_unsigned("<=", mean, _splat(builder, args[3]))
         count = builder.ctpop(builder.bitcast(owned, ir.IntType(16)))
@@ -131,8 +134,8 @@ def _share(ages, row, slowest):
 
 
 @kernel
-def model_integers(numbers, shift, models, ages, targets, operations, done, raw, at, pending, fill):
-    """Turn integers into rANS operations and raw bits, appended to those of the streams before.
+def model_integers(numbers, shift, models, ages, targets, operations, raw):
+    """Turn integers into rANS operations and raw bits.
 
     Parameters
     ----------
@@ -144,15 +147,17 @@ def model_integers(numbers, shift, models, ages, targets, operations, done, raw,
         Fresh models, which this call wears out.
     targets : uint16[256]
         `TARGETS`.
-    operations, done : uint32[at least done + 3 n + 1], uint64
-        Operations, a symbol's lower bound in the low half and its share in the high half, and how many there are.
-    raw, at, pending, fill
-        The bit writer's buffer and state (`squeezelab.codecs._bits`).
+    operations : uint32[at least 3 n]
+        Filled: a symbol's lower bound in the low half, its share in the high one, and the top bit set for bits.
+    raw : uint8[at least 9 n + WRITE_SLACK]
+        Filled with the raw bits.
 
     Returns
     -------
-    done, at, pending, fill
+    done, at : uint64
+        How many operations, and how many bytes of raw bits.
     """
+    done, at, pending, fill = U(0), U(0), U(0), U(0)
     before, earlier = U(0), U(0)
     for i in range(U(numbers.size)):
         number = numbers[i] >> shift
@@ -181,69 +186,78 @@ def model_integers(numbers, shift, models, ages, targets, operations, done, raw,
             bits = (numbers[i] >> rest) & ((U(1) << width) - U(1))
             row = _BITS + one
             low, share = bounds_of(models, row, row, bits)
-            operations[done] = low | (share << U(16))
+            operations[done] = low | (share << U(16)) | FOR_BITS
             done += U(1)
-            learn(models, row, targets, bits, max(_share(ages, row, SLOWEST), U(4)))
+            learn(models, row, targets, bits, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
         if rest:
             at, pending, fill = put_top(raw, at, pending, fill, numbers[i] << (U(64) - rest), U(0), rest)
-    return done, at, pending, fill
+    return done, at + ((fill + U(7)) >> U(3))
 
 
 @kernel
-def write_operations(operations, count, buffer):
+def write_operations(operations, buffer):
     """Encode operations into the end of a buffer, last one first, as the decoder takes them.
 
     Returns
     -------
-    state : uint64
-        What the decoder begins with.
+    classes, bits : uint64
+        The states that the decoder begins with.
     begin : uint64
         Where in the buffer its words begin: 32 bits each, big-endian.
     """
-    state, begin = LOWEST_STATE, U(buffer.size)
-    for i in range(count):
-        operation = U(operations[count - U(1) - i])
-        low, share = operation & U(0xFFFF), operation >> U(16)
-        if state >= (share << (U(20) + U(32) - SCALE_BITS)):
-            for shift in range(U(4)):
-                begin -= U(1)
-                buffer[begin] = (state >> (shift << U(3))) & U(0xFF)
-            state >>= U(32)
-        quotient = state // share
-        state = (quotient << SCALE_BITS) + (state - quotient * share) + low
-    return state, begin
+    classes, bits, begin = LOWEST_STATE, LOWEST_STATE, U(buffer.size)
+    for i in range(U(1), U(operations.size) + U(1)):
+        operation = U(operations[U(operations.size) - i])
+        low, share = operation & U(0xFFFF), (operation >> U(16)) & U(0x7FFF)
+        if operation & FOR_BITS:
+            bits, begin = _put(bits, low, share, buffer, begin)
+        else:
+            classes, begin = _put(classes, low, share, buffer, begin)
+    return classes, bits, begin
 
 
 @kernel(forceinline=True)
-def _advance(data, state, words, low, share):
-    """Take a symbol from the state, and in 32 bits more where it has become small."""
+def _put(state, low, share, buffer, begin):
+    """Put a symbol into a state, after 32 bits of it went to the buffer if they must."""
+    if state >= share << (U(52) - SCALE_BITS):
+        for shift in range(U(4)):
+            begin -= U(1)
+            buffer[begin] = (state >> (shift << U(3))) & U(0xFF)
+        state >>= U(32)
+    quotient = state // share
+    return (quotient << SCALE_BITS) + (state - quotient * share) + low, begin
+
+
+@kernel(forceinline=True)
+def _take(data, state, place, low, share):
+    """Take a symbol out of a state, and 32 bits in where it has become small."""
     state = share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
     if state < LOWEST_STATE:
-        state = (state << U(32)) | (load_word(data, words) >> U(32))
-        words += U(4)
-    return state, words
+        state = (state << U(32)) | (load_word(data, place) >> U(32))
+        place += U(4)
+    return state, place
 
 
 @kernel
-def read_integers(data, state, words, words_stop, position, end, shift, models, ages, targets, numbers):
+def read_integers(data, classes, bits, place, place_stop, position, end, shift, models, ages, targets, numbers):
     """Decode integers; the inverse of `model_integers` and `write_operations`.
 
-    ``data[words:words_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones.
+    ``data[place:place_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones.
     `READ_SLACK` bytes behind either must be readable.
 
     Returns
     -------
     whole : bool
         Whether the data sufficed.
-    state, words, position : uint64
+    classes, bits, place, position : uint64
         Where the next stream goes on.
     """
     before, earlier = U(0), U(0)
     for i in range(U(numbers.size)):
         row, other = _CLASSES + before, _OTHERS + earlier
-        one = find_symbol(models, row, other, state & (SCALE - U(1)))
+        one = find_symbol(models, row, other, classes & (SCALE - U(1)))
         low, share = bounds_of(models, row, other, one)
-        state, words = _advance(data, state, words, low, share)
+        classes, place = _take(data, classes, place, low, share)
         learn(models, row, targets, one, _share(ages, row, FAST))
         learn(models, other, targets, one, _share(ages, other, SLOW))
         earlier, before = before, one
@@ -251,31 +265,28 @@ def read_integers(data, state, words, words_stop, position, end, shift, models, 
         if one >= U(2):
             size = one
             if one == ESCAPE:
-                excess = find_symbol(models, _LONG, _LONG, state & (SCALE - U(1)))
+                excess = find_symbol(models, _LONG, _LONG, classes & (SCALE - U(1)))
                 low, share = bounds_of(models, _LONG, _LONG, excess)
-                state, words = _advance(data, state, words, low, share)
+                classes, place = _take(data, classes, place, low, share)
                 learn(models, _LONG, targets, excess, _share(ages, _LONG, FAST))
                 if excess == ESCAPE:
                     if position + U(6) > end:
-                        return False, state, words, position
+                        return False, classes, bits, place, position
                     excess = peek_57(data, position) >> U(58)
                     position += U(6)
                 size += excess
             row = _BITS + one
-            bits = find_symbol(models, row, row, state & (SCALE - U(1)))
-            low, share = bounds_of(models, row, row, bits)
-            state, words = _advance(data, state, words, low, share)
-            learn(models, row, targets, bits, max(_share(ages, row, SLOWEST), U(4)))
+            four = find_symbol(models, row, row, bits & (SCALE - U(1)))
+            low, share = bounds_of(models, row, row, four)
+            bits, place = _take(data, bits, place, low, share)
+            learn(models, row, targets, four, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
             width = min(size - U(1), U(4))
-            number = (U(1) << width) | bits
+            number = (U(1) << width) | four
             rest += size - U(1) - width
-        if words > words_stop:
-            return False, state, words, position
-        number <<= rest
+        if rest > U(63) or position + rest > end or place > place_stop:
+            return False, classes, bits, place, position
         if rest:
-            if rest > U(63) or position + rest > end:
-                return False, state, words, position
-            number |= peek_64(data, position) >> (U(64) - rest)
+            number = (number << rest) | (peek_64(data, position) >> (U(64) - rest))
             position += rest
         numbers[i] = number
-    return True, state, words, position
+    return True, classes, bits, place, position

@@ -1,32 +1,35 @@
 r"""Doubles as the integers they were made from: decimals, multiples of a step, differences of counters.
 
 A monitored double is seldom any double. It was a count, a count over a window, or text of a few digits; the arithmetic
-between that and the double is the same for a whole column. A quantum says which arithmetic: it makes a double of an integer
-``m``, and what it misses is kept as a distance ``f`` in units of the last place, nearly always 0:
+between that and the double is the same for a whole column. A quantum says which arithmetic: it makes a double of an
+integer ``m``, and what it misses is kept as a distance ``f`` in units of the last place, nearly always 0:
 
-======  ==========================================================================================================
+======  ==============================================================================================================
 BITS    ``x`` has the bits of ``m``, in the order of the reals; there is no ``f``
 DIVIDE  ``x = m / q``: a decimal read correctly (q a power of ten), or a count over a whole number
 TIMES   ``x = m * (1 / q)``: a count times the double next to 0.05, say, which rounds otherwise
-STEPS   ``x = m / 10 / 100 / 10000...``, one division for each bit of the number of digits: text read by the fast number
-        parser that pandas had by default before version 1.2
-GRID    ``x`` is the difference of two readings of a counter of 1/q seconds, over a window of w seconds. Readings are rounded
-        to a multiple of 2^-k, so ``x = (round(m 2^k / q) + e) 2^-k / w`` with a small ``e``
-CUT     like GRID, and then cut to 16 decimals, or rounded up to the next: which of them, the lowest bit of ``e`` says
-======  ==========================================================================================================
+STEPS   ``x = m / 10 / 100 / 10000...``, one division for each bit of the number of digits: text read by the fast
+        number parser that was pandas' default before version 1.2
+GRID    ``x`` is the difference of two readings of a counter of 1/q seconds, over a window of w seconds. Readings are
+        rounded to a multiple of 2^-k, so ``x = (round(m 2^k / q) + e) 2^-k / w`` with a small ``e``
+CUT     like GRID, and then cut to 16 decimals, or raised to the next: which of them, the lowest bit of ``e`` says
+======  ==============================================================================================================
 
-All are exact: ``f`` is taken between the bits that the quantum gives and those that shall be, so NaNs, infinities and -0.0
-come out as well as any odd value.
+All are exact: ``f`` is taken between the bits that the quantum gives and those that shall be, so NaNs, infinities and
+-0.0 come out as well as any odd value.
 """
 
 from __future__ import annotations
 
 from itertools import product
 from math import gcd, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from squeezelab.codecs._bits import U
 from squeezelab.kernels import kernel
@@ -66,15 +69,34 @@ class Quantum(NamedTuple):
     bits: int = 0
 
 
+class Parts(NamedTuple):
+    """A column taken apart: ``m``, ``e`` and ``f`` in two's complement, and how many ``f`` are not 0."""
+
+    numbers: Words
+    noise: Words
+    distances: Words
+    missed: int
+
+
 @kernel(forceinline=True)
 def ordered(word):
     """Return the bits of a double as a number that grows with it, in two's complement; its own inverse."""
     return word ^ ((U(0) - (word >> U(63))) >> U(1))
 
 
+@intrinsic
+def _word(typingctx: Any, double: Any) -> Any:
+    """Return the bits of a double."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
+
+
 @kernel(forceinline=True)
 def _decimal_steps(number, digits):
-    """Divide by 10 to the power of ``digits`` as pandas' fast parser did, digit 0 at the end left out as in the text."""
+    """Divide by 10 to the power of ``digits`` as pandas' fast parser did; zeros at the end are not in the text."""
     while digits and number % U(10) == U(0):
         number //= U(10)
         digits -= U(1)
@@ -127,122 +149,126 @@ def restore(kind, divisor, window, bits, numbers, noise, words, doubles):
             double = _decimal_steps((numbers[i] ^ (U(0) - negative)) + negative, divisor)
             doubles[i] = -double if negative else double
     else:
-        _restore_grid(kind == U(CUT), float(divisor), float(window), bits, numbers, noise, doubles)
+        scale = _power_of_two(bits)
+        for i in range(count):
+            doubles[i] = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i])
 
 
 @kernel(forceinline=True)
-def _restore_grid(cut, divisor, window, bits, numbers, noise, doubles):
+def _grid_double(kind, divisor, window, scale, number, noise):
+    number, error, up = np.float64(np.int64(number)), np.int64(noise), 0.0
+    if kind == U(CUT):
+        up = np.float64(error & 1)
+        error >>= 1
+    double = (np.rint(number * scale / divisor) + np.float64(error)) / scale / window
+    if kind == U(CUT):
+        # What has 16 decimals already is left; the product may have been rounded up past the next one.
+        tenths = np.rint(double * DECIMALS)
+        near = tenths / DECIMALS
+        if near != double:
+            double = ((tenths - 1.0 if near > double else tenths) + up) / DECIMALS
+    return double
+
+
+@kernel
+def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, distances):
+    """Fill what `restore` makes doubles of, and the distances that it misses; return how many are not 0.
+
+    Parameters
+    ----------
+    kind, divisor, window, bits : uint64
+        The quantum.
+    words, doubles : uint64[n], float64[n]
+        One column, viewed as both.
+    numbers, noise, distances : uint64[n]
+        Filled.
+    """
+    count = U(words.size)
+    if kind == U(BITS):
+        for i in range(count):
+            numbers[i], distances[i] = ordered(words[i]), U(0)
+        return U(0)
+    factor = float(divisor) * float(window)
+    if kind == U(STEPS):
+        factor = 1.0
+        for _ in range(divisor):
+            factor *= 10.0
+    # What is no number, or too large a one, repeats the integer before, which costs least.
+    number = np.int64(0)
+    for i in range(count):
+        scaled = doubles[i] * factor
+        if abs(scaled) < MOST_WHOLE:
+            number = np.int64(np.rint(scaled))
+        numbers[i] = np.uint64(number)
     scale = _power_of_two(bits)
-    inverse = 1.0 / scale
-    for i in range(U(numbers.size)):
-        number, error = np.float64(np.int64(numbers[i])), np.int64(noise[i])
-        up = 0.0
-        if cut:
-            up = np.float64(error & 1)
-            error >>= 1
-        double = (np.rint(number * scale / divisor) + np.float64(error)) * inverse / window
-        if cut:
-            # What has 16 decimals already is left; the product may have been rounded up past the next one.
-            tenths = np.rint(double * DECIMALS)
-            near = tenths / DECIMALS
-            if near != double:
-                double = ((tenths - 1.0 if near > double else tenths) + up) / DECIMALS
-        doubles[i] = double
+    if kind == U(GRID) or kind == U(CUT):
+        for i in range(count):
+            expected = np.rint(np.float64(np.int64(numbers[i])) * scale / float(divisor))
+            error = np.rint(doubles[i] * float(window) * scale) - expected
+            whole = np.int64(error) if abs(error) <= MOST_NOISE else np.int64(0)
+            noise[i] = np.uint64(whole << np.int64(kind == U(CUT)))
+    restore(kind, divisor, window, bits, numbers, noise, distances, distances.view(np.float64))
+    missed = U(0)
+    for i in range(count):
+        if kind == U(CUT) and distances[i] != words[i]:
+            raised = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i] | U(1))
+            if raised == doubles[i]:
+                noise[i] |= U(1)
+                distances[i] = words[i]
+        distances[i] = ordered(words[i]) - ordered(distances[i])
+        missed += U(distances[i] != U(0))
+    return missed
 
 
-def split(doubles: Doubles, quantum: Quantum) -> tuple[Words, Words, Words]:
+def split(doubles: Doubles, quantum: Quantum) -> Parts:
     """Take doubles apart into what `restore` makes them of.
 
-    Returns
-    -------
-    numbers, noise, distances : uint64[n]
-        ``m``, ``e`` and ``f``, in two's complement.
+    Examples
+    --------
+    >>> parts = split(np.array([0.1, 0.25, 0.30000000000000004]), Quantum(DIVIDE, 100))
+    >>> parts.numbers.tolist(), parts.distances.tolist()
+    ([10, 25, 30], [0, 0, 1])
     """
-    words = doubles.view(np.uint64)
+    numbers, distances = np.empty(doubles.size, np.uint64), np.empty(doubles.size, np.uint64)
     noise = np.zeros(doubles.size, np.uint64)
-    if quantum.kind == BITS:
-        return order(words), noise, noise
-    numbers = _nearest(doubles, quantum)
-    if quantum.kind in (GRID, CUT):
-        noise = _noise(doubles, numbers, quantum)
-    distances = order(words) - order(make(quantum, numbers, noise).view(np.uint64))
-    return numbers, noise, distances
-
-
-def make(quantum: Quantum, numbers: Words, noise: Words) -> Doubles:
-    """Return the doubles that a quantum makes of integers."""
-    doubles = np.empty(numbers.size)
-    parameters = (U(field) for field in quantum)
-    restore(*parameters, numbers, noise, doubles.view(np.uint64), doubles)
-    return doubles
+    missed = take_apart(*map(U, quantum), doubles.view(np.uint64), doubles, numbers, noise, distances)
+    return Parts(numbers, noise, distances, int(missed))
 
 
 def order(words: Words) -> Words:
     """Return the bits of doubles as numbers that grow with them, in two's complement; its own inverse."""
-    ordered_words = np.empty_like(words)
-    order_words(words, ordered_words)
-    return ordered_words
-
-
-@kernel
-def order_words(words, ordered_words):
-    """Fill what `order` returns."""
-    for i in range(U(words.size)):
-        ordered_words[i] = ordered(words[i])
-
-
-def _nearest(doubles: Doubles, quantum: Quantum) -> Words:
-    """Return the integers next to what the quantum would have made these doubles of; odd doubles repeat the one before."""
-    scale = 10.0**quantum.divisor if quantum.kind == STEPS else float(quantum.divisor * quantum.window)
-    with np.errstate(all="ignore"):
-        scaled = doubles * scale
-        fits = np.abs(scaled) < MOST_WHOLE
-    numbers = np.rint(np.where(fits, scaled, 0.0)).astype(np.int64)
-    if not fits.all():
-        numbers = numbers[np.maximum.accumulate(np.where(fits, np.arange(doubles.size), 0))]
-    return numbers.view(np.uint64)
-
-
-def _noise(doubles: Doubles, numbers: Words, quantum: Quantum) -> Words:
-    """Return ``e``, 0 where a double is off the grid."""
-    scale = 2.0**quantum.bits
-    expected = np.rint(numbers.view(np.int64) * scale / quantum.divisor)
-    with np.errstate(all="ignore"):
-        noise = np.rint(doubles * quantum.window * scale) - expected
-    noise = np.where(np.abs(noise) <= MOST_NOISE, noise, 0.0).astype(np.int64)
-    if quantum.kind == GRID:
-        return noise.view(np.uint64)
-    cut, raised = (noise << 1).view(np.uint64), (noise << 1 | 1).view(np.uint64)
-    return np.where((make(quantum, numbers, cut) != doubles) & (make(quantum, numbers, raised) == doubles), raised, cut)
+    return words ^ ((U(0) - (words >> U(63))) >> U(1))
 
 
 def find_quanta(doubles: Doubles) -> list[Quantum]:
-    """Return the quanta that may have made a column, likeliest first; none where its doubles look like any."""
-    sample = _sample(doubles)
+    """Return the quanta that may have made a column; none where its doubles look like any."""
+    part = doubles[:: max(1, doubles.size // SAMPLE)]
+    sample = np.unique(part[np.isfinite(part) & (part != 0.0)])
     if not sample.size:
         return []
-    divisor = _find_divisor(sample)
+    divisor = int(least_divisor(sample, sample.view(np.uint64), _DIVISORS))
     quanta = [_best_rounding(doubles, sample, divisor)] if divisor else []
-    if divisor is None or divisor > MOST_PLAIN_DIVISOR:
+    if not divisor or divisor > MOST_PLAIN_DIVISOR:
         quanta += _find_grids(sample)
     return quanta
 
 
-def _sample(doubles: Doubles) -> Doubles:
-    """Return some distinct doubles, evenly spread, without zeros and what is not finite."""
-    part = doubles[:: max(1, doubles.size // SAMPLE)]
-    return np.unique(part[np.isfinite(part) & (part != 0.0)])
+_DIVISORS = np.array(DIVISORS, np.float64)
 
 
-def _find_divisor(sample: Doubles) -> int | None:
-    """Return the least divisor for which most doubles are multiples of its inverse, but for roundings."""
-    for divisor in DIVISORS:
-        with np.errstate(all="ignore"):
-            numbers = np.rint(sample * divisor)
-            close = np.abs(numbers / divisor - sample) <= CLOSE * np.spacing(np.abs(sample))
-        if np.mean(close & (np.abs(numbers) < MOST_WHOLE / 8)) >= MOST:
+@kernel
+def least_divisor(sample, sample_words, divisors):
+    """Return the least divisor of which most doubles are multiples of its inverse, but for roundings; 0 for none."""
+    for divisor in divisors:
+        fitting = U(0)
+        for i in range(U(sample.size)):
+            number = np.rint(sample[i] * divisor)
+            if abs(number) < MOST_WHOLE / 8:
+                distance = _word(number / divisor) - sample_words[i]
+                fitting += U(min(distance, U(0) - distance) <= U(CLOSE))
+        if float(fitting) >= MOST * sample.size:
             return divisor
-    return None
+    return 0.0
 
 
 def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
@@ -254,11 +280,11 @@ def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
     digits = len(str(divisor)) - 1
     if digits > 1 and divisor == 10**digits:
         quanta.append(Quantum(STEPS, digits))
-    return min(quanta, key=lambda quantum: np.count_nonzero(split(doubles, quantum)[2]))
+    return min(quanta, key=lambda quantum: split(doubles, quantum).missed)
 
 
 def _find_grids(sample: Doubles) -> list[Quantum]:
-    """Return grids that differences of counters lie on: of the windows that most fit, the coarsest and two finer ones."""
+    """Return the coarsest grids that differences of counters lie on, and finer ones that more of them lie on."""
     found: list[Quantum] = []
     for window, divisor in sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod):
         with np.errstate(all="ignore"):
@@ -273,12 +299,19 @@ def _find_grids(sample: Doubles) -> list[Quantum]:
 
 
 def _coarse_grids(sample: Doubles, quantum: Quantum) -> list[Quantum]:
-    """Return the coarsest grid that many of the sample lie on, and the finer ones on which lie far more."""
-    found, missing = [], 1 - FEW
+    missed = np.empty(MOST_BITS, np.uint64)
+    room = np.empty((3, sample.size), np.uint64)
+    count_missed(*map(U, quantum[:3]), sample.view(np.uint64), sample, *room, missed)
+    found, least = [], (1 - FEW) * sample.size
     for bits in range(LEAST_BITS, MOST_BITS):
-        finer = quantum._replace(bits=bits)
-        off = float(np.mean(split(sample, finer)[2] != 0))
-        if off < missing:
-            found.append(finer)
-            missing = off / 2
+        if missed[bits] < least:
+            found.append(quantum._replace(bits=bits))
+            least = int(missed[bits]) / 2
     return found
+
+
+@kernel
+def count_missed(kind, divisor, window, words, doubles, numbers, noise, distances, missed):
+    """Fill, for each number of bits from `LEAST_BITS` on, how many doubles are off a grid of these."""
+    for bits in range(U(LEAST_BITS), U(missed.size)):
+        missed[bits] = take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, distances)

@@ -2,30 +2,31 @@
 
 A stream's header, all numbers but the first LEB128::
 
-    byte        bits 0-1 how the residuals are coded: 0 all are zero, 1 nibbles, 2 packed; bits 2-3 how they are predicted:
-                0 not at all, 1 delta, 2 delta of delta, 3 from other streams; bit 4 residuals are zigzag; bit 5 a divisor
-                follows
+    byte        bits 0-1 how residuals are coded: 0 all are zero, 1 nibbles, 2 packed; bits 2-3 how they are predicted:
+                0 not at all, 1 delta, 2 delta of delta, 3 from other streams; bit 4 residuals are zigzag; bit 5 a
+                divisor follows
     base        zigzag; the least integer
     divisor     if bit 5 says so; what is predicted are levels: (integer - base) / divisor
     start       for all but 0 without zigzag: the first level; for 0, the one that residuals are distances to
     slope       zigzag, for 1 and 2: what is added to each delta, and the first delta
-    weights     for 3: number of other streams; zigzag weight of the level before, and constant; for each other stream how
-                far back it stands, and zigzag weights of its level at the same place and at the one before; in 2^-16
+    weights     for 3: zigzag weight of the level before, and constant; for each other stream zigzag weights of its
+                level at the same place and at the one before; all in 2^-16
     shift       for nibbles: how many low bits of each residual are raw
 
-Residuals of nibbles are in the block's words and raw bits (`squeezelab.codecs._nibbles`), packed ones in its raw bits: for each
-128 of them a byte, their width, and as many bits for each; raw bits of each stream begin at a whole byte.
+Residuals coded as nibbles are in the block's words and raw bits (`squeezelab.codecs._nibbles`), packed ones in its raw
+bits: for each 128 of them a byte, their width, and as many bits for each. Raw bits of each stream begin at a whole byte.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, take_varint
-from squeezelab.codecs._frame import Bytes, varint
+from squeezelab.codecs._frame import varint
 from squeezelab.codecs._nibbles import FRESH, MODELS, TARGETS, model_integers, read_integers
 from squeezelab.kernels import kernel
 
@@ -36,37 +37,21 @@ PLAIN, DELTA, DELTA_OF_DELTA, LINEAR = range(4)
 SIGNED, DIVIDED = 16, 32
 MINIBLOCK = 128
 WEIGHT_BITS = 16
-MOST_REFERENCES = 4
-MOST_TRIALS = 3
+MOST_WEIGHT = 2.0**31
+NEAR_TIE = 1.15
+"""Ways whose estimates are this close are tried."""
 
 NO_OPERATIONS = np.empty(0, np.uint32)
 
 
-class Stream(NamedTuple):
-    """An encoded stream, and the levels that others may be predicted from."""
-
-    header: bytes
-    operations: npt.NDArray[np.uint32]
-    raw: bytes
-    levels: Words
-
-    @property
-    def bits(self) -> float:
-        """Its size, before the block puts all operations into one state."""
-        shares = (self.operations >> 16).astype(np.float64)
-        return 8.0 * (len(self.header) + len(self.raw)) + 15 * len(shares) - float(np.log2(shares).sum())
-
-
 class Plan(NamedTuple):
-    """A way to predict levels: the header's fields after the divisor; weights are rows of distance, weight, weight."""
+    """A way to predict levels: the header's fields after the divisor."""
 
     order: int
     signed: bool = False
     start: int = 0
     slope: int = 0
-    own: int = 0
-    constant: int = 0
-    weights: tuple[tuple[int, int, int], ...] = ()
+    weights: tuple[int, ...] = ()
 
     @property
     def fields(self) -> bytes:
@@ -74,11 +59,33 @@ class Plan(NamedTuple):
         numbers = [self.start] if self.order or self.signed else []
         if self.order in (DELTA, DELTA_OF_DELTA):
             numbers.append(zigzag(self.slope))
-        if self.order == LINEAR:
-            numbers += [len(self.weights), zigzag(self.own), zigzag(self.constant)]
-            for distance, same, before in self.weights:
-                numbers += [distance, zigzag(same), zigzag(before)]
+        numbers += map(zigzag, self.weights)
         return b"".join(map(varint, numbers))
+
+
+class Stream(NamedTuple):
+    """A stream that is planned: its integers, what is predicted of them, and the ways that promise the fewest bits."""
+
+    integers: Words
+    levels: Words
+    flags: int
+    head: bytes
+    ways: tuple[tuple[Plan, Words], ...]
+    bits: float
+
+
+class Coded(NamedTuple):
+    """A stream that is coded: its header, its operations for rANS, and its raw bits."""
+
+    header: bytes
+    operations: npt.NDArray[np.uint32]
+    raw: bytes
+
+    @property
+    def bits(self) -> float:
+        """How many bits it will take."""
+        shares = (self.operations >> 16) & 0x7FFF
+        return 8 * (len(self.header) + len(self.raw)) + 15 * shares.size - float(np.log2(shares).sum())
 
 
 def zigzag(number: int) -> int:
@@ -86,26 +93,52 @@ def zigzag(number: int) -> int:
     return number << 1 if number >= 0 else (-number << 1) - 1
 
 
-def encode_stream(integers: Words, *, packed: bool = False) -> Stream:
-    """Encode integers, in two's complement, the way that takes the fewest bits.
+def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words] = ()) -> Stream:
+    """Find how integers are best predicted.
 
     Parameters
     ----------
     integers : uint64[n]
-        At least one.
+        In two's complement; at least one.
     packed : bool
-        Pack residuals into bits: larger, and faster to read.
+        Whether residuals will be packed into bits: larger, and faster to read.
+    others : sequence of uint64[n]
+        Levels of other streams. If there are any, the stream is predicted from them, be it worth it or not.
     """
     least, divisor = (int(number) for number in least_and_divisor(integers))
-    levels = (integers - U(least)) // U(max(divisor, 1))
+    levels = (integers - U(least)) // U(divisor) if divisor > 1 else integers - U(least)
     head = varint(zigzag(least - (least >> 63 << 64))) + (varint(divisor) if divisor > 1 else b"")
-    if not divisor:
-        return Stream(bytes([ZERO]) + head, NO_OPERATIONS, b"", levels)
-    residuals = {plan: _residuals(levels, plan) for plan in _plans(levels)}
-    plans = sorted(residuals, key=lambda plan: sum_of_sizes(residuals[plan]))[: 1 if packed else MOST_TRIALS]
     flags = DIVIDED if divisor > 1 else 0
-    tried = (_encode_residuals(residuals[plan], plan, flags, head, levels, packed) for plan in plans)
-    return min(tried, key=lambda stream: stream.bits)
+    if not divisor:
+        return Stream(integers, levels, flags, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
+    ways = [fit_linear(levels, others)] if others else [(plan, _residuals(levels, plan)) for plan in _plans(levels)]
+    sizes = [
+        packed_bits(residuals) if packed else estimate_bits(residuals) + 8.0 * len(plan.fields)
+        for plan, residuals in ways
+    ]
+    near = [way for way, size in zip(ways, sizes, strict=True) if size <= NEAR_TIE * min(sizes)]
+    return Stream(integers, levels, flags, head, tuple(near), min(sizes) + 8 * (2 + len(head)))
+
+
+def code_stream(stream: Stream, *, packed: bool = False) -> Coded:
+    """Code a stream in the way that turns out smallest."""
+    coded = (_code(stream, plan, residuals, packed) for plan, residuals in stream.ways)
+    return min(coded, key=lambda one: one.bits)
+
+
+def _code(stream: Stream, plan: Plan, residuals: Words, packed: bool) -> Coded:
+    kind = stream.flags | plan.order << 2 | SIGNED * plan.signed
+    head = stream.head + plan.fields
+    if not residuals.any():
+        return Coded(bytes([kind | ZERO]) + head, NO_OPERATIONS, b"")
+    if packed:
+        raw = np.empty(9 * residuals.size + WRITE_SLACK, np.uint8)
+        return Coded(bytes([kind | PACKED]) + head, NO_OPERATIONS, raw[: int(pack_integers(residuals, raw))].tobytes())
+    shift = int(raw_low_bits(residuals))
+    operations, raw = np.empty(3 * residuals.size, np.uint32), np.empty(9 * residuals.size + WRITE_SLACK, np.uint8)
+    models, ages = FRESH.copy(), np.zeros(MODELS, np.uint8)
+    done, size = model_integers(residuals, U(shift), models, ages, TARGETS, operations, raw)
+    return Coded(bytes([kind | NIBBLES]) + head + bytes([shift]), operations[: int(done)], raw[: int(size)].tobytes())
 
 
 def _plans(levels: Words) -> list[Plan]:
@@ -113,7 +146,7 @@ def _plans(levels: Words) -> list[Plan]:
     first = int(levels[0])
     return [
         Plan(PLAIN),
-        Plan(PLAIN, True, int(np.partition(levels, levels.size // 2)[levels.size // 2])),
+        Plan(PLAIN, True, int(levels.mean())),
         Plan(DELTA, True, first),
         Plan(DELTA, False, first, int(deltas.min())),
         Plan(DELTA_OF_DELTA, True, first, int(deltas[0])),
@@ -127,43 +160,32 @@ def _residuals(levels: Words, plan: Plan) -> Words:
     return residuals
 
 
-def _encode_residuals(
-    residuals: Words, plan: Plan, flags: int, head: bytes, levels: Words, packed: bool
-) -> Stream:
-    if not residuals.any():
-        coder, shift, operations, raw = ZERO, b"", NO_OPERATIONS, b""
-    elif packed:
-        coder, shift, operations, raw = PACKED, b"", NO_OPERATIONS, _pack(residuals)
-    else:
-        coder = NIBBLES
-        shift, operations, raw = min(
-            ((bytes([shift]), *_model(residuals, shift)) for shift in _shifts(residuals)),
-            key=lambda one: 8 * len(one[2]) + 15 * len(one[1]) - np.log2(one[1] >> 16).sum(),
-        )
-    kind = coder | plan.order << 2 | SIGNED * plan.signed | flags
-    return Stream(bytes([kind]) + head + plan.fields + shift, operations, raw, levels)
+def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
+    """Return the least-squares prediction of levels from the level before and from other streams.
 
-
-def _shifts(residuals: Words) -> tuple[int, ...]:
-    """Return the numbers of raw low bits worth trying: more than none where most residuals are long."""
-    size = int(np.partition(residuals, residuals.size // 2)[residuals.size // 2]).bit_length()
-    return (0, size - 8) if size > 11 else (0,)
-
-
-def _model(residuals: Words, shift: int) -> tuple[npt.NDArray[np.uint32], bytes]:
-    operations = np.empty(3 * residuals.size + 1, np.uint32)
-    raw = np.empty(9 * residuals.size + WRITE_SLACK, np.uint8)
-    models, ages = FRESH.copy(), np.zeros(MODELS, np.uint8)
-    zero = U(0)
-    done, at, _, fill = model_integers(
-        residuals, U(shift), models, ages, TARGETS, operations, zero, raw, zero, zero, zero
-    )
-    return operations[: int(done)], raw[: int(at) + (int(fill) + 7) // 8].tobytes()
-
-
-def _pack(residuals: Words) -> bytes:
-    raw = np.empty(9 * residuals.size + WRITE_SLACK, np.uint8)
-    return raw[: int(pack_integers(residuals, raw))].tobytes()
+    Returns
+    -------
+    plan : Plan
+    residuals : uint64[n]
+    """
+    before = [levels[:-1], *(other[:-1] for other in others)]
+    columns = np.array([*before, *(other[1:] for other in others)], np.float64)
+    means = columns.mean(axis=1)
+    target = levels[1:].astype(np.float64)
+    gram = (columns - means[:, None]) @ (columns - means[:, None]).T
+    moments = (columns - means[:, None]) @ (target - target.mean())
+    solved = np.linalg.lstsq(gram, moments, rcond=1e-12)[0]
+    weights = np.rint(np.clip(solved * 2**WEIGHT_BITS, -MOST_WEIGHT, MOST_WEIGHT))
+    rest = target.mean() * 2**WEIGHT_BITS - weights @ means + 2 ** (WEIGHT_BITS - 1)
+    constant = int(np.clip(rest, -(2.0**62), 2.0**62))
+    own, past, present = int(weights[0]), weights[1 : 1 + len(others)], weights[1 + len(others) :]
+    pairs = [int(weight) for pair in zip(present, past, strict=True) for weight in pair]
+    sums = np.full(levels.size, constant % 2**64, np.uint64)
+    for other, same, earlier in zip(others, pairs[::2], pairs[1::2], strict=True):
+        add_weighted(other, U(same % 2**64), U(earlier % 2**64), sums)
+    residuals = np.empty_like(levels)
+    subtract_linear(levels, U(own % 2**64), sums, residuals)
+    return Plan(LINEAR, True, int(levels[0]), 0, (own, constant, *pairs)), residuals
 
 
 @kernel
@@ -185,12 +207,41 @@ def least_and_divisor(integers):
 
 
 @kernel
-def sum_of_sizes(numbers):
-    """Return how many bits all numbers have together, each at least one."""
+def estimate_bits(residuals):
+    """Return about how many bits residuals take as nibbles: the entropy of their sizes, and the bits below the first.
+
+    Fifty bits are added for what the models have yet to learn.
+    """
+    counts = np.zeros(65, np.int64)
+    for residual in residuals:
+        counts[U(64) - leading_zeros(residual)] += 1
+    bits = 50.0
+    for size in range(65):
+        if counts[size]:
+            bits += counts[size] * (np.log2(residuals.size / counts[size]) + max(size - 1, 0))
+    return bits
+
+
+@kernel
+def packed_bits(residuals):
+    """Return how many bits residuals take if they are packed."""
+    total, count = U(0), U(residuals.size)
+    for first in range(U(0), count, U(MINIBLOCK)):
+        every, last = U(0), min(first + U(MINIBLOCK), count)
+        for i in range(first, last):
+            every |= residuals[i]
+        total += U(8) + (U(64) - leading_zeros(every)) * (last - first)
+    return float(total)
+
+
+@kernel
+def raw_low_bits(residuals):
+    """Return how many low bits of each residual are not worth a model: those of long ones, where most are long."""
     total = U(0)
-    for number in numbers:
-        total += U(64) - leading_zeros(number | U(1))
-    return total
+    for residual in residuals:
+        total += U(64) - leading_zeros(residual)
+    mean = total // U(residuals.size)
+    return mean - U(8) if mean > U(11) else U(0)
 
 
 @kernel(forceinline=True)
@@ -288,15 +339,15 @@ def unpack_integers(data, at, stop, numbers):
 
 
 @kernel
-def read_stream(data, at, stop, state, words, words_stop, raw, raw_stop, others, models, ages, sums, levels):
+def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, levels):
     """Decode one stream.
 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
         The stream's header begins at a byte; all headers end before ``stop``.
-    state, words, words_stop, raw, raw_stop : uint64
-        The rANS state, and the bytes of words and raw bits that are still to be read.
+    classes, bits, place, place_stop, raw, raw_stop : uint64
+        The rANS states, and the bytes of words and raw bits that are still to be read.
     others : uint64[streams before, n]
         Levels of other streams that this one may be predicted from.
     models, ages, sums : uint16[MODELS * 16], uint8[MODELS], uint64[n]
@@ -308,12 +359,12 @@ def read_stream(data, at, stop, state, words, words_stop, raw, raw_stop, others,
     -------
     whole : bool
         Whether the data sufficed and made sense.
-    at, state, words, raw : uint64
+    at, classes, bits, place, raw : uint64
         Where the next stream goes on.
     base, divisor : uint64
         Integers are base plus divisor times levels.
     """
-    failed = (False, at, state, words, raw, U(0), U(1))
+    failed = (False, at, classes, bits, place, raw, U(0), U(1))
     if at >= stop:
         return failed
     kind = U(data[at])
@@ -330,7 +381,8 @@ def read_stream(data, at, stop, state, words, words_stop, raw, raw_stop, others,
         slope = _unzigzag(slope)
     weights = at
     if order == U(LINEAR):
-        at = _skip_weights(data, at, stop, U(others.shape[0]))
+        for _ in range(U(2) * U(others.shape[0]) + U(2)):
+            _, at = take_varint(data, at, stop)
     if at > stop or kind >> U(6) or coder > U(PACKED):
         return failed
     if coder == U(ZERO):
@@ -346,8 +398,8 @@ def read_stream(data, at, stop, state, words, words_stop, raw, raw_stop, others,
         at += U(1)
         models[:] = FRESH
         ages[:] = 0
-        whole, state, words, position = read_integers(
-            data, state, words, words_stop, raw << U(3), raw_stop << U(3), shift, models, ages, TARGETS, levels
+        whole, classes, bits, place, position = read_integers(
+            data, classes, bits, place, place_stop, raw << U(3), raw_stop << U(3), shift, models, ages, TARGETS, levels
         )
         if not whole:
             return failed
@@ -356,39 +408,20 @@ def read_stream(data, at, stop, state, words, words_stop, raw, raw_stop, others,
         _add_linear(data, weights, stop, start, others, sums, levels)
     elif order or signed:
         add_prediction(levels, order, signed, start, slope, levels)
-    return True, at, state, words, raw, base, divisor
-
-
-@kernel
-def _skip_weights(data, at, stop, available):
-    """Return the byte behind the weights that begin at a byte, beyond ``stop`` where they make no sense."""
-    count, at = take_varint(data, at, stop)
-    if count > U(MOST_REFERENCES):
-        return stop + U(1)
-    _, at = take_varint(data, at, stop)
-    _, at = take_varint(data, at, stop)
-    for _ in range(count):
-        distance, at = take_varint(data, at, stop)
-        if distance == U(0) or distance > available:
-            return stop + U(1)
-        _, at = take_varint(data, at, stop)
-        _, at = take_varint(data, at, stop)
-    return at
+    return True, at, classes, bits, place, raw, base, divisor
 
 
 @kernel
 def _add_linear(data, at, stop, start, others, sums, levels):
     """Fill levels from the residuals they hold, and from other streams' levels by the weights at a byte."""
-    count, at = take_varint(data, at, stop)
     own, at = take_varint(data, at, stop)
     constant, at = take_varint(data, at, stop)
     own = _unzigzag(own)
     sums[:] = _unzigzag(constant)
-    for _ in range(count):
-        distance, at = take_varint(data, at, stop)
+    for row in range(U(others.shape[0])):
         same, at = take_varint(data, at, stop)
         before, at = take_varint(data, at, stop)
-        add_weighted(others[U(others.shape[0]) - distance], _unzigzag(same), _unzigzag(before), sums)
+        add_weighted(others[row], _unzigzag(same), _unzigzag(before), sums)
     level = start
     levels[U(0)] = level
     for i in range(U(1), U(levels.size)):
