@@ -92,6 +92,26 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
     return types.uint64(types.uint64), codegen
 
 
+@intrinsic
+def float_of(typingctx: Any, word: Any) -> Any:
+    """Return the float64 whose bits a word holds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.uint64), codegen
+
+
+@intrinsic
+def word_of(typingctx: Any, number: Any) -> Any:
+    """Return the bits of a float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
+
+
 @kernel(forceinline=True)
 def put_top(buffer, at, pending, fill, high, low, size):
     """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
@@ -122,6 +142,18 @@ def peek_64(buffer, position):
     at = position >> U(3)
     shift = position & U(7)
     return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
+
+
+@kernel(forceinline=True)
+def zigzag(number):
+    """Return a signed number as an unsigned one: 0, -1, 1, -2 become 0, 1, 2, 3."""
+    return (number << U(1)) ^ (U(0) - (number >> U(63)))
+
+
+@kernel(forceinline=True)
+def unzigzag(number):
+    """Return the signed number that `zigzag` was given."""
+    return (number >> U(1)) ^ (U(0) - (number & U(1)))
 
 
 @kernel
