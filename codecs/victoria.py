@@ -73,7 +73,7 @@ class Victoria(ColumnCodec):
     >>> codec.decode(codec.encode(np.array([45.3, 7.25, -0.0, np.inf])))
     array([45.3 ,  7.25,  0.  ,   inf])
     >>> float(codec.decode(codec.encode(np.array([1 / 3])))[0])
-    0.3333333333333
+    0.333333333333
     """
 
     name = "victoria"

@@ -201,4 +201,4 @@ def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
 
 
 def _exact(one: Measurement) -> str:
-    return "yes" if one.bit_exact else f"lossy, by up to {one.largest_error:g}"
+    return f"lossy, by up to {one.largest_error:g}" if one.lossy else "yes"
