@@ -81,7 +81,7 @@ def _fraction_decimal(number):
     if number > LARGE or number < SMALL:
         if number > LARGE:
             precision = PRECISION_OF_LARGE
-        exponent = int(min(np.int64(word_of(number) >> U(52)) - 1022, 1023) * LOG10_2)
+        exponent = int(np.minimum(np.int64(word_of(number) >> U(52)) - 1022, 1023) * LOG10_2)
         number *= POWERS[-exponent - LEAST_POWER]
     while number < precision:
         whole = np.floor(number)

@@ -76,8 +76,8 @@ class Elf(KernelCodec):
     erased. Their places are found without writing them out: those of the value before are tried first, then the most
     that 15 digits allow, less the zeros at the end.
 
-    Decoding is below 1 GB/s: where a code begins is known only when the one before has been read, and each value waits
-    for that as well as for a multiplication, a rounding and a division of its own.
+    Decimals decode at a little under 1 GB/s: where a code begins is known only when the one before has been read, the
+    kinds of codes alternate without order, and a multiplication, a rounding and a division restore each value.
 
     References
     ----------
