@@ -73,6 +73,16 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
 
 
 @intrinsic
+def byte_swap(typingctx: Any, word: Any) -> Any:
+    """Return a word with its bytes in the other order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def leading_zeros(typingctx: Any, word: Any) -> Any:
     """Count the zero bits above the highest one bit; 64 for zero."""
 
@@ -180,3 +190,21 @@ def take_varint(data, at, stop):
         if byte < U(0x80):
             return number, at
     return number, stop + U(1)
+
+
+@kernel(forceinline=True)
+def take_varint_at_once(data, at, stop):
+    """Return what `take_varint` does, in the same time for 1 to 8 bytes: for many numbers of unlike lengths.
+
+    `READ_SLACK` bytes behind ``stop`` must be readable, and ``at`` be before it.
+    """
+    word = byte_swap(load_word(data, at))
+    ends = ~word & U(0x8080808080808080)
+    if ends == U(0):
+        return take_varint(data, at, stop)
+    # The bits up to the first end, then seven of each eight, moved together by pairs, fours and eights.
+    word &= (ends ^ (ends - U(1))) & U(0x7F7F7F7F7F7F7F7F)
+    word = (word & U(0x007F007F007F007F)) | ((word & U(0x7F007F007F007F00)) >> U(1))
+    word = (word & U(0x00003FFF00003FFF)) | ((word & U(0x3FFF00003FFF0000)) >> U(2))
+    word = (word & U(0x000000000FFFFFFF)) | ((word & U(0x0FFFFFFF00000000)) >> U(4))
+    return word, at + (trailing_zeros(ends) >> U(3)) + U(1)

@@ -165,6 +165,22 @@ def test_integers_are_read_by_the_layout_and_come_back(column: np.ndarray) -> No
     assert same_bits(Victoria().decode(Victoria().encode(column)), column)
 
 
+@pytest.mark.parametrize("bits", range(64))
+def test_differences_of_every_length_come_back(bits: int) -> None:
+    steps = np.random.default_rng(bits).integers(0, 2**bits, 300, np.uint64)
+    steps[::3] = 2**bits - 1
+    steps[1::7] >>= np.uint64(bits // 2)
+    for column in (np.cumsum(steps).view(np.int64), np.cumsum(np.cumsum(steps)).view(np.int64)):
+        assert same_bits(Victoria().decode(Victoria().encode(column)), column)
+
+
+def test_a_difference_without_an_end_is_refused() -> None:
+    for size in range(1, 12):
+        payload = bytes([6]) + varint(0) + varint(size) + b"\xff" * size
+        with pytest.raises(CorruptDataError, match="promises"):
+            Victoria().decode(forge("victoria", INT64, payload, 2))
+
+
 def test_every_type_of_block_is_chosen_for_what_it_holds() -> None:
     rng = np.random.default_rng(0)
     wild = rng.integers(0, 2**60, 100)
