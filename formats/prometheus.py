@@ -188,7 +188,7 @@ def end_of_chunk(timestamps, first, chunk_range):
 @kernel
 def write_chunks(timestamps, values, chunk_range, spare_byte, buffer):
     """Write all chunks of a series, its samples given as uint64 words, into a buffer; return their bytes."""
-    at, first = U(0), 0
+    at, first = U(0), np.int64(0)
     while first < len(timestamps):
         end = end_of_chunk(timestamps.view(np.int64), first, chunk_range)
         # Where the data begin depends on how many bytes their length takes, which is two most often.
@@ -218,7 +218,7 @@ def read_chunks(data, at, stop, offsets, timestamps, values):
         first = offsets[series]
         while first < offsets[series + 1]:
             size, kind = take_varint(data, at, stop)
-            if kind > stop or size > stop - kind or size < U(2) or kind + U(1) + size + U(4) > stop:
+            if kind > stop or size > stop - kind or kind + U(1) + size + U(4) > stop:
                 return False
             at = kind + U(1) + size
             crc = U(0)

@@ -222,6 +222,19 @@ def test_cut_and_lengthened_chunks_are_noticed() -> None:
             decode_chunk(WRITTEN_BY_PROMETHEUS + behind)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "10",  # a window that was never opened
+        "11" + "11111" + "101000" + "1" * 40,  # 31 leading zeros and 40 meaningful bits are more than 64
+        "11" + "00000" + "000000" + "1" * 40,  # 64 meaningful bits, of which 40 are there
+    ],
+)
+def test_a_code_that_nobody_writes_is_noticed(code: str) -> None:
+    with pytest.raises(CorruptDataError):
+        decode_chunk(b"\0\2" + to_bytes(varint(1000) + f"{0:064b}" + uvarint(15) + code))
+
+
 @given(st.binary(max_size=100), st.integers(0, 200))
 def test_random_bytes_never_crash(noise: bytes, count: int) -> None:
     try:
