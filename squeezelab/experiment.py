@@ -37,6 +37,7 @@ DEFAULT_FORMATS = (
     "ndjson+zstd",
     "columnar",
     "columnar+zstd",
+    "prometheus",
     "delta_of_delta+xor",
     "delta_of_delta+xor+zstd",
 )
