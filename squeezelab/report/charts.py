@@ -231,51 +231,49 @@ def draw_deltas(results: Results) -> Figure | None:
 
 
 def draw_frontier(results: Results) -> Figure | None:
-    """Draw ratio against decoding speed."""
+    """Draw ratio against decoding speed; what finds no room for its name is listed beneath."""
     groups = {s: [one for one in results.find(s) if one.decode_mb_s] for s in ("timestamps", "values")}
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
     figure, panels = new_figure(7, len(groups))
-    labelled = []
+    # Names are placed in the order of their points: those of the frontier, which matter most, come first.
+    groups = {s: (edge := frontier(group)) + [one for one in group if one not in edge] for s, group in groups.items()}
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
-        edge = frontier(group)
-        group = edge + [one for one in group if one not in edge]  # named first: theirs are the names that matter
-        speeds = [one.decode_mb_s or 0.0 for one in group]
-        axes.step(speeds[: len(edge)], [one.ratio for one in edge], where="pre", color=GREY, alpha=0.6, zorder=2)
-        axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one.codec) for one in group], zorder=3)
-        if memcpy := results.memcpy_mb_s.get(subject):
-            axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
-            axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
-        axes.margins(x=0.25, y=0.15)
-        _scale_by_decades(axes, "x")
-        _scale_by_decades(axes, "y")
-        axes.grid(alpha=0.3)
-        axes.set_title(f"{subject.capitalize()}: size and speed")
-        axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
-        axes.set_ylabel("ratio to 8 bytes (up is smaller)")
-        names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
-        labelled.append(
-            (
-                axes,
-                names,
-                len(edge) if len(group) > MOST_NAMES_LED else len(group),
-                [(one.decode_mb_s or 0.0, one.ratio) for one in group],
-            )
-        )
+        _draw_points(results, axes, subject, group)
     caption = figure.supxlabel(_subtitle(results), fontsize=13)
     _add_legend(figure, [one.codec for group in groups.values() for one in group])
     figure.draw_without_rendering()
     crowded = []
-    for subject, (axes, names, led, points) in zip(groups, labelled, strict=True):
-        nameless = _place_labels(figure, axes, names, points, led)
-        if nameless:
+    for axes, (subject, group) in zip(panels, groups.items(), strict=True):
+        names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
+        points = [(one.decode_mb_s or 0.0, one.ratio) for one in group]
+        led = len(group) if len(group) <= MOST_NAMES_LED else len(frontier(group))
+        if nameless := _place_labels(figure, axes, names, points, led):
             listed = ", ".join(f"{names[i]} ({points[i][1]:.3g}x, {points[i][0]:,.0f} MB/s)" for i in nameless)
             crowded += textwrap.wrap(f"{subject.capitalize()}, without room for a name: {listed}.", 150)
     if crowded:
         caption.set(text="\n".join([*crowded, _subtitle(results)]), fontsize=11)
         figure.set_size_inches(12, 7 + 0.2 * len(crowded))
     return figure
+
+
+def _draw_points(results: Results, axes: Axes, subject: str, group: Sequence[Measurement]) -> None:
+    """Draw a point a codec, the stairs of the frontier, and how fast memcpy is."""
+    edge = frontier(group)
+    speeds, ratios = [one.decode_mb_s or 0.0 for one in group], [one.ratio for one in group]
+    axes.step([one.decode_mb_s or 0.0 for one in edge], [one.ratio for one in edge], where="pre", color=GREY, alpha=0.6)
+    axes.scatter(speeds, ratios, s=90, c=[_colour(one.codec) for one in group], zorder=3)
+    if memcpy := results.memcpy_mb_s.get(subject):
+        axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
+        axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
+    axes.margins(x=0.25, y=0.15)
+    _scale_by_decades(axes, "x")
+    _scale_by_decades(axes, "y")
+    axes.grid(alpha=0.3)
+    axes.set_title(f"{subject.capitalize()}: size and speed")
+    axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
+    axes.set_ylabel("ratio to 8 bytes (up is smaller)")
 
 
 def _place_labels(
@@ -321,13 +319,13 @@ def _box(centre: Numbers, size: Numbers) -> Numbers:
 
 def _overlaps(one: Numbers, other: Numbers) -> npt.NDArray[np.bool_]:
     """Return which boxes have a place in common."""
-    return ((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:])).all(-1)
+    return np.asarray(np.all((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:]), axis=-1))
 
 
 def _gaps(boxes: Numbers, spots: Numbers) -> Numbers:
     """Return how far each point, a column, is from the edge of each box, a row."""
-    beyond = np.maximum(boxes[:, None, :2] - spots, spots - boxes[:, None, 2:])
-    return np.hypot(*np.moveaxis(np.maximum(beyond, 0), -1, 0))
+    beyond = np.maximum(0, np.maximum(boxes[:, None, :2] - spots, spots - boxes[:, None, 2:]))
+    return np.asarray(np.hypot(beyond[..., 0], beyond[..., 1]))
 
 
 NAME: dict[str, Any] = {

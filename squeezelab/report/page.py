@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,11 @@ from squeezelab.results import Measurement, Results
 
 ASSETS = Path(__file__).parent / "assets"
 SUBJECTS = {"timestamps": "Timestamps", "values": "Values", "dataset": "Files"}
+MARKS = {
+    "frontier": "no other lossless one beats it in both ratio and decoding speed",
+    "noisy": "the interval of its speed is wider than 10 %",
+    "whole file": "its times are those of the whole write and read",
+}
 COLDEST = 4
 """Cells of the heat map lose their colour at so many times the fewest bits."""
 
@@ -86,6 +92,7 @@ def report_html(results: Results) -> str:
         answers=answers(results),
         within=answer.WITHIN,
         coldest=COLDEST,
+        lossy_files=any(one.lossy for one in results.find("dataset")),
         listings={subject: listing(results, subject) for subject in SUBJECTS if results.find(subject)},
         heat_maps=[one for one in (heat_map(results, "values"), heat_map(results, "timestamps")) if one.rows],
         access=access_table(results),
@@ -197,25 +204,25 @@ def listing(results: Results, subject: str) -> Listing:
         Row(
             [Cell(label(one, facts.samples)), *(column.cell(one) for column in columns)],
             kind(one.codec),
-            [mark for mark, holds in _marks(one, edge).items() if holds],
+            _marks(one, edge),
         )
         for one in order
     ]
     title = "File formats" if subject == "dataset" else f"Codecs of {subject}"
     headers = ["format" if subject == "dataset" else "codec", *(column.header for column in columns)]
-    return Listing(subject, title, headers, rows)
+    used = {mark for row in rows for mark in row.marks}
+    note = " ".join(f"{mark.capitalize()}: {meaning}." for mark, meaning in MARKS.items() if mark in used)
+    return Listing(subject, title, headers, rows, note)
 
 
 def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
     return sorted(group, key=lambda one: (one.lossy, -one.ratio))
 
 
-def _marks(one: Measurement, edge: Sequence[Measurement]) -> dict[str, bool]:
-    return {
-        "frontier": one in edge,
-        "noisy": getattr(one, "noisy", False),
-        "whole file": getattr(one, "whole_file", False),
-    }
+def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
+    """Return which of `MARKS` a measurement bears."""
+    holds = (one in edge, getattr(one, "noisy", False), getattr(one, "whole_file", False))
+    return list(compress(MARKS, holds))
 
 
 def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
@@ -264,8 +271,10 @@ def _heated(one: Measurement | None, fewest: float) -> Cell:
     text = f"{one.bits_per_item:.2f}"
     if one.lossy or not fewest:
         return Cell(text, one.bits_per_item)
+    if one.bits_per_item == fewest:
+        return Cell(text, one.bits_per_item, "", 1)
     heat = 1 - math.log(one.bits_per_item / fewest) / math.log(COLDEST)
-    return Cell(text, one.bits_per_item, "", round(max(0.0, heat), 2))
+    return Cell(text, one.bits_per_item, "", round(min(max(heat, 0), 0.99), 2))
 
 
 def access_table(results: Results) -> Table:

@@ -325,12 +325,23 @@ def test_hovering_names_the_codec(browser: Any, results: Results) -> None:
         moves.move_to_element_with_offset(chart, round(x - size["width"] / 2), round(y - size["height"] / 2)).perform()
         told = [name.text for name in browser.find_elements("css selector", "#frontier .tip b")]
         assert one.codec in told
-        assert len(told) < 4, "what lies beneath is told as well, and nothing else"
+        assert len(set(told)) == len(told) < 4, "what lies beneath is told as well, and nothing else"
 
 
 def test_every_chart_is_drawn(browser: Any) -> None:
     for chart in ("frontier", "ladder", "deltas"):
         assert browser.execute_script(f"return document.querySelectorAll('#{chart} svg path').length") > 3, chart
+
+
+def test_names_stand_beside_the_frontier(browser: Any, results: Results) -> None:
+    ladder = [text.text for text in browser.find_elements("css selector", "#ladder svg text")]
+    assert set(FORMATS) <= set(ladder)
+    smallest = frontier(results.find("values"))[0]
+    script = """
+        return [...document.querySelectorAll("#frontier svg text")]
+            .filter((text) => getComputedStyle(text).opacity === "1").map((text) => text.textContent);
+    """
+    assert smallest.codec in browser.execute_script(script)
 
 
 def test_a_phone_need_not_scroll_sideways(browser: Any) -> None:

@@ -129,26 +129,28 @@ function common() {
   };
 }
 
-function axis(name, more) {
+function axis(name, { axisLabel, ...more }) {
   return {
     name,
     nameLocation: "middle",
     nameTextStyle: { color: colour("muted"), fontSize: 13 },
-    axisLabel: { color: colour("muted"), fontSize: 12, hideOverlap: true, ...more.axisLabel },
+    axisLabel: { color: colour("muted"), fontSize: 12, hideOverlap: true, ...axisLabel },
     axisLine: { lineStyle: { color: colour("line") } },
     axisTick: { show: false },
     splitLine: { lineStyle: { color: colour("line"), opacity: 0.6 } },
-    ...Object.fromEntries(Object.entries(more).filter(([key]) => key !== "axisLabel")),
+    ...more,
   };
 }
 
-/** A logarithmic axis tight around its numbers, with ticks at 1, 2 and 5 of each decade. */
+/** A logarithmic axis tight around its numbers, with ticks at 1, 2 and 5 of each decade, more or fewer as there is room. */
 function logAxis(name, numbers, more = {}) {
-  const low = Math.min(...numbers) / 1.3;
-  const high = Math.max(...numbers) * 1.3;
+  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const margin = Math.max(1.05, (most / least) ** 0.1);
+  const [low, high] = [least / margin, most * margin];
+  const steps = high / low > 300 ? [1] : high / low > 8 ? [1, 2, 5] : [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9];
   const ticks = [];
   for (let decade = Math.floor(Math.log10(low)); decade <= Math.log10(high); decade++) {
-    for (const step of high / low > 300 ? [1] : [1, 2, 5]) {
+    for (const step of steps) {
       const tick = step * 10 ** decade;
       if (tick >= low && tick <= high) ticks.push(tick);
     }
@@ -188,7 +190,7 @@ const choice = { subject: subjects.includes("values") ? "values" : subjects[0], 
 
 /** The stairs below which all else lies: from each point down to the next faster one's ratio. */
 function stairs(points, left, bottom) {
-  const edge = points.filter((point) => point.frontier.includes(choice.verb)).sort((a, b) => a[choice.verb] - b[choice.verb]);
+  const edge = points.filter(isEdge).sort((a, b) => a[choice.verb] - b[choice.verb]);
   if (!edge.length) return [];
   const corners = [[left, edge[0].ratio]];
   edge.forEach((point, i) => corners.push([point[choice.verb], point.ratio], [point[choice.verb], edge[i + 1]?.ratio ?? bottom]));
@@ -201,15 +203,26 @@ function drawFrontier(width) {
   const narrow = width < 560;
   const x = logAxis(`${choice.verb.replace(/e$/, "")}ing, MB/s of raw bytes`, [...points.map((point) => point[choice.verb]), ...(memcpy ? [memcpy] : [])]);
   const y = logAxis(narrow ? "ratio" : "ratio to raw bytes", points.map((point) => point.ratio));
-  const series = Object.entries(data.kinds).map(([kind, title]) => ({
+  const kinds = Object.entries(data.kinds).filter(([kind]) => points.some((point) => point.kind === kind));
+  const series = kinds.map(([kind, title]) => ({
     type: "scatter",
     name: title,
     symbol: SHAPES[kind],
     color: colour(kind),
     z: 3,
-    data: points.filter((point) => point.kind === kind).map((point) => dot(point, narrow)),
-    labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
-    emphasis: { scale: 1.6, label: { show: true } },
+    data: points.filter((point) => point.kind === kind).map(dot),
+    emphasis: { scale: 1.6 },
+  }));
+  // Of the same names as the points, so that the legend hides both, and silent, so that no name stands before a point.
+  const names = kinds.map(([kind, title]) => ({
+    type: "scatter",
+    name: title,
+    silent: true,
+    symbolSize: 13,
+    z: 4,
+    itemStyle: { color: "transparent" },
+    data: points.filter((point) => point.kind === kind && (isEdge(point) || (point.landmark && !narrow))).map((point) => nameTag(point, narrow)),
+    labelLayout: { hideOverlap: true },
   }));
   const line = {
     type: "line",
@@ -237,12 +250,12 @@ function drawFrontier(width) {
       itemGap: 14,
       textStyle: { color: colour("text"), fontSize: 13 },
       inactiveColor: colour("line"),
-      data: [...series.filter((one) => one.data.length).map((one) => one.name), { name: line.name, icon: "path://M0,5H20V7H0Z" }],
+      data: [...series.map((one) => one.name), { name: line.name, icon: "path://M0,5H20V7H0Z" }],
     },
     tooltip: { ...common().tooltip, formatter: ({ data: shown }) => neighbours(shown.point, points).map(tip) },
     xAxis: { ...x, nameGap: 30 },
     yAxis: { ...y, nameGap: 38 },
-    series: [...series, line],
+    series: [...series, ...names, line],
   };
 }
 
@@ -254,28 +267,36 @@ function neighbours(point, points) {
   const [x, y] = place(point);
   const near = points.filter((one) => {
     const [otherX, otherY] = place(one);
-    return one !== point && hidden[data.kinds[one.kind]] !== false && Math.hypot(x - otherX, y - otherY) < 8;
+    return one.name !== point.name && hidden[data.kinds[one.kind]] !== false && Math.hypot(x - otherX, y - otherY) < 8;
   });
   return [point, ...near];
 }
 
-/** A codec's point; named where it stands on the frontier, hollow where it loses bits. */
-function dot(point, narrow) {
-  const edge = point.frontier.includes(choice.verb);
+const isEdge = (point) => point.frontier.includes(choice.verb);
+
+/** A codec's point, larger on the frontier, hollow where it loses bits. */
+function dot(point) {
   return {
     point,
-    name: point.name,
     value: [point[choice.verb], point.ratio],
-    symbolSize: edge ? 13 : 10,
+    symbolSize: isEdge(point) ? 13 : 10,
     itemStyle: point.lossy
       ? { color: "transparent", borderColor: colour(point.kind), borderWidth: 2 }
-      : { opacity: edge ? 1 : 0.75, borderColor: colour("surface"), borderWidth: 1 },
+      : { opacity: isEdge(point) ? 1 : 0.75, borderColor: colour("surface"), borderWidth: 1 },
+  };
+}
+
+/** The name above a point. */
+function nameTag(point, narrow) {
+  return {
+    value: [point[choice.verb], point.ratio],
     label: {
-      show: edge || point.landmark,
+      show: true,
       formatter: point.name,
       position: "top",
       color: colour("text"),
       fontSize: narrow ? 11 : 12,
+      fontWeight: isEdge(point) ? "bold" : "normal",
       textBorderColor: colour("surface"),
       textBorderWidth: 3,
     },
@@ -291,7 +312,7 @@ function drawLadder(width) {
     grid: { left: 8, right: 72, top: 8, bottom: 8, outerBoundsMode: "same" },
     tooltip: { ...common().tooltip, formatter: ({ data: shown }) => tip(shown.point) },
     // What loses bits may be any number of times smaller: its bar is cut, its number is not.
-    xAxis: axis("times smaller than NDJSON", { type: "value", nameGap: 28 }),
+    xAxis: axis("times smaller than NDJSON", { type: "value", nameGap: 28, splitNumber: narrow ? 3 : 6 }),
     yAxis: axis("", {
       type: "category",
       inverse: true,
@@ -392,7 +413,7 @@ document.querySelector("nav").append(toggle);
 const save = make("button", { type: "button" }, "Save all figures as JSON");
 save.addEventListener("click", () => {
   const url = URL.createObjectURL(new Blob([document.getElementById("results").textContent], { type: "application/json" }));
-  make("a", { href: url, download: "results.json" }).click();
+  make("a", { href: url, download: "squeezelab.json" }).click();
   URL.revokeObjectURL(url);
 });
 document.getElementById("save").append(save);
