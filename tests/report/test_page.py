@@ -344,13 +344,33 @@ def test_names_stand_beside_the_frontier(browser: Any, results: Results) -> None
     assert smallest.codec in browser.execute_script(script)
 
 
-def test_a_phone_need_not_scroll_sideways(browser: Any) -> None:
-    phone = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    try:
-        assert browser.execute_script("return document.documentElement.scrollWidth") <= 360
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+@pytest.fixture
+def phone(browser: Any) -> Iterator[Any]:
+    screen = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_phone_need_not_scroll_sideways(phone: Any) -> None:
+    assert phone.execute_script("return document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("subject", ["Timestamps", "Values", "Files"])
+def test_no_text_of_a_chart_is_cut_on_a_phone(phone: Any, subject: str) -> None:
+    script = """
+        const buttons = [...document.querySelectorAll("[data-for=frontier] button")];
+        buttons.find((button) => button.textContent === arguments[0]).click();
+        return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+            const cut = [];
+            for (const text of document.querySelectorAll(".chart svg text")) {
+                const [inner, outer] = [text.getBoundingClientRect(), text.closest(".chart").getBoundingClientRect()];
+                if (inner.left < outer.left - 1 || inner.right > outer.right + 1) cut.push(text.textContent);
+            }
+            done(cut);
+        })));
+    """
+    assert phone.execute_script(script, subject) == []
 
 
 def test_a_chart_too_full_for_all_names_lists_the_rest(results: Results, tmp_path: Path) -> None:

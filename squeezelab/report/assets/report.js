@@ -165,6 +165,8 @@ function logAxis(name, numbers, more = {}) {
   });
 }
 
+const against = (ratio) => (ratio < 1 ? `${short(1 / ratio)}x larger than` : `${short(ratio)}x smaller than`);
+
 /** The tooltip of a codec: its name and its figures, as elements, so that no name is read as markup. */
 function tip(point) {
   const speed = (verb) => {
@@ -177,8 +179,8 @@ function tip(point) {
     "div",
     { className: "tip" },
     make("b", {}, point.name),
-    make("div", {}, `${short(point.ratio)}x smaller than raw; ${short(point.bits)} bits a ${item}`),
-    ...(point.subject === "dataset" ? [make("div", {}, `${short(point.against_ndjson)}x smaller than NDJSON`)] : []),
+    make("div", {}, `${against(point.ratio)} raw; ${short(point.bits)} bits a ${item}`),
+    ...(point.subject === "dataset" ? [make("div", {}, `${against(point.against_ndjson)} NDJSON`)] : []),
     ...speed("encode"),
     ...speed("decode"),
     make("small", {}, `${data.kinds[point.kind]}${point.lossy ? "; loses bits" : ""}`),
@@ -221,7 +223,7 @@ function drawFrontier(width) {
     symbolSize: 13,
     z: 4,
     itemStyle: { color: "transparent" },
-    data: points.filter((point) => point.kind === kind && (isEdge(point) || (point.landmark && !narrow))).map((point) => nameTag(point, narrow)),
+    data: points.filter((point) => point.kind === kind && (isEdge(point) || (point.landmark && !narrow))).map((point) => nameTag(point, x, narrow)),
     labelLayout: { hideOverlap: true },
   }));
   const line = {
@@ -241,7 +243,7 @@ function drawFrontier(width) {
     },
   };
   return {
-    grid: { left: 8, right: 16, top: narrow ? 92 : 48, bottom: 8, outerBoundsMode: "same" },
+    grid: { left: 8, right: 16, top: narrow ? 124 : 48, bottom: 8, outerBoundsMode: "same" },
     legend: {
       top: 0,
       left: 0,
@@ -286,14 +288,16 @@ function dot(point) {
   };
 }
 
-/** The name above a point. */
-function nameTag(point, narrow) {
+/** The name above a point; near an edge it leans inwards. */
+function nameTag(point, x, narrow) {
+  const across = Math.log(point[choice.verb] / x.min) / Math.log(x.max / x.min);
   return {
     value: [point[choice.verb], point.ratio],
     label: {
       show: true,
       formatter: point.name,
       position: "top",
+      align: across > 0.7 ? "right" : across < 0.2 ? "left" : "center",
       color: colour("text"),
       fontSize: narrow ? 11 : 12,
       fontWeight: isEdge(point) ? "bold" : "normal",
