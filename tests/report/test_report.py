@@ -17,7 +17,7 @@ from squeezelab.report.published import compare_published
 from squeezelab.report.tables import Table, column_table, family_table, ladder_table
 from squeezelab.results import Results
 
-ALL_FILES = {"results.json", "ratios.md", "ratios.csv"} | {
+ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
     f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")
 }
 
