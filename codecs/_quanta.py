@@ -23,15 +23,12 @@ from __future__ import annotations
 
 from itertools import product
 from math import gcd, prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from squeezelab.codecs._bits import U
+from squeezelab.codecs._bits import U, word_of
 from squeezelab.kernels import kernel
 
 Words = npt.NDArray[np.uint64]
@@ -82,16 +79,6 @@ class Parts(NamedTuple):
 def ordered(word):
     """Return the bits of a double as a number that grows with it, in two's complement; its own inverse."""
     return word ^ ((U(0) - (word >> U(63))) >> U(1))
-
-
-@intrinsic
-def _word(typingctx: Any, double: Any) -> Any:
-    """Return the bits of a double."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(64))
-
-    return types.uint64(types.float64), codegen
 
 
 @kernel(forceinline=True)
@@ -264,7 +251,7 @@ def least_divisor(sample, sample_words, divisors):
         for i in range(U(sample.size)):
             number = np.rint(sample[i] * divisor)
             if abs(number) < MOST_WHOLE / 8:
-                distance = _word(number / divisor) - sample_words[i]
+                distance = word_of(number / divisor) - sample_words[i]
                 fitting += U(min(distance, U(0) - distance) <= U(CLOSE))
         if float(fitting) >= MOST * sample.size:
             return divisor

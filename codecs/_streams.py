@@ -25,7 +25,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_57, peek_64, put_top, take_varint
+from squeezelab.codecs._bits import (
+    WRITE_SLACK,
+    U,
+    leading_zeros,
+    peek_57,
+    peek_64,
+    put_top,
+    take_varint,
+    unzigzag,
+    zigzag,
+)
 from squeezelab.codecs._frame import varint
 from squeezelab.codecs._nibbles import FRESH, MODELS, TARGETS, model_integers, read_integers
 from squeezelab.kernels import kernel
@@ -56,11 +66,10 @@ class Plan(NamedTuple):
     @property
     def fields(self) -> bytes:
         """The fields as the header has them."""
-        numbers = [self.start] if self.order or self.signed else []
+        fields = [varint(self.start)] if self.order or self.signed else []
         if self.order in (DELTA, DELTA_OF_DELTA):
-            numbers.append(zigzag(self.slope))
-        numbers += map(zigzag, self.weights)
-        return b"".join(map(varint, numbers))
+            fields.append(signed_varint(self.slope))
+        return b"".join((*fields, *map(signed_varint, self.weights)))
 
 
 class Stream(NamedTuple):
@@ -88,9 +97,9 @@ class Coded(NamedTuple):
         return 8 * (len(self.header) + len(self.raw)) + 15 * shares.size - float(np.log2(shares).sum())
 
 
-def zigzag(number: int) -> int:
-    """Return signed numbers as unsigned ones, small ones as small ones."""
-    return number << 1 if number >= 0 else (-number << 1) - 1
+def signed_varint(number: int) -> bytes:
+    """Return a signed number as zigzag and LEB128."""
+    return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
 def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words] = ()) -> Stream:
@@ -107,7 +116,7 @@ def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words
     """
     least, divisor = (int(number) for number in least_and_divisor(integers))
     levels = (integers - U(least)) // U(divisor) if divisor > 1 else integers - U(least)
-    head = varint(zigzag(least - (least >> 63 << 64))) + (varint(divisor) if divisor > 1 else b"")
+    head = signed_varint(least - (least >> 63 << 64)) + (varint(divisor) if divisor > 1 else b"")
     flags = DIVIDED if divisor > 1 else 0
     if not divisor:
         return Stream(integers, levels, flags, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
@@ -244,16 +253,6 @@ def raw_low_bits(residuals):
     return mean - U(8) if mean > U(11) else U(0)
 
 
-@kernel(forceinline=True)
-def _zigzag(word):
-    return (word << U(1)) ^ (U(0) - (word >> U(63)))
-
-
-@kernel(forceinline=True)
-def _unzigzag(word):
-    return (word >> U(1)) ^ (U(0) - (word & U(1)))
-
-
 @kernel
 def subtract_prediction(levels, order, signed, start, slope, residuals):
     """Fill residuals: levels less what is predicted, unsigned or zigzag."""
@@ -268,7 +267,7 @@ def subtract_prediction(levels, order, signed, start, slope, residuals):
             before = level
         elif signed:
             residual = level - start
-        residuals[i] = _zigzag(residual) if signed else residual
+        residuals[i] = zigzag(residual) if signed else residual
 
 
 @kernel
@@ -276,12 +275,12 @@ def add_prediction(residuals, order, signed, start, slope, levels):
     """Fill levels; the inverse of `subtract_prediction`. The two arrays may be one."""
     if order == U(PLAIN):
         for i in range(U(levels.size)):
-            levels[i] = start + _unzigzag(residuals[i]) if signed else residuals[i]
+            levels[i] = start + unzigzag(residuals[i]) if signed else residuals[i]
         return
     level, delta = start, slope
     levels[U(0)] = level
     for i in range(U(1), U(levels.size)):
-        residual = _unzigzag(residuals[i]) if signed else residuals[i]
+        residual = unzigzag(residuals[i]) if signed else residuals[i]
         if order == U(DELTA_OF_DELTA):
             delta += residual
             level += delta
@@ -370,7 +369,7 @@ def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop,
     kind = U(data[at])
     coder, order, signed = kind & U(3), (kind >> U(2)) & U(3), kind & U(SIGNED) != U(0)
     base, at = take_varint(data, at + U(1), stop)
-    base, divisor = _unzigzag(base), U(1)
+    base, divisor = unzigzag(base), U(1)
     if kind & U(DIVIDED):
         divisor, at = take_varint(data, at, stop)
     start, slope = U(0), U(0)
@@ -378,7 +377,7 @@ def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop,
         start, at = take_varint(data, at, stop)
     if order == U(DELTA) or order == U(DELTA_OF_DELTA):
         slope, at = take_varint(data, at, stop)
-        slope = _unzigzag(slope)
+        slope = unzigzag(slope)
     weights = at
     if order == U(LINEAR):
         for _ in range(U(2) * U(others.shape[0]) + U(2)):
@@ -416,16 +415,16 @@ def _add_linear(data, at, stop, start, others, sums, levels):
     """Fill levels from the residuals they hold, and from other streams' levels by the weights at a byte."""
     own, at = take_varint(data, at, stop)
     constant, at = take_varint(data, at, stop)
-    own = _unzigzag(own)
-    sums[:] = _unzigzag(constant)
+    own = unzigzag(own)
+    sums[:] = unzigzag(constant)
     for row in range(U(others.shape[0])):
         same, at = take_varint(data, at, stop)
         before, at = take_varint(data, at, stop)
-        add_weighted(others[row], _unzigzag(same), _unzigzag(before), sums)
+        add_weighted(others[row], unzigzag(same), unzigzag(before), sums)
     level = start
     levels[U(0)] = level
     for i in range(U(1), U(levels.size)):
-        level = _unzigzag(levels[i]) + _down(sums[i] + own * level)
+        level = unzigzag(levels[i]) + _down(sums[i] + own * level)
         levels[i] = level
 
 
@@ -447,4 +446,4 @@ def subtract_linear(levels, own, sums, residuals):
     """Fill residuals, zigzag: levels less what weighted sums and the level before predict."""
     residuals[U(0)] = U(0)
     for i in range(U(1), U(levels.size)):
-        residuals[i] = _zigzag(levels[i] - _down(sums[i] + own * levels[i - U(1)]))
+        residuals[i] = zigzag(levels[i] - _down(sums[i] + own * levels[i - U(1)]))

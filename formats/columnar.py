@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import CHECKSUM_BYTES, FLOAT64, INT64, Bytes, Frame, parse_frame, read_varint, varint
-from squeezelab.codecs.base import ColumnCodec, as_bytes
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, parse_frame
+from squeezelab.codecs.base import ColumnCodec
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
-from squeezelab.formats._dictionary import decode_keys, encode_keys
+from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.base import Buffer, Format
 
 
@@ -24,11 +23,9 @@ class Columnar(Format):
     -----
     ::
 
-        line        "squeezelab <format name> 1", ended by a newline
-        varint      bytes of the dictionary
-    dictionary  as `squeezelab.formats._dictionary` draws it
         frames      for each series its timestamps, then its values (`squeezelab.codecs._frame`)
-        8 bytes     XXH3-64 of all before, big-endian
+
+    Around them lies what `squeezelab.formats._sealed` draws.
 
     Examples
     --------
@@ -45,30 +42,17 @@ class Columnar(Format):
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the head, the two frames of each series, and the checksum."""
+        yield from seal(self.name, dataset.keys, self._frames(dataset))
+
+    def _frames(self, dataset: MetricDataset) -> Iterator[bytes]:
         timestamp_codec, value_codec = get_codec(self.timestamp_codec), get_codec(self.value_codec)
-        digest = xxhash.xxh3_64()
-        dictionary = encode_keys(dataset.keys)
-        head = self._first_line + varint(len(dictionary)) + dictionary
-        digest.update(head)
-        yield head
         for _, timestamps, values in dataset:
-            for frame in (timestamp_codec.encode(timestamps), value_codec.encode(values)):
-                digest.update(frame)
-                yield frame
-        yield digest.digest()
+            yield timestamp_codec.encode(timestamps)
+            yield value_codec.encode(values)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read the frames into the arrays of a new data set."""
-        view = as_bytes(data)
-        if view[: len(self._first_line)].tobytes() != self._first_line:
-            raise CorruptDataError(f"this is no {self.name} file: its first line differs")
-        if xxhash.xxh3_64_digest(view[:-CHECKSUM_BYTES]) != view[-CHECKSUM_BYTES:].tobytes():
-            raise CorruptDataError(f"the checksum differs: the {self.name} file is damaged or cut short")
-        body = view[:-CHECKSUM_BYTES]
-        at = len(self._first_line)
-        size, behind = read_varint(body[at : at + 10].tobytes(), 0)
-        keys = decode_keys(body[at + behind : at + behind + size].tobytes())
-        at += behind + size
+        keys, body, at = unseal(self.name, data)
         columns = ((get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64))
         frames = _find_frames(body, at, columns * len(keys))
         counts = [frame.size for _, frame in frames[::2]]
@@ -85,10 +69,6 @@ class Columnar(Format):
             return MetricDataset(keys, offsets, timestamps, values)
         except ValueError as error:
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
-
-    @property
-    def _first_line(self) -> bytes:
-        return f"squeezelab {self.name} 1\n".encode()
 
 
 class DeltaOfDeltaXor(Columnar):

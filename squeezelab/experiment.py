@@ -37,6 +37,7 @@ DEFAULT_FORMATS = (
     "ndjson+zstd",
     "columnar",
     "columnar+zstd",
+    "prometheus",
     "delta_of_delta+xor",
     "delta_of_delta+xor+zstd",
 )
@@ -285,6 +286,8 @@ def _summary(
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
     exact = all(proof.bit_exact for proof in proofs)
+    # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
+    lossy = not exact or (subject == "values" and get_codec(spec).lossy)
     item = 16 if subject == "dataset" else 8
     return Measurement(
         subject=subject,
@@ -300,8 +303,8 @@ def _summary(
         timed_samples=timed if timing else 0,
         bit_exact=exact,
         proven_samples=samples,
-        lossy=not exact,
-        largest_error=None if exact else max(proof.largest_error for proof in proofs),
+        lossy=lossy,
+        largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         frames_digest=combine_digests(proof.digest for proof in proofs),
     )
 
