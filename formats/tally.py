@@ -1,0 +1,446 @@
+"""Tally's file: columns in blocks, and behind them an index, so that one series or one hour is read without the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+import zstandard
+
+from squeezelab.codecs._bits import U, take_varint, unzigzag
+from squeezelab.codecs._blocks import NO_OTHERS, Draft, Room, as_it_is, plan_block, read_block, smallest
+from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.codecs._streams import Words, signed_varint
+from squeezelab.codecs.base import as_bytes
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.formats._dictionary import decode_keys, encode_keys
+from squeezelab.formats.base import Buffer, Format
+from squeezelab.kernels import kernel
+
+SPAN = 8192
+"""Samples of a block; the last of a column has what is left."""
+FAST, SMALL = 1, 2
+FIRST_LINE = b"squeezelab tally 1\n"
+BLOCK_CHECKSUM_BYTES = 4
+FOOTER_BYTES = 16
+INDEX_LEVEL = 19
+MOST_REFERENCES = 3
+LEAST_CORRELATION = 0.1
+WORTH_A_REFERENCE = 0.98
+
+Column = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+
+
+class Tally(Format):
+    """Tally's file: what `squeezelab.codecs.tally` does to a column, and what columns of one host say of each other.
+
+    Series that were scraped together share their timestamps, which are stored once. A series may be predicted from up to
+    three others of the same labels, those that explain it best: available memory from what is free and what is cached.
+
+    Parameters
+    ----------
+    level : int
+        1, fast: bits packed, no prediction from others; or 2, small.
+
+    Notes
+    -----
+    ::
+
+        line        "squeezelab tally 1", ended by a newline
+        blocks      of the clocks, then of the series, each as `squeezelab.codecs._blocks` draws it and followed by the low
+                    four bytes of its XXH3-64, big-endian
+        index       a zstd frame, which says its content's size; in it, all numbers LEB128:
+                    dictionary  its bytes, and the dictionary as `squeezelab.formats._dictionary` draws it
+                    clocks      how many; for each the number of its timestamps, and for each block its bytes without
+                                checksum, and its first and last timestamp less the one before, zigzag, beginning with 0
+                    series      for each of the dictionary its clock, how many others it is predicted from, how far before
+                                it each of them stands, and for each block its bytes
+        footer      8 bytes, the bytes of the index, and XXH3-64 of the first line, the index and these 8, big-endian
+
+    A clock is a column of timestamps, of which each block but the last has 8192; so have the columns of values. What a
+    series is predicted from is itself predicted from none: to read one block of a series is to read at most four.
+
+    Examples
+    --------
+    >>> from squeezelab import generate_metric_data
+    >>> dataset = generate_metric_data()
+    >>> file = Tally().encode(dataset)
+    >>> Tally().read_range(file, 3, 100, 102) == dataset.series(3)[100:102]
+    True
+    """
+
+    name = "tally"
+
+    def __init__(self, level: int = SMALL) -> None:
+        if level not in (FAST, SMALL):
+            raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
+        self.level = level
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the blocks, and the index when all of them are known."""
+        clocks, clock_of = _clocks(dataset)
+        packed = self.level == FAST
+        written = [_encode_column(dataset.timestamps[span], packed) for span in clocks]
+        references, blocks = _encode_values(dataset, clock_of, packed)
+        yield FIRST_LINE
+        for column in (*written, *blocks):
+            for block in column:
+                yield block + _block_checksum(block)
+        index = bytearray(varint(len(dictionary := encode_keys(dataset.keys))) + dictionary + varint(len(clocks)))
+        for span, column in zip(clocks, written, strict=True):
+            index += varint(span.stop - span.start) + _index_clock(dataset.timestamps[span], column)
+        for clock, others, column in zip(clock_of, references, blocks, strict=True):
+            numbers = [clock, len(others), *others, *map(len, column)]
+            index += b"".join(map(varint, numbers))
+        packed_index = zstandard.ZstdCompressor(level=INDEX_LEVEL).compress(bytes(index))
+        size = len(packed_index).to_bytes(8, "big")
+        yield packed_index + size + xxhash.xxh3_64_digest(FIRST_LINE + packed_index + size)
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Read the whole file."""
+        return TallyReader(data).read_all()
+
+    def read_series(self, data: Buffer, number: int) -> Series:
+        """Read one series, and of the others only what it is predicted from."""
+        reader = TallyReader(data)
+        return reader.read_range(number, 0, reader.length(number))
+
+    def read_range(self, data: Buffer, number: int, start: int, stop: int) -> Series:
+        """Read the samples ``start`` to ``stop`` of one series, and only the blocks that hold them."""
+        return TallyReader(data).read_range(number, start, stop)
+
+
+def _clocks(dataset: MetricDataset) -> tuple[list[slice], list[int]]:
+    """Return where each distinct column of timestamps lies, and for each series which of them is its own."""
+    numbers: dict[bytes, int] = {}
+    spans, clock_of = [], []
+    for first, last in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
+        digest = xxhash.xxh3_128_digest(dataset.timestamps[first:last])
+        if digest not in numbers:
+            numbers[digest] = len(spans)
+            spans.append(slice(first, last))
+        clock_of.append(numbers[digest])
+    return spans, clock_of
+
+
+def _index_clock(timestamps: npt.NDArray[np.int64], blocks: Sequence[bytes]) -> bytes:
+    """Return what the index says of a clock's blocks."""
+    entry, before = bytearray(), 0
+    for i, block in enumerate(blocks):
+        entry += varint(len(block))
+        for bound in timestamps[i * SPAN : (i + 1) * SPAN][[0, -1]].tolist():
+            entry += signed_varint(bound - before)
+            before = bound
+    return bytes(entry)
+
+
+def _block_checksum(block: Buffer | Bytes) -> bytes:
+    return xxhash.xxh3_64_digest(block)[-BLOCK_CHECKSUM_BYTES:]
+
+
+def _encode_column(column: Column, packed: bool) -> list[bytes]:
+    return [_finish(plan_block(part, packed=packed), part) for part in _parts(column)]
+
+
+def _parts(column: Column) -> list[Column]:
+    return [column[first : first + SPAN] for first in range(0, column.size, SPAN)]
+
+
+def _finish(draft: Draft, part: Column) -> bytes:
+    return min(draft.block, as_it_is(part), key=len)
+
+
+def _encode_values(
+    dataset: MetricDataset, clock_of: Sequence[int], packed: bool
+) -> tuple[list[list[int]], list[list[bytes]]]:
+    """Return for each series how far back those it is predicted from stand, and its blocks."""
+    references: list[list[int]] = [[] for _ in dataset.keys]
+    blocks: list[list[bytes]] = [[] for _ in dataset.keys]
+    for group in _groups(dataset.keys, clock_of):
+        columns = [dataset.values[dataset.offsets[i] : dataset.offsets[i + 1]] for i in group]
+        chosen: list[list[int]] | None = None
+        for parts in zip(*map(_parts, columns), strict=True):
+            drafts = [plan_block(part, packed=packed) for part in parts]
+            if not packed:
+                if chosen is None:
+                    chosen = choose_references(drafts)
+                drafts = [
+                    smallest([draft, draft.predicted_from([drafts[j].levels for j in others])]) if others else draft
+                    for draft, others in zip(drafts, chosen, strict=True)
+                ]
+            for i, draft, part in zip(group, drafts, parts, strict=True):
+                blocks[i].append(_finish(draft, part))
+        for place, others in enumerate(chosen or ()):
+            references[group[place]] = [group[place] - group[other] for other in others]
+    return references, blocks
+
+
+def _groups(keys: Sequence[SeriesKey], clock_of: Sequence[int]) -> list[list[int]]:
+    """Return the series that share labels and timestamps, group by group."""
+    groups: dict[Any, list[int]] = {}
+    for i, (key, clock) in enumerate(zip(keys, clock_of, strict=True)):
+        groups.setdefault((clock, tuple(sorted(key.labels.items()))), []).append(i)
+    return list(groups.values())
+
+
+def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
+    """Return for each column of a group which ones before it, themselves predicted from none, explain it best.
+
+    Each is the one whose changes go best with what those chosen before it leave unexplained (orthogonal matching
+    pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
+    """
+    chosen: list[list[int]] = []
+    changes = [_changes(draft.levels) for draft in drafts]
+    for i, draft in enumerate(drafts):
+        chosen.append([])
+        candidates = [j for j in range(i) if not chosen[j] and changes[j].any()]
+        if not changes[i].any() or not candidates:
+            continue
+        basis, unexplained = np.array([changes[j] for j in candidates]), changes[i]
+        least, tried = WORTH_A_REFERENCE * draft.bits, list[int]()
+        for _ in range(MOST_REFERENCES):
+            likeness = np.abs(basis @ unexplained)
+            likeness[tried] = 0.0
+            best = int(np.argmax(likeness))
+            if likeness[best] < LEAST_CORRELATION * np.linalg.norm(unexplained):
+                break
+            tried.append(best)
+            unexplained = changes[i] - np.linalg.lstsq(basis[tried].T, changes[i], rcond=None)[0] @ basis[tried]
+            predicted = draft.predicted_from([drafts[candidates[j]].levels for j in tried])
+            if predicted.bits < least:
+                chosen[i], least = [candidates[j] for j in tried], WORTH_A_REFERENCE * predicted.bits
+    return chosen
+
+
+def _changes(levels: Words) -> Doubles:
+    """Return the changes of levels, of mean 0 and length 1, or all 0."""
+    changes = np.diff(levels.view(np.int64)).astype(np.float64)
+    changes -= changes.mean() if changes.size else 0.0
+    return changes / (float(np.linalg.norm(changes)) or 1.0)
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """A column in the file: how many values, where each block begins and ends, and the columns it is predicted from."""
+
+    count: int
+    begins: npt.NDArray[np.uint64]
+    ends: npt.NDArray[np.uint64]
+    clock: int = 0
+    references: tuple[int, ...] = ()
+
+
+class TallyReader:
+    """A tally file that is open: its index is read, its blocks are when they are asked for.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The whole file; a ``mmap`` will do.
+
+    Attributes
+    ----------
+    keys : list of SeriesKey
+        The series.
+
+    Raises
+    ------
+    CorruptDataError
+        If the index is not whole; by the methods, if what they read is not.
+    """
+
+    def __init__(self, data: Buffer) -> None:
+        self._data = as_bytes(data)
+        self._view = memoryview(self._data)
+        self.keys, numbers = _read_index(self._data)
+        self._clocks, self._bounds, self._series = _read_columns(numbers, len(self.keys), self._data.size)
+
+    def length(self, number: int) -> int:
+        """Return how many samples a series has.
+
+        Raises
+        ------
+        IndexError
+            If there is no such series.
+        """
+        if not 0 <= number < len(self.keys):
+            raise IndexError(f"there is no series {number}: the file has {len(self.keys)}")
+        return self._series[number].count
+
+    def read_range(self, number: int, start: int, stop: int) -> Series:
+        """Read the samples ``start`` to ``stop`` of one series, as a slice takes them."""
+        start, stop, _ = slice(start, stop).indices(self.length(number))
+        first, last = start // SPAN, max(-(-stop // SPAN), start // SPAN)
+        column = self._series[number]
+        others = [self._read(self._series[i], True, NO_OTHERS, first, last)[0] for i in column.references]
+        _, values = self._read(column, True, _stack(others), first, last)
+        _, timestamps = self._read(self._clocks[column.clock], False, NO_OTHERS, first, last)
+        part = slice(start - first * SPAN, max(stop, start) - first * SPAN)
+        return Series(self.keys[number], timestamps.view(np.int64)[part], values.view(np.float64)[part])
+
+    def read_between(self, number: int, begin: int, end: int) -> Series:
+        """Read the samples of one series from one time up to, and without, another, in Unix seconds."""
+        column = self._series[number] if self.length(number) >= 0 else None
+        assert column is not None
+        bounds = self._bounds[column.clock]
+        held = np.flatnonzero((bounds[:, 1] >= begin) & (bounds[:, 0] < end))
+        if not held.size:
+            return self.read_range(number, 0, 0)
+        key, timestamps, values = self.read_range(number, int(held[0]) * SPAN, (int(held[-1]) + 1) * SPAN)
+        part = (timestamps >= begin) & (timestamps < end)
+        return Series(key, timestamps[part], values[part])
+
+    def read_all(self) -> MetricDataset:
+        """Read all series."""
+        offsets = np.cumsum([0, *(column.count for column in self._series)], dtype=np.int64)
+        timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
+        ticks = [self._read(clock, False, NO_OTHERS)[1].view(np.int64) for clock in self._clocks]
+        last_use = {other: i for i, column in enumerate(self._series) for other in column.references}
+        kept: dict[int, Words] = {}
+        for i, column in enumerate(self._series):
+            part = slice(offsets[i], offsets[i + 1])
+            timestamps[part] = ticks[column.clock]
+            others = [kept[other] if last_use[other] > i else kept.pop(other) for other in column.references]
+            levels, _ = self._read(column, True, _stack(others), out=values[part].view(np.uint64))
+            if i in last_use:
+                kept[i] = levels
+        try:
+            return MetricDataset(self.keys, offsets, timestamps, values)
+        except ValueError as error:
+            raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+
+    def _read(
+        self,
+        column: _Indexed,
+        is_double: bool,
+        others: Words,
+        first: int = 0,
+        last: int | None = None,
+        out: Words | None = None,
+    ) -> tuple[Words, Words]:
+        """Decode some blocks of a column; return its levels and its words."""
+        begins, ends = column.begins[first:last], column.ends[first:last]
+        count = max(min((first + begins.size) * SPAN, column.count) - first * SPAN, 0)
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            if _block_checksum(self._view[begin:end]) != self._view[end : end + BLOCK_CHECKSUM_BYTES]:
+                raise CorruptDataError("a block's checksum differs: the tally file is damaged")
+        words = np.empty(count, np.uint64) if out is None else out
+        levels = np.empty(count, np.uint64)
+        room = Room.of(min(count, SPAN))
+        if not read_column(self._data, begins, ends, is_double, others, *room, levels, words):
+            raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
+        return levels, words
+
+
+def _stack(rows: list[Words]) -> Words:
+    return np.stack(rows) if rows else NO_OTHERS
+
+
+def _read_index(data: Bytes) -> tuple[list[SeriesKey], Words]:
+    """Return the series, and the index's numbers behind them."""
+    size = data.size
+    if data[: len(FIRST_LINE)].tobytes() != FIRST_LINE or size < len(FIRST_LINE) + FOOTER_BYTES:
+        raise CorruptDataError("this is no tally file: its first line differs")
+    footer = data[-FOOTER_BYTES:].tobytes()
+    length = int.from_bytes(footer[:8], "big")
+    if length > size - len(FIRST_LINE) - FOOTER_BYTES:
+        raise CorruptDataError("the index is larger than the file: it is damaged or cut short")
+    packed = data[size - FOOTER_BYTES - length : size - FOOTER_BYTES].tobytes()
+    if xxhash.xxh3_64_digest(FIRST_LINE + packed + footer[:8]) != footer[8:]:
+        raise CorruptDataError("the index's checksum differs: the tally file is damaged or cut short")
+    try:
+        index = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise CorruptDataError(f"zstd cannot read the index: {error}") from error
+    length, at = read_varint(index, 0)
+    keys = decode_keys(index[at : at + length])
+    rest = np.frombuffer(index[at + length :] + bytes(8), np.uint8)
+    numbers = np.empty(rest.size, np.uint64)
+    count = int(take_numbers(rest, U(rest.size - 8), numbers))
+    if count > rest.size:
+        raise CorruptDataError("the index ends inside a number: it is damaged")
+    return keys, numbers[:count]
+
+
+def _read_columns(
+    numbers: Words, series: int, size: int
+) -> tuple[list[_Indexed], list[npt.NDArray[np.int64]], list[_Indexed]]:
+    """Return clocks, the first and last timestamps of their blocks, and series."""
+    listed = numbers.tolist()
+    at, begin = 0, len(FIRST_LINE)
+
+    def take(count: int) -> list[int]:
+        nonlocal at
+        if count > len(listed) - at:
+            raise CorruptDataError("the index ends too early: it is damaged")
+        at += count
+        return listed[at - count : at]
+
+    def locate(count: int, sizes: list[int], clock: int = 0, references: tuple[int, ...] = ()) -> _Indexed:
+        nonlocal begin
+        begins = []
+        for block in sizes:
+            begins.append(begin)
+            begin += block + BLOCK_CHECKSUM_BYTES
+            if begin > size:
+                raise CorruptDataError("the index tells of blocks beyond the file: it is damaged")
+        starts = np.array(begins, np.uint64)
+        return _Indexed(count, starts, starts + np.array(sizes, np.uint64), clock, references)
+
+    clocks, bounds, columns = [], [], []
+    for _ in range(take(1)[0]):
+        (count,) = take(1)
+        entries = take(3 * -(-count // SPAN))
+        steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
+        bounds.append(np.cumsum(unfold(steps)).view(np.int64).reshape(-1, 2))
+        clocks.append(locate(count, entries[::3]))
+    for i in range(series):
+        clock, others = take(2)
+        if clock >= len(clocks):
+            raise CorruptDataError("a series has no timestamps: the index is damaged")
+        references = tuple(i - distance for distance in take(others))
+        count = clocks[clock].count
+        if others > MOST_REFERENCES or not all(
+            0 <= j < i and not columns[j].references and columns[j].count == count for j in references
+        ):
+            raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
+        columns.append(locate(count, take(clocks[clock].begins.size), clock, references))
+    if at != len(listed):
+        raise CorruptDataError("the index says more than the series need: it is damaged")
+    return clocks, bounds, columns
+
+
+def unfold(words: Words) -> Words:
+    """Return the signed numbers that zigzag made unsigned, in two's complement."""
+    return unzigzag.py_func(words)
+
+
+@kernel
+def take_numbers(data, stop, numbers):
+    """Fill numbers from LEB128; return how many, more than there is room for if the last one is cut short."""
+    at, count = U(0), U(0)
+    while at < stop:
+        numbers[count], at = take_varint(data, at, stop)
+        count += U(1)
+    return count if at == stop else U(numbers.size) + U(1)
+
+
+@kernel
+def read_column(data, begins, ends, is_double, others, models, ages, rows, levels, words):
+    """Fill a column's levels and words from its blocks; return whether they hold exactly these many."""
+    count = U(words.size)
+    for i in range(U(begins.size)):
+        first = i * U(SPAN)
+        last = min(first + U(SPAN), count)
+        if not read_block(
+            data, begins[i], ends[i], is_double, others[:, first:last], models, ages, rows, levels[first:last],
+            words[first:last],
+        ):  # fmt: skip
+            return False
+    return True
