@@ -1,0 +1,174 @@
+"""Integers packed into as few bits as each 64 of them need: what codecs keep their small numbers in.
+
+::
+
+    byte        0: offsets from the smallest integer; 1: zigzag deltas, the first one 0
+    varint      the smallest or the first integer, zigzag
+    then for each 64 numbers, fewer at the end:
+    byte        their width, 0 to 64
+    bits        each number in so many bits, most significant first, up to a whole byte
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top
+from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.errors import CorruptDataError
+from squeezelab.kernels import kernel
+
+Integers = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+
+OFFSETS, DELTAS = 0, 1
+
+
+def zigzag(numbers: Integers) -> Words:
+    """Return 0, 1, 2, 3 for 0, -1, 1, -2."""
+    return ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
+
+
+def unzigzag(words: Words) -> Integers:
+    """Undo `zigzag`."""
+    return (words >> U(1)).view(np.int64) ^ -(words & U(1)).view(np.int64)
+
+
+def signed_varint(number: int) -> bytes:
+    """Return an int64 as a zigzag varint."""
+    return varint(int(zigzag(np.array([number], np.int64))[0]))
+
+
+class Reader:
+    """Reads a payload piece by piece, and refuses one that ends too early.
+
+    Parameters
+    ----------
+    data : uint8[]
+        Must have `READ_SLACK` behind ``stop``.
+    at, stop : int
+        Where the payload begins, and the byte behind it.
+    """
+
+    def __init__(self, data: Bytes, at: int, stop: int) -> None:
+        self.data, self.at, self.stop = data, at, stop
+
+    def bytes(self, count: int) -> bytes:
+        """Return the next bytes."""
+        if count > self.stop - self.at:
+            raise CorruptDataError("the payload ends inside a block: it is damaged")
+        self.at += count
+        return self.data[self.at - count : self.at].tobytes()
+
+    def varint(self) -> int:
+        """Return the next varint."""
+        head = self.data[self.at : min(self.at + 10, self.stop)].tobytes()
+        number, size = read_varint(head, 0)
+        self.at += size
+        return number
+
+    def signed_varint(self) -> int:
+        """Return the next zigzag varint."""
+        return int(unzigzag(np.array([self.varint()], np.uint64))[0])
+
+    def integers(self, count: int) -> Integers:
+        """Return so many integers that `pack_integers` has packed."""
+        kind, first = self.bytes(1)[0], self.signed_varint()
+        if kind not in (OFFSETS, DELTAS):
+            raise CorruptDataError(f"integers cannot be packed in way {kind}: the payload is damaged")
+        words = np.empty(count, np.uint64)
+        at = int(unpack_words(self.data, U(self.at), U(self.stop), words))
+        if at > self.stop:
+            raise CorruptDataError("the payload ends inside packed integers: it is damaged")
+        self.at = at
+        base = np.int64(first)
+        return np.cumsum(unzigzag(words)) + base if kind == DELTAS else words.view(np.int64) + base
+
+
+def pack_integers(numbers: Integers) -> bytes:
+    """Return integers packed as offsets or as deltas, whichever is smaller.
+
+    Parameters
+    ----------
+    numbers : int64[n]
+        Any integers; differences may overflow.
+
+    Examples
+    --------
+    >>> pack_integers(np.array([7, 8, 7, 10])).hex()
+    '000e0213'
+    """
+    if not numbers.size:
+        return bytes([OFFSETS, 0])
+    least = numbers.min()
+    offsets = (numbers - least).view(np.uint64)
+    deltas = zigzag(np.diff(numbers, prepend=numbers[0]))
+    ways = [(OFFSETS, int(least), offsets), (DELTAS, int(numbers[0]), deltas)]
+    kind, first, words = min(ways, key=lambda way: int(packed_bytes(way[2])))
+    buffer = np.empty(int(packed_bytes(words)) + WRITE_SLACK, np.uint8)
+    return bytes([kind]) + signed_varint(first) + buffer[: int(pack_words(words, buffer))].tobytes()
+
+
+@kernel(forceinline=True)
+def _width(words, first, end):
+    every = U(0)
+    for i in range(first, end):
+        every |= words[i]
+    return U(64) - leading_zeros(every)
+
+
+@kernel
+def packed_bytes(words):
+    """Return how many bytes `pack_words` makes."""
+    total, first, count = U(0), U(0), U(words.size)
+    while first < count:
+        end = min(first + U(64), count)
+        total += U(1) + (((end - first) * _width(words, first, end) + U(7)) >> U(3))
+        first = end
+    return total
+
+
+@kernel
+def pack_words(words, buffer):
+    """Write a width and the packed bits of each 64 words; return their bytes."""
+    at, first, count = U(0), U(0), U(words.size)
+    while first < count:
+        end = min(first + U(64), count)
+        width = _width(words, first, end)
+        buffer[at] = width
+        at += U(1)
+        pending, fill = U(0), U(0)
+        if width:
+            for i in range(first, end):
+                at, pending, fill = put_top(buffer, at, pending, fill, words[i] << (U(64) - width), U(0), width)
+        if fill:
+            buffer[at] = pending >> U(56)
+            at += U(1)
+        first = end
+    return at
+
+
+@kernel
+def unpack_words(data, at, stop, words):
+    """Fill words from what `pack_words` wrote at a byte; return the byte behind it, ``stop + 1`` if it ends too early.
+
+    `READ_SLACK` bytes behind ``stop`` may be read.
+    """
+    first, count = U(0), U(words.size)
+    while first < count:
+        end = min(first + U(64), count)
+        if at >= stop:
+            return stop + U(1)
+        width = U(data[at])
+        at += U(1)
+        size = ((end - first) * width + U(7)) >> U(3)
+        if width > U(64) or at + size > stop:
+            return stop + U(1)
+        position = at << U(3)
+        for i in range(first, end):
+            words[i] = peek_64(data, position) >> (U(64) - width) if width else U(0)
+            position += width
+        at += size
+        first = end
+    return at

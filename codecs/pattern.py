@@ -1,0 +1,313 @@
+"""Patterns: each block of a column is looked at, and encoded as what it is found to be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._bits import U
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, varint
+from squeezelab.codecs._integers import Integers, Reader, Words, pack_integers, signed_varint
+from squeezelab.codecs.base import Column, ColumnCodec
+from squeezelab.codecs.delta_of_delta import DeltaOfDelta
+from squeezelab.codecs.xor import Xor
+from squeezelab.errors import CorruptDataError
+from squeezelab.kernels import kernel
+
+BLOCK = 2**16
+"""Values a block; each has a pattern of its own."""
+
+MOST_DIGITS = 9
+"""Decimals are looked for with up to so many digits behind the point."""
+
+_SAMPLE = 128
+_FRACTION = U(2**52 - 1)
+
+_FALLBACKS: dict[np.dtype[Any], ColumnCodec] = {INT64: DeltaOfDelta(), FLOAT64: Xor()}
+
+
+class Kind(IntEnum):
+    """What a block can be found to be; the number is its tag."""
+
+    OTHER = 0
+    CONSTANT = 1
+    REGULAR = 2
+    POWER_OF_TWO = 3
+    WHOLE = 4
+    DECIMAL = 5
+    MULTIPLE = 6
+    PERIODIC = 7
+
+
+class Pattern(ColumnCodec):
+    """Constants, powers of two, whole numbers, quantized and periodic columns, each encoded for what it is.
+
+    A column is cut into blocks of 65,536 values. All patterns that a block shows are tried, and the smallest encoding
+    is kept; every bit comes back. Choose it for gauges with few decimals, sizes in pages, flags, and whatever repeats;
+    where nothing is found, it is `xor` or, for integers, `delta_of_delta`.
+
+    Notes
+    -----
+    Payload, for each block: a byte, its `Kind`; a varint, the bytes that follow; and these::
+
+        constant        8 bytes: the value's bits
+        regular         zigzag varints: start and step of an even grid; exceptions          (int64)
+        power of two    packed: sign and exponent of each value, whose fraction is zero     (float64)
+        whole           varint: greatest common divisor; packed: value / divisor; exceptions (float64)
+        decimal         byte: digits behind the point; then as whole, of value * 10**digits (float64)
+        multiple        as decimal; the value is the rounded product of a packed integer and the step,
+                        divisor / 10**digits, as 0.05 * 97 is 4.8500000000000005            (float64)
+        periodic        varint: the period; its first run as a block of its own; exceptions to "as a period ago"
+        other           the payload of `delta_of_delta` or `xor`
+
+    Packed integers are those of `squeezelab.codecs._integers`. Exceptions are a varint, their number, and if it is not 0
+    their positions and by how much the bits differ from the pattern's, both packed. A value that the pattern misses by
+    a unit in the last place so takes a few bits, a NaN among decimals some bytes.
+
+    Looking takes most of the time: encoding passes over a block several times, and a series of a thousand values is
+    dominated by what each numpy call costs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codec = Pattern()
+    >>> pages = 4096.0 * np.array([5, 6, 6, 9, 7, 5, 4, 4])
+    >>> len(codec.encode(pages)), codec.find(pages)
+    (22, ['whole'])
+    >>> codec.decode(codec.encode(pages)) / 4096
+    array([5., 6., 6., 9., 7., 5., 4., 4.])
+    """
+
+    name = "pattern"
+    # The smallest block has its tag, its size, and 8 bytes of a constant; or less, where it is short.
+    max_expansion = 8 * BLOCK // 10 + 1
+
+    def pack(self, column: Column) -> bytes:
+        """Encode block by block."""
+        return b"".join(
+            bytes([kind]) + varint(len(body)) + body for kind, body in map(_encode_block, _blocks(column))
+        )
+
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Decode block by block."""
+        reader = Reader(data, frame.start, frame.stop)
+        with np.errstate(all="ignore"):
+            for block in _blocks(column):
+                _decode_block(reader, block)
+        if reader.at != frame.stop:
+            raise CorruptDataError("bytes follow the last block: the frame is damaged")
+
+    def find(self, column: Any) -> list[str]:
+        """Return what each block of a column is found to be: ``"constant"``, ``"power of two"``, ..."""
+        return [_encode_block(block)[0].name.lower().replace("_", " ") for block in _blocks(self._as_column(column))]
+
+
+def _blocks(column: Column) -> Iterator[Column]:
+    return (column[first : first + BLOCK] for first in range(0, len(column), BLOCK))
+
+
+def _encode_block(block: Column, periodic: bool = True) -> tuple[Kind, bytes]:
+    """Return the pattern that takes the fewest bytes, and these."""
+    words = block.view(np.uint64)
+    if (words == words[0]).all():
+        return Kind.CONSTANT, words[:1].astype("<u8").tobytes()
+    found = [(Kind.OTHER, bytes(_FALLBACKS[block.dtype].pack(block)))]
+    if block.dtype == INT64:
+        found.append((Kind.REGULAR, _encode_regular(block)))
+    else:
+        with np.errstate(all="ignore"):
+            found += _encode_quantized(block)
+        if not (words & _FRACTION).any():
+            found.append((Kind.POWER_OF_TWO, pack_integers((words >> U(52)).view(np.int64))))
+    if periodic and (period := int(find_period(words, _changes(words)))):
+        found.append((Kind.PERIODIC, _encode_periodic(block, period)))
+    return min(found, key=lambda one: len(one[1]))
+
+
+def _decode_block(reader: Reader, block: Column, periodic: bool = True) -> None:
+    kind, size = reader.bytes(1)[0], reader.varint()
+    if size > reader.stop - reader.at or kind not in _DECODERS:
+        raise CorruptDataError("a block has no known pattern, or more bytes than there are: the payload is damaged")
+    if kind not in _FITTING[block.dtype] or (kind == Kind.PERIODIC and not periodic):
+        raise CorruptDataError(f"a block of {block.dtype} cannot be {Kind(kind).name.lower()}: the payload is damaged")
+    inner = Reader(reader.data, reader.at, reader.at + size)
+    _DECODERS[Kind(kind)](inner, block)
+    if inner.at != inner.stop:
+        raise CorruptDataError("bytes follow a block's values: the payload is damaged")
+    reader.at += size
+
+
+def _decode_other(reader: Reader, block: Column) -> None:
+    frame = Frame(block.dtype, block.size, reader.at, reader.stop, 0)
+    _FALLBACKS[block.dtype].unpack(reader.data, frame, block)
+    reader.at = reader.stop
+
+
+def _decode_constant(reader: Reader, block: Column) -> None:
+    block.view(np.uint64)[:] = int.from_bytes(reader.bytes(8), "little")
+
+
+def _encode_exceptions(differences: Integers) -> bytes:
+    """Encode the differences from a pattern that are not zero."""
+    positions = np.flatnonzero(differences).astype(np.int64)
+    if not positions.size:
+        return varint(0)
+    return varint(positions.size) + pack_integers(positions) + pack_integers(differences[positions])
+
+
+def _decode_exceptions(reader: Reader, size: int) -> Integers:
+    """Return the differences from a pattern, most of them zero."""
+    differences, count = np.zeros(size, np.int64), reader.varint()
+    if count > size:
+        raise CorruptDataError(f"{count} exceptions in a block of {size}: the payload is damaged")
+    if count:
+        positions = reader.integers(count)
+        if positions.min() < 0 or positions.max() >= size:
+            raise CorruptDataError("an exception lies outside its block: the payload is damaged")
+        differences[positions] = reader.integers(count)
+    return differences
+
+
+def _encode_regular(block: Integers) -> bytes:
+    """Encode integers as an even grid: its step is the usual delta, its start fits most of them."""
+    step = np.median(np.diff(block)).astype(np.int64) if block.size > 1 else np.int64(0)
+    offsets = block - step * np.arange(block.size)
+    start = np.partition(offsets, offsets.size // 2)[offsets.size // 2]
+    return signed_varint(int(start)) + signed_varint(int(step)) + _encode_exceptions(offsets - start)
+
+
+def _decode_regular(reader: Reader, block: Integers) -> None:
+    start, step = np.int64(reader.signed_varint()), np.int64(reader.signed_varint())
+    block[:] = start + step * np.arange(block.size) + _decode_exceptions(reader, block.size)
+
+
+def _decode_power_of_two(reader: Reader, block: Column) -> None:
+    block.view(np.uint64)[:] = reader.integers(block.size).view(np.uint64) << U(52)
+
+
+def _nearest(values: npt.NDArray[np.float64], digits: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the nearest whole numbers to values times a power of ten, and which of them are not near by chance."""
+    scaled = values * 10.0**digits
+    whole = np.rint(scaled)
+    # A decimal and a rounded product of its step are few units in the last place apart.
+    near = np.abs(scaled - whole) <= np.abs(scaled) * 2.0**-50
+    return whole, near & (np.abs(scaled) < (2.0**53 if digits == 0 else 1e13))
+
+
+def _encode_quantized(block: npt.NDArray[np.float64]) -> Iterator[tuple[Kind, bytes]]:
+    """Encode whole numbers, decimals, or multiples of a decimal step, if at least half of a sample is any of these."""
+    sample = block[:: max(1, block.size // _SAMPLE)]
+    hits = [int(np.count_nonzero(_nearest(sample, digits)[1])) for digits in range(MOST_DIGITS + 1)]
+    digits = int(np.argmax(hits))
+    if 2 * hits[digits] < sample.size:
+        return
+    whole, near = _nearest(block, digits)
+    if not near.any():
+        return
+    # What is no decimal takes the number of the one before it: a delta of zero.
+    last = np.maximum.accumulate(np.where(near, np.arange(block.size), np.argmax(near)))
+    numbers = whole[last].astype(np.int64)
+    divisor = int(np.gcd.reduce(numbers)) or 1
+    numbers //= divisor
+    for kind in (Kind.DECIMAL, Kind.MULTIPLE) if digits else (Kind.WHOLE,):
+        head = varint(divisor) if kind == Kind.WHOLE else bytes([digits]) + varint(divisor)
+        pattern = _quantized(kind, numbers, divisor, digits)
+        differences = (block.view(np.uint64) - pattern.view(np.uint64)).view(np.int64)
+        yield kind, head + pack_integers(numbers) + _encode_exceptions(differences)
+
+
+def _quantized(kind: Kind, numbers: Integers, divisor: int, digits: int) -> npt.NDArray[np.float64]:
+    """Return the values that integers stand for."""
+    if kind == Kind.MULTIPLE:
+        return numbers.astype(np.float64) * (divisor / 10.0**digits)
+    return (numbers * np.int64(divisor)).astype(np.float64) / 10.0**digits
+
+
+def _decode_quantized(kind: Kind) -> Callable[[Reader, Column], None]:
+    def decode(reader: Reader, block: Column) -> None:
+        digits = reader.bytes(1)[0] if kind != Kind.WHOLE else 0
+        divisor = reader.varint()
+        if digits > MOST_DIGITS or divisor >= 2**63:
+            raise CorruptDataError("a block has a step that none can have: the payload is damaged")
+        pattern = _quantized(kind, reader.integers(block.size), divisor, digits)
+        block.view(np.int64)[:] = pattern.view(np.int64) + _decode_exceptions(reader, block.size)
+
+    return decode
+
+
+def _changes(words: Words) -> npt.NDArray[np.uint64]:
+    """Return up to 64 positions, evenly spread, whose value is not that before: where a period can be told."""
+    changes = np.flatnonzero(words[1:] != words[:-1]) + 1
+    return changes[:: -(-changes.size // 64)].astype(np.uint64)
+
+
+@kernel
+def find_period(words, changes):
+    """Return after how many values a column repeats itself best, 0 if at least every eighth value differs.
+
+    Only periods that three of four changes confirm are looked at closely, and no more than 16 of these.
+    """
+    count = U(words.size)
+    best, fewest, tried = U(0), count >> U(3), 0
+    for period in range(U(2), (count >> U(1)) + U(1)):
+        agree, differ = 0, 0
+        for i in changes:
+            if i > period:
+                same = words[i] == words[i - period] and words[i - U(1)] == words[i - U(1) - period]
+                agree += same
+                differ += not same
+                if 4 * differ > changes.size:
+                    break
+        if 3 * differ > agree or agree == 0:
+            continue
+        misses = U(0)
+        for i in range(period, count):
+            misses += U(words[i] != words[i - period])
+            if misses >= fewest:
+                break
+        if misses < fewest:
+            best, fewest = period, misses
+        tried += 1
+        if fewest == U(0) or tried == 16:
+            break
+    return best
+
+
+def _encode_periodic(block: Column, period: int) -> bytes:
+    """Encode the first period, and what differs from a period ago."""
+    kind, first = _encode_block(block[:period], periodic=False)
+    words = block.view(np.uint64)
+    differences = (words[period:] - words[:-period]).view(np.int64)
+    return varint(period) + bytes([kind]) + varint(len(first)) + first + _encode_exceptions(differences)
+
+
+def _decode_periodic(reader: Reader, block: Column) -> None:
+    period = reader.varint()
+    if not 0 < period < block.size:
+        raise CorruptDataError(f"a block of {block.size} cannot have period {period}: the payload is damaged")
+    rows = -(-block.size // period)
+    steps = np.zeros((rows, period), np.uint64)
+    _decode_block(reader, steps[0].view(block.dtype), periodic=False)
+    flat = steps.reshape(-1)
+    flat[period : block.size] = _decode_exceptions(reader, block.size - period).view(np.uint64)
+    block.view(np.uint64)[:] = np.cumsum(steps, axis=0).reshape(-1)[: block.size]
+
+
+_DECODERS: dict[int, Callable[[Reader, Column], None]] = {
+    Kind.OTHER: _decode_other,
+    Kind.CONSTANT: _decode_constant,
+    Kind.REGULAR: _decode_regular,
+    Kind.POWER_OF_TWO: _decode_power_of_two,
+    Kind.WHOLE: _decode_quantized(Kind.WHOLE),
+    Kind.DECIMAL: _decode_quantized(Kind.DECIMAL),
+    Kind.MULTIPLE: _decode_quantized(Kind.MULTIPLE),
+    Kind.PERIODIC: _decode_periodic,
+}
+_FITTING = {
+    INT64: {Kind.OTHER, Kind.CONSTANT, Kind.REGULAR, Kind.PERIODIC},
+    FLOAT64: set(Kind) - {Kind.REGULAR},
+}
