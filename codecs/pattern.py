@@ -41,6 +41,7 @@ class Kind(IntEnum):
     DECIMAL = 5
     MULTIPLE = 6
     PERIODIC = 7
+    FEW = 8
 
 
 class Pattern(ColumnCodec):
@@ -62,11 +63,14 @@ class Pattern(ColumnCodec):
         multiple        as decimal; the value is the rounded product of a packed integer and the step,
                         divisor / 10**digits, as 0.05 * 97 is 4.8500000000000005            (float64)
         periodic        varint: the period; its first run as a block of its own; exceptions to "as a period ago"
+        few             varint: how many distinct values; these, sorted by their bits, as a block of their own; packed:
+                        the place among them of each value
         other           the payload of `delta_of_delta` or `xor`
 
     Packed integers are those of `squeezelab.codecs._integers`. Exceptions are a varint, their number, and if it is not 0
-    their positions and by how much the bits differ from the pattern's, both packed. A value that the pattern misses by
-    a unit in the last place so takes a few bits, a NaN among decimals some bytes.
+    how many values before each are none, and by how much the bits differ from the pattern's, both packed. So a decimal
+    that came out of a subtraction with noise in its last bits takes the bits of the noise, a NaN among decimals a few
+    bytes.
 
     Looking takes most of the time: encoding passes over a block several times, and a series of a thousand values is
     dominated by what each numpy call costs.
@@ -88,9 +92,7 @@ class Pattern(ColumnCodec):
 
     def pack(self, column: Column) -> bytes:
         """Encode block by block."""
-        return b"".join(
-            bytes([kind]) + varint(len(body)) + body for kind, body in map(_encode_block, _blocks(column))
-        )
+        return b"".join(bytes([kind]) + varint(len(body)) + body for kind, body in map(_encode_block, _blocks(column)))
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode block by block."""
@@ -110,7 +112,7 @@ def _blocks(column: Column) -> Iterator[Column]:
     return (column[first : first + BLOCK] for first in range(0, len(column), BLOCK))
 
 
-def _encode_block(block: Column, periodic: bool = True) -> tuple[Kind, bytes]:
+def _encode_block(block: Column, nested: bool = False) -> tuple[Kind, bytes]:
     """Return the pattern that takes the fewest bytes, and these."""
     words = block.view(np.uint64)
     if (words == words[0]).all():
@@ -123,16 +125,18 @@ def _encode_block(block: Column, periodic: bool = True) -> tuple[Kind, bytes]:
             found += _encode_quantized(block)
         if not (words & _FRACTION).any():
             found.append((Kind.POWER_OF_TWO, pack_integers((words >> U(52)).view(np.int64))))
-    if periodic and (period := int(find_period(words, _changes(words)))):
-        found.append((Kind.PERIODIC, _encode_periodic(block, period)))
+    if not nested:
+        found += _encode_few(block)
+        if period := int(find_period(words, _changes(words))):
+            found.append((Kind.PERIODIC, _encode_periodic(block, period)))
     return min(found, key=lambda one: len(one[1]))
 
 
-def _decode_block(reader: Reader, block: Column, periodic: bool = True) -> None:
+def _decode_block(reader: Reader, block: Column, nested: bool = False) -> None:
     kind, size = reader.bytes(1)[0], reader.varint()
     if size > reader.stop - reader.at or kind not in _DECODERS:
         raise CorruptDataError("a block has no known pattern, or more bytes than there are: the payload is damaged")
-    if kind not in _FITTING[block.dtype] or (kind == Kind.PERIODIC and not periodic):
+    if kind not in _FITTING[block.dtype] or (nested and kind in (Kind.PERIODIC, Kind.FEW)):
         raise CorruptDataError(f"a block of {block.dtype} cannot be {Kind(kind).name.lower()}: the payload is damaged")
     inner = Reader(reader.data, reader.at, reader.at + size)
     _DECODERS[Kind(kind)](inner, block)
@@ -156,7 +160,8 @@ def _encode_exceptions(differences: Integers) -> bytes:
     positions = np.flatnonzero(differences).astype(np.int64)
     if not positions.size:
         return varint(0)
-    return varint(positions.size) + pack_integers(positions) + pack_integers(differences[positions])
+    skipped = positions - np.arange(positions.size)
+    return varint(positions.size) + pack_integers(skipped) + pack_integers(differences[positions])
 
 
 def _decode_exceptions(reader: Reader, size: int) -> Integers:
@@ -165,7 +170,7 @@ def _decode_exceptions(reader: Reader, size: int) -> Integers:
     if count > size:
         raise CorruptDataError(f"{count} exceptions in a block of {size}: the payload is damaged")
     if count:
-        positions = reader.integers(count)
+        positions = reader.integers(count) + np.arange(count)
         if positions.min() < 0 or positions.max() >= size:
             raise CorruptDataError("an exception lies outside its block: the payload is damaged")
         differences[positions] = reader.integers(count)
@@ -193,9 +198,9 @@ def _nearest(values: npt.NDArray[np.float64], digits: int) -> tuple[npt.NDArray[
     """Return the nearest whole numbers to values times a power of ten, and which of them are not near by chance."""
     scaled = values * 10.0**digits
     whole = np.rint(scaled)
-    # A decimal and a rounded product of its step are few units in the last place apart.
-    near = np.abs(scaled - whole) <= np.abs(scaled) * 2.0**-50
-    return whole, near & (np.abs(scaled) < (2.0**53 if digits == 0 else 1e13))
+    near = np.abs(scaled - whole) <= 2.0**-10
+    # From here on doubles lie so close to multiples of 2**-10 that all are near one.
+    return whole, near & (np.abs(scaled) < (2.0**53 if digits == 0 else 2.0**41))
 
 
 def _encode_quantized(block: npt.NDArray[np.float64]) -> Iterator[tuple[Kind, bytes]]:
@@ -239,6 +244,31 @@ def _decode_quantized(kind: Kind) -> Callable[[Reader, Column], None]:
     return decode
 
 
+def _encode_nested(block: Column) -> bytes:
+    kind, body = _encode_block(block, nested=True)
+    return bytes([kind]) + varint(len(body)) + body
+
+
+def _encode_few(block: Column) -> Iterator[tuple[Kind, bytes]]:
+    """Encode the distinct values apart, if each occurs twice or more on average."""
+    distinct, places = np.unique(block.view(np.uint64), return_inverse=True)
+    if 2 * distinct.size <= block.size:
+        table = varint(distinct.size) + _encode_nested(distinct.view(block.dtype))
+        yield Kind.FEW, table + pack_integers(places.reshape(-1).astype(np.int64, copy=False))
+
+
+def _decode_few(reader: Reader, block: Column) -> None:
+    count = reader.varint()
+    if not 0 < 2 * count <= block.size:
+        raise CorruptDataError(f"{count} distinct values in a block of {block.size}: the payload is damaged")
+    distinct = np.empty(count, block.dtype)
+    _decode_block(reader, distinct, nested=True)
+    places = reader.integers(block.size)
+    if places.min() < 0 or places.max() >= count:
+        raise CorruptDataError("a place lies outside the distinct values: the payload is damaged")
+    block[:] = distinct[places]
+
+
 def _changes(words: Words) -> npt.NDArray[np.uint64]:
     """Return up to 64 positions, evenly spread, whose value is not that before: where a period can be told."""
     changes = np.flatnonzero(words[1:] != words[:-1]) + 1
@@ -279,10 +309,9 @@ def find_period(words, changes):
 
 def _encode_periodic(block: Column, period: int) -> bytes:
     """Encode the first period, and what differs from a period ago."""
-    kind, first = _encode_block(block[:period], periodic=False)
     words = block.view(np.uint64)
     differences = (words[period:] - words[:-period]).view(np.int64)
-    return varint(period) + bytes([kind]) + varint(len(first)) + first + _encode_exceptions(differences)
+    return varint(period) + _encode_nested(block[:period]) + _encode_exceptions(differences)
 
 
 def _decode_periodic(reader: Reader, block: Column) -> None:
@@ -291,7 +320,7 @@ def _decode_periodic(reader: Reader, block: Column) -> None:
         raise CorruptDataError(f"a block of {block.size} cannot have period {period}: the payload is damaged")
     rows = -(-block.size // period)
     steps = np.zeros((rows, period), np.uint64)
-    _decode_block(reader, steps[0].view(block.dtype), periodic=False)
+    _decode_block(reader, steps[0].view(block.dtype), nested=True)
     flat = steps.reshape(-1)
     flat[period : block.size] = _decode_exceptions(reader, block.size - period).view(np.uint64)
     block.view(np.uint64)[:] = np.cumsum(steps, axis=0).reshape(-1)[: block.size]
@@ -306,8 +335,9 @@ _DECODERS: dict[int, Callable[[Reader, Column], None]] = {
     Kind.DECIMAL: _decode_quantized(Kind.DECIMAL),
     Kind.MULTIPLE: _decode_quantized(Kind.MULTIPLE),
     Kind.PERIODIC: _decode_periodic,
+    Kind.FEW: _decode_few,
 }
 _FITTING = {
-    INT64: {Kind.OTHER, Kind.CONSTANT, Kind.REGULAR, Kind.PERIODIC},
+    INT64: {Kind.OTHER, Kind.CONSTANT, Kind.REGULAR, Kind.PERIODIC, Kind.FEW},
     FLOAT64: set(Kind) - {Kind.REGULAR},
 }

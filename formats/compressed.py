@@ -8,7 +8,7 @@ import zstandard
 
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError, InvalidRequestError
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats.base import Buffer, Format, Loss
 
 DEFAULT_LEVEL = 3
 
@@ -37,6 +37,9 @@ class Compressed(Format):
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.inner = inner
         self.level = level
+        self.bulky = inner.bulky
+        self.holds_empty_series = inner.holds_empty_series
+        self.lossy = inner.lossy
         self.name = f"{inner.name}+zstd" + (f":level={level}" if level != DEFAULT_LEVEL else "")
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
@@ -46,6 +49,10 @@ class Compressed(Format):
             if compressed := compressor.compress(chunk):
                 yield compressed
         yield compressor.flush()
+
+    def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:
+        """Say what the inner format loses."""
+        return self.inner.loss(original, decoded)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Expand the whole file and hand it to the inner format."""
