@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top
+from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint
 from squeezelab.codecs._frame import Bytes, read_varint, varint
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
@@ -25,19 +25,14 @@ Words = npt.NDArray[np.uint64]
 OFFSETS, DELTAS = 0, 1
 
 
-def zigzag(numbers: Integers) -> Words:
-    """Return 0, 1, 2, 3 for 0, -1, 1, -2."""
-    return ((numbers << 1) ^ (numbers >> 63)).view(np.uint64)
-
-
 def unzigzag(words: Words) -> Integers:
-    """Undo `zigzag`."""
+    """Return 0, -1, 1, -2 for 0, 1, 2, 3."""
     return (words >> U(1)).view(np.int64) ^ -(words & U(1)).view(np.int64)
 
 
 def signed_varint(number: int) -> bytes:
     """Return an int64 as a zigzag varint."""
-    return varint(int(zigzag(np.array([number], np.int64))[0]))
+    return varint((number << 1) ^ (number >> 63))
 
 
 class Reader:
@@ -70,7 +65,8 @@ class Reader:
 
     def signed_varint(self) -> int:
         """Return the next zigzag varint."""
-        return int(unzigzag(np.array([self.varint()], np.uint64))[0])
+        number = self.varint()
+        return (number >> 1) ^ -(number & 1)
 
     def integers(self, count: int) -> Integers:
         """Return so many integers that `pack_integers` has packed."""
@@ -99,59 +95,74 @@ def pack_integers(numbers: Integers) -> bytes:
     >>> pack_integers(np.array([7, 8, 7, 10])).hex()
     '000e0213'
     """
-    if not numbers.size:
-        return bytes([OFFSETS, 0])
-    least = numbers.min()
-    offsets = (numbers - least).view(np.uint64)
-    deltas = zigzag(np.diff(numbers, prepend=numbers[0]))
-    ways = [(OFFSETS, int(least), offsets), (DELTAS, int(numbers[0]), deltas)]
-    kind, first, words = min(ways, key=lambda way: int(packed_bytes(way[2])))
-    buffer = np.empty(int(packed_bytes(words)) + WRITE_SLACK, np.uint8)
-    return bytes([kind]) + signed_varint(first) + buffer[: int(pack_words(words, buffer))].tobytes()
+    buffer = np.empty(8 * numbers.size + numbers.size // 64 + 12 + WRITE_SLACK, np.uint8)
+    return buffer[: int(write_integers(numbers.view(np.uint64), buffer))].tobytes()
 
 
 @kernel(forceinline=True)
-def _width(words, first, end):
+def _zigzag(word):
+    return (word << U(1)) ^ (U(0) - (word >> U(63)))
+
+
+@kernel(forceinline=True)
+def _number(words, i, kind, first):
+    """Return what is packed for an integer."""
+    if kind == OFFSETS:
+        return words[i] - first
+    return _zigzag(words[i] - words[i - U(1)]) if i else U(0)
+
+
+@kernel(forceinline=True)
+def _width(words, begin, end, kind, first):
     every = U(0)
-    for i in range(first, end):
-        every |= words[i]
+    for i in range(begin, end):
+        every |= _number(words, i, kind, first)
     return U(64) - leading_zeros(every)
 
 
-@kernel
-def packed_bytes(words):
-    """Return how many bytes `pack_words` makes."""
-    total, first, count = U(0), U(0), U(words.size)
-    while first < count:
-        end = min(first + U(64), count)
-        total += U(1) + (((end - first) * _width(words, first, end) + U(7)) >> U(3))
-        first = end
+@kernel(forceinline=True)
+def _packed_bytes(words, kind, first):
+    total, begin, count = U(0), U(0), U(words.size)
+    while begin < count:
+        end = min(begin + U(64), count)
+        total += U(1) + (((end - begin) * _width(words, begin, end, kind, first) + U(7)) >> U(3))
+        begin = end
     return total
 
 
 @kernel
-def pack_words(words, buffer):
-    """Write a width and the packed bits of each 64 words; return their bytes."""
-    at, first, count = U(0), U(0), U(words.size)
-    while first < count:
-        end = min(first + U(64), count)
-        width = _width(words, first, end)
+def write_integers(words, buffer):
+    """Write integers, given by their bits, in the smaller way; return their bytes."""
+    count, least = U(words.size), U(0)
+    for i in range(count):
+        # With the sign bit turned, bits have the order of the integers.
+        if not i or words[i] ^ U(2**63) < least ^ U(2**63):
+            least = words[i]
+    kind, first = U(OFFSETS), least
+    if count and _packed_bytes(words, U(DELTAS), words[0]) < _packed_bytes(words, U(OFFSETS), least):
+        kind, first = U(DELTAS), words[0]
+    buffer[0] = kind
+    at, begin = put_varint(buffer, U(1), _zigzag(first)), U(0)
+    while begin < count:
+        end = min(begin + U(64), count)
+        width = _width(words, begin, end, kind, first)
         buffer[at] = width
         at += U(1)
         pending, fill = U(0), U(0)
         if width:
-            for i in range(first, end):
-                at, pending, fill = put_top(buffer, at, pending, fill, words[i] << (U(64) - width), U(0), width)
+            for i in range(begin, end):
+                number = _number(words, i, kind, first) << (U(64) - width)
+                at, pending, fill = put_top(buffer, at, pending, fill, number, U(0), width)
         if fill:
             buffer[at] = pending >> U(56)
             at += U(1)
-        first = end
+        begin = end
     return at
 
 
 @kernel
 def unpack_words(data, at, stop, words):
-    """Fill words from what `pack_words` wrote at a byte; return the byte behind it, ``stop + 1`` if it ends too early.
+    """Fill words from what `write_integers` packed at a byte; return the byte behind it, ``stop + 1`` if it ends too early.
 
     `READ_SLACK` bytes behind ``stop`` may be read.
     """

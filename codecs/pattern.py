@@ -90,6 +90,11 @@ class Pattern(ColumnCodec):
     # The smallest block has its tag, its size, and 8 bytes of a constant; or less, where it is short.
     max_expansion = 8 * BLOCK // 10 + 1
 
+    @property
+    def slow(self) -> bool:
+        """Always: looking takes time."""
+        return True
+
     def pack(self, column: Column) -> bytes:
         """Encode block by block."""
         return b"".join(bytes([kind]) + varint(len(body)) + body for kind, body in map(_encode_block, _blocks(column)))
@@ -125,7 +130,8 @@ def _encode_block(block: Column, nested: bool = False) -> tuple[Kind, bytes]:
             found += _encode_quantized(block)
         if not (words & _FRACTION).any():
             found.append((Kind.POWER_OF_TWO, pack_integers((words >> U(52)).view(np.int64))))
-    if not nested:
+    # What takes less than a bit a value is not looked at any further.
+    if not nested and 8 * min(len(body) for _, body in found) > block.size:
         found += _encode_few(block)
         if period := int(find_period(words, _changes(words))):
             found.append((Kind.PERIODIC, _encode_periodic(block, period)))
@@ -177,11 +183,23 @@ def _decode_exceptions(reader: Reader, size: int) -> Integers:
     return differences
 
 
+def _sampled(block: Column) -> Column:
+    """Return up to some 128 values, evenly spread."""
+    return block[:: -(-block.size // _SAMPLE)]
+
+
+def _usual(numbers: Integers) -> np.int64:
+    """Return the median of a sample: the number that most of them are, if most are the same."""
+    sample = np.sort(_sampled(numbers))
+    usual: np.int64 = sample[sample.size // 2]
+    return usual
+
+
 def _encode_regular(block: Integers) -> bytes:
     """Encode integers as an even grid: its step is the usual delta, its start fits most of them."""
-    step = np.median(np.diff(block)).astype(np.int64) if block.size > 1 else np.int64(0)
+    step = _usual(block[1:] - block[:-1])
     offsets = block - step * np.arange(block.size)
-    start = np.partition(offsets, offsets.size // 2)[offsets.size // 2]
+    start = _usual(offsets)
     return signed_varint(int(start)) + signed_varint(int(step)) + _encode_exceptions(offsets - start)
 
 
@@ -205,8 +223,9 @@ def _nearest(values: npt.NDArray[np.float64], digits: int) -> tuple[npt.NDArray[
 
 def _encode_quantized(block: npt.NDArray[np.float64]) -> Iterator[tuple[Kind, bytes]]:
     """Encode whole numbers, decimals, or multiples of a decimal step, if at least half of a sample is any of these."""
-    sample = block[:: max(1, block.size // _SAMPLE)]
-    hits = [int(np.count_nonzero(_nearest(sample, digits)[1])) for digits in range(MOST_DIGITS + 1)]
+    sample = _sampled(block)
+    hits = np.zeros(MOST_DIGITS + 1, np.int64)
+    count_decimals(sample, hits)
     digits = int(np.argmax(hits))
     if 2 * hits[digits] < sample.size:
         return
@@ -223,6 +242,18 @@ def _encode_quantized(block: npt.NDArray[np.float64]) -> Iterator[tuple[Kind, by
         pattern = _quantized(kind, numbers, divisor, digits)
         differences = (block.view(np.uint64) - pattern.view(np.uint64)).view(np.int64)
         yield kind, head + pack_integers(numbers) + _encode_exceptions(differences)
+
+
+@kernel
+def count_decimals(values, hits):
+    """Count for each number of digits how many values are near a decimal of so many."""
+    power = 1.0
+    for digits in range(hits.size):
+        limit = 2.0**53 if digits == 0 else 2.0**41
+        for value in values:
+            scaled = value * power
+            hits[digits] += abs(scaled) < limit and abs(scaled - np.rint(scaled)) <= 2.0**-10
+        power *= 10.0
 
 
 def _quantized(kind: Kind, numbers: Integers, divisor: int, digits: int) -> npt.NDArray[np.float64]:

@@ -10,9 +10,9 @@ from importlib import import_module
 
 from squeezelab.codecs import with_settings
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats.base import Format
+from squeezelab.formats.base import Format, Loss
 
-__all__ = ["Format", "available_formats", "get_format"]
+__all__ = ["Format", "Loss", "available_formats", "get_format"]
 
 
 @cache

@@ -87,7 +87,7 @@ class DictionaryFile(Format):
 
     @property
     def _first_line(self) -> bytes:
-        return f"squeezelab {self.name} 1\n".encode()
+        return f"squeezelab {type(self).name} 1\n".encode()
 
 
 def decode_columns(

@@ -43,8 +43,9 @@ class Format(ABC):
     ----------
     name : str
         As in ``get_format(name)``.
-    bulky : bool
-        Whether its files are several times as large as the raw samples: the lab then makes it of a part of huge data.
+    costly : bool
+        Whether its files are several times as large as the raw samples, or it encodes less than about 50 MB/s: the lab
+        then runs it on a part of huge data.
     checked : bool
         Whether damage is always noticed when a file is read.
     holds_empty_series : bool
@@ -54,7 +55,7 @@ class Format(ABC):
     """
 
     name: str
-    bulky: bool = False
+    costly: bool = False
     checked: bool = True
     holds_empty_series: bool = True
     lossy: bool = False

@@ -55,7 +55,7 @@ class Cbor(Format):
     """
 
     name = "cbor"
-    bulky = True
+    costly = True
     checked = False
     holds_empty_series = False
 

@@ -64,5 +64,6 @@ class PatternAware(Columnar):
     """
 
     name = "pattern"
+    costly = True
     timestamp_codec = "pattern"
     value_codec = "pattern"

@@ -37,7 +37,7 @@ class Compressed(Format):
             raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
         self.inner = inner
         self.level = level
-        self.bulky = inner.bulky
+        self.costly = inner.costly
         self.holds_empty_series = inner.holds_empty_series
         self.lossy = inner.lossy
         self.name = f"{inner.name}+zstd" + (f":level={level}" if level != DEFAULT_LEVEL else "")

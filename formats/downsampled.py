@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, varint
 from squeezelab.dataset import MetricDataset, SeriesKey
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import InvalidRequestError
 from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
 from squeezelab.formats.base import Buffer, Loss
 from squeezelab.kernels import kernel
@@ -27,6 +27,8 @@ class Windows(NamedTuple):
 
     Attributes
     ----------
+    step : int
+        Length of a window in seconds.
     keys : list of SeriesKey
         The series.
     offsets : int64[series + 1]
@@ -39,6 +41,7 @@ class Windows(NamedTuple):
         The smallest, largest, mean and latest of them.
     """
 
+    step: int
     keys: list[SeriesKey]
     offsets: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
@@ -67,8 +70,8 @@ class Downsampled(DictionaryFile):
     bytes and of percents cannot be added up otherwise. Samples that are NaN or infinite are left out of it; a series
     whose samples are all alike loses nothing.
 
-    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come for each series the frames of starts and
-    counts as `delta_of_delta`, and of minima, maxima, means and lasts as `xor`.
+    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the step in seconds, a varint, and for
+    each series the frames of starts as `delta_of_delta`, and of minima, maxima, means and lasts as `xor`.
 
     Examples
     --------
@@ -91,10 +94,12 @@ class Downsampled(DictionaryFile):
         if step not in STEPS:
             raise InvalidRequestError(f"no step {step!r}: choose from {', '.join(STEPS)}")
         self.step = step
+        self.name = type(self).name + (f":step={step}" if step != "1m" else "")
         self._codecs = [(get_codec("delta_of_delta"), INT64)] * 2 + [(get_codec("xor"), FLOAT64)] * 4
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the six frames of each series."""
+        """Yield the step, and the six frames of each series."""
+        yield varint(STEPS[self.step])
         for _, timestamps, values in dataset:
             for (codec, _), column in zip(self._codecs, downsample(timestamps, values, STEPS[self.step]), strict=True):
                 yield codec.encode(column)
@@ -108,14 +113,14 @@ class Downsampled(DictionaryFile):
             If it is not a whole file of this format.
         """
         keys, body = self.open(data)
-        offsets, columns = decode_columns(body, len(keys), self._codecs)
-        if np.any(columns[1] < 0):
-            raise CorruptDataError("a window holds less than no sample: the file is damaged")
-        return Windows(keys, offsets, *columns)
+        step, behind = read_varint(body[:10].tobytes(), 0)
+        offsets, columns = decode_columns(body[behind:], len(keys), self._codecs)
+        return Windows(step, keys, offsets, *columns)
 
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Return the windows' starts and means as samples."""
-        offsets, (starts, _, _, _, means, _) = decode_columns(body, len(keys), self._codecs)
+        _, behind = read_varint(body[:10].tobytes(), 0)
+        offsets, (starts, _, _, _, means, _) = decode_columns(body[behind:], len(keys), self._codecs)
         return MetricDataset(keys, offsets, starts, means)
 
     def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:

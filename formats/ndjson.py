@@ -59,7 +59,7 @@ class Ndjson(Format):
     """
 
     name = "ndjson"
-    bulky = True
+    costly = True
     checked = False
     holds_empty_series = False
 

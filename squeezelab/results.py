@@ -80,6 +80,8 @@ class Measurement:
         Whether any number came back changed.
     largest_error : float or None
         The largest difference, where lossy.
+    relative_error : float or None
+        The root mean square of all differences, each as a share of its series' range, where a lossy format says it.
     frames_digest : str
         XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
         bytes are.
@@ -101,6 +103,7 @@ class Measurement:
     lossy: bool
     largest_error: float | None = None
     frames_digest: str = ""
+    relative_error: float | None = None
 
 
 @dataclass(frozen=True)

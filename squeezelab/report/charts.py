@@ -17,13 +17,13 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from matplotlib.transforms import Bbox
 
 from squeezelab.files import replacing
-from squeezelab.report.labels import coverage, label, ranked
+from squeezelab.report.labels import coverage, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
-PUBLIC = {"raw", "lz4", "zlib", "zstd", "ndjson", "columnar"}
+PUBLIC = {"raw", "lz4", "zlib", "zstd", "ndjson", "cbor", "table", "columnar"}
 LEGEND = {GREY: "general purpose", BLUE: "made for time series", ORANGE: "made for time series, then general purpose"}
 STYLE: dict[Any, Any] = {
     "font.size": 14,
@@ -120,22 +120,22 @@ def _subtitle(results: Results) -> str:
 
 def draw_ladder(results: Results) -> Figure | None:
     """Draw how much smaller than NDJSON each format is."""
-    rungs = ranked(results.find("dataset"))
-    if not rungs:
+    order = rungs(results.find("dataset"))
+    if not order:
         return None
     ndjson = results.dataset.ndjson_bytes / results.dataset.samples
-    figure, (axes,) = new_figure(1.6 + 0.62 * len(rungs))
-    ratios = [ndjson * one.samples / one.encoded_bytes for one in rungs]
+    figure, (axes,) = new_figure(1.6 + 0.62 * len(order))
+    ratios = [ndjson * one.samples / one.encoded_bytes for one in order]
     draw_bars(
         axes,
-        [label(one, results.dataset.samples) for one in rungs],
+        [label(one, results.dataset.samples) for one in order],
         ratios,
-        [_colour(one.codec) for one in rungs],
+        [_colour(one.codec) for one in order],
         "{:.1f}x",
     )
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
-    _add_legend(figure, [one.codec for one in rungs])
+    _add_legend(figure, [one.codec for one in order])
     return figure
 
 

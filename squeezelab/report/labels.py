@@ -12,6 +12,11 @@ def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
     return sorted(measurements, key=lambda one: (one.lossy, one.ratio))
 
 
+def rungs(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Return formats as the ladder has them, in the order they ran; what loses bits comes last."""
+    return sorted(measurements, key=lambda one: one.lossy)
+
+
 def label(one: Measurement, samples: int) -> str:
     """Return the codec's name, marked where it is lossy or was not measured on all of these samples."""
     return one.codec + (" (lossy)" if one.lossy else "") + (" *" if coverage(one, samples) else "")

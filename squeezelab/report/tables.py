@@ -12,7 +12,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
-from squeezelab.report.labels import coverage, label, ranked
+from squeezelab.report.labels import coverage, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
 from squeezelab.results import Measurement, Results
 
@@ -66,10 +66,10 @@ class Table:
 
 
 def ladder_table(results: Results) -> Table:
-    """Return the formats, largest file first."""
+    """Return the formats, rung by rung."""
     facts = results.dataset
     ndjson = facts.ndjson_bytes / facts.samples
-    rungs = ranked(results.find("dataset"))
+    order = rungs(results.find("dataset"))
     rows = [
         [
             label(one, facts.samples),
@@ -80,10 +80,10 @@ def ladder_table(results: Results) -> Table:
             *_speeds(one, None),
             _exact(one),
         ]
-        for one in rungs
+        for one in order
     ]
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
-    notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in rungs)]
+    notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in order)]
     return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
 
 
@@ -201,4 +201,7 @@ def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
 
 
 def _exact(one: Measurement) -> str:
-    return "yes" if one.bit_exact else f"lossy, by up to {one.largest_error:g}"
+    if one.bit_exact:
+        return "yes"
+    usual = f", RMS {100 * one.relative_error:.1f} % of a series' range" if one.relative_error else ""
+    return f"lossy, by up to {one.largest_error:g}{usual}"
