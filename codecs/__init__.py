@@ -14,10 +14,20 @@ from typing import Any
 
 from numcodecs.registry import register_codec
 
+from squeezelab.codecs._frame import split_frames
 from squeezelab.codecs.base import ByteCodec, Chain, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
-__all__ = ["ByteCodec", "Chain", "ColumnCodec", "CorruptDataError", "available_codecs", "codec_spec", "get_codec"]
+__all__ = [
+    "ByteCodec",
+    "Chain",
+    "ColumnCodec",
+    "CorruptDataError",
+    "available_codecs",
+    "codec_spec",
+    "get_codec",
+    "split_frames",
+]
 
 
 MOST_STAGES = 8

@@ -67,10 +67,10 @@ class Pattern(ColumnCodec):
                         the place among them of each value
         other           the payload of `delta_of_delta` or `xor`
 
-    Packed integers are those of `squeezelab.codecs._integers`. Exceptions are a varint, their number, and if it is not 0
-    how many values before each are none, and by how much the bits differ from the pattern's, both packed. So a decimal
-    that came out of a subtraction with noise in its last bits takes the bits of the noise, a NaN among decimals a few
-    bytes.
+    Packed integers are those of `squeezelab.codecs._integers`. Exceptions are a varint, their number, and if it is
+    not 0 how many values before each are none, and by how much the bits differ from the pattern's, both packed. So a
+    decimal that came out of a subtraction with noise in its last bits takes the bits of the noise, a NaN among decimals
+    a few bytes.
 
     Looking takes most of the time: encoding passes over a block several times, and a series of a thousand values is
     dominated by what each numpy call costs.

@@ -220,10 +220,10 @@ def write_records(buffer, at, prefix, timestamps, values):
 @kernel(forceinline=True)
 def _begins(data, at, text):
     """Return whether a text stands at a byte; ``data`` must be long enough."""
-    for j in range(U(text.size)):
-        if data[at + j] != text[j]:
-            return False
-    return True
+    j, size = U(0), U(text.size)
+    while j < size and data[at + j] == text[j]:
+        j += U(1)
+    return j == size
 
 
 @kernel

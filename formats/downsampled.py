@@ -55,7 +55,7 @@ class Windows(NamedTuple):
 class Downsampled(DictionaryFile):
     """Minimum, maximum, mean, count and last value of each window; lossy.
 
-    Only windows that hold a sample are kept. `decode` gives each window's start and mean as a sample, for that is what a
+    Only windows that hold a sample are kept. `decode` gives each window's start and mean as a sample, which is what a
     dashboard draws; `windows` gives all that is in the file.
 
     Parameters

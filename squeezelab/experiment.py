@@ -311,7 +311,7 @@ def _summary(
         proven_samples=samples,
         lossy=not exact,
         largest_error=None if exact else max(proof.largest_error for proof in proofs),
-        relative_error=None if exact else max((proof.relative_error or 0.0 for proof in proofs), default=0.0) or None,
+        relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
     )
 

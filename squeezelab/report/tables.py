@@ -83,7 +83,12 @@ def ladder_table(results: Results) -> Table:
         for one in order
     ]
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
-    notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in order)]
+    lossy = "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
+    notes = [
+        "Encode, decode: MB/s of raw bytes, in memory.",
+        lossy if any(one.lossy for one in order) else "",
+        *(coverage(one, facts.samples) for one in order),
+    ]
     return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
 
 
@@ -203,5 +208,6 @@ def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
 def _exact(one: Measurement) -> str:
     if one.bit_exact:
         return "yes"
-    usual = f", RMS {100 * one.relative_error:.1f} % of a series' range" if one.relative_error else ""
-    return f"lossy, by up to {one.largest_error:g}{usual}"
+    if one.relative_error is not None:
+        return f"{100 * one.relative_error:.1f} %"
+    return f"lossy, by up to {one.largest_error:g}"
