@@ -162,7 +162,7 @@ def write_integers(words, buffer):
 
 @kernel
 def unpack_words(data, at, stop, words):
-    """Fill words from what `write_integers` packed at a byte; return the byte behind, ``stop + 1`` if it ends too early.
+    """Fill words from what `write_integers` packed at a byte; return the byte behind, ``stop + 1`` if too few.
 
     `READ_SLACK` bytes behind ``stop`` may be read.
     """

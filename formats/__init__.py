@@ -32,7 +32,7 @@ def available_formats() -> list[str]:
     Examples
     --------
     >>> available_formats()[:4]
-    ['columnar', 'columnar+zstd', 'delta_of_delta+xor', 'delta_of_delta+xor+zstd']
+    ['cbor', 'cbor+zstd', 'columnar', 'columnar+zstd']
     """
     return [name + suffix for name in sorted(_registry()) for suffix in ("", "+zstd")]
 
