@@ -130,8 +130,8 @@ def _encode_block(block: Column, nested: bool = False) -> tuple[Kind, bytes]:
             found += _encode_quantized(block)
         if not (words & _FRACTION).any():
             found.append((Kind.POWER_OF_TWO, pack_integers((words >> U(52)).view(np.int64))))
-    # What takes less than a bit a value is not looked at any further.
-    if not nested and 8 * min(len(body) for _, body in found) > block.size:
+    # What takes less than half a bit a value is not looked at any further.
+    if not nested and 16 * min(len(body) for _, body in found) > block.size:
         found += _encode_few(block)
         if period := int(find_period(words, _changes(words))):
             found.append((Kind.PERIODIC, _encode_periodic(block, period)))
@@ -308,12 +308,13 @@ def _changes(words: Words) -> npt.NDArray[np.uint64]:
 
 @kernel
 def find_period(words, changes):
-    """Return after how many values a column repeats itself best, 0 if at least every eighth value differs.
+    """Return after how many values a column repeats itself best, 0 if it hardly does.
 
+    A longer period has fewer values that differ from a period ago, but more of its own: of these four count as one.
     Only periods that three of four changes confirm are looked at closely, and no more than 16 of these.
     """
     count = U(words.size)
-    best, fewest, tried = U(0), count >> U(3), 0
+    best, least, tried = U(0), count, 0
     for period in range(U(2), (count >> U(1)) + U(1)):
         agree, differ = 0, 0
         for i in changes:
@@ -325,15 +326,15 @@ def find_period(words, changes):
                     break
         if 3 * differ > agree or agree == 0:
             continue
-        misses = U(0)
+        cost = period
         for i in range(period, count):
-            misses += U(words[i] != words[i - period])
-            if misses >= fewest:
+            cost += U(4) * U(words[i] != words[i - period])
+            if cost >= least:
                 break
-        if misses < fewest:
-            best, fewest = period, misses
+        if cost < least:
+            best, least = period, cost
         tried += 1
-        if fewest == U(0) or tried == 16:
+        if best == least or tried == 16:
             break
     return best
 
