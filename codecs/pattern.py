@@ -314,7 +314,7 @@ def find_period(words, changes):
     Only periods that three of four changes confirm are looked at closely, and no more than 16 of these.
     """
     count = U(words.size)
-    best, least, tried = U(0), count, 0
+    best, least, tried = U(0), U(words.size), 0
     for period in range(U(2), (count >> U(1)) + U(1)):
         agree, differ = 0, 0
         for i in changes:
@@ -326,13 +326,13 @@ def find_period(words, changes):
                     break
         if 3 * differ > agree or agree == 0:
             continue
-        cost = period
+        cost = U(period)
         for i in range(period, count):
             cost += U(4) * U(words[i] != words[i - period])
             if cost >= least:
                 break
         if cost < least:
-            best, least = period, cost
+            best, least = U(period), cost
         tried += 1
         if best == least or tried == 16:
             break

@@ -166,7 +166,7 @@ def _read_many(view: Bytes, at: int, prefix: Bytes) -> tuple[int, npt.NDArray[np
         stop = read_records(view, U(at), prefix, timestamps, values)
         at, room = int(stop[0]), int(stop[1])
         parts.append((timestamps[:room], values[:room]))
-    return at, *(np.concatenate(column) for column in zip(*parts, strict=True))
+    return at, np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
 
 
 @kernel(forceinline=True)

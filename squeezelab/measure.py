@@ -69,7 +69,7 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)
     digest = xxhash.xxh3_128_digest(encoded)
-    if isinstance(coder, Format) and coder.lossy:
+    if isinstance(coder, Format) and coder.lossy and isinstance(subject, MetricDataset):
         # Lossy by intent: nothing that happens to come back makes it anything else.
         return Proof(len(encoded), digest, False, *coder.loss(subject, decoded))
     if isinstance(subject, MetricDataset):

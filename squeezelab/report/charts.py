@@ -22,9 +22,14 @@ from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
 # Okabe and Ito's palette.
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#8C8C8C"
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#8C8C8C"
 PUBLIC = {"raw", "lz4", "zlib", "zstd", "ndjson", "cbor", "table", "columnar"}
-LEGEND = {GREY: "general purpose", BLUE: "made for time series", ORANGE: "made for time series, then general purpose"}
+LEGEND = {
+    GREY: "general purpose",
+    BLUE: "made for time series",
+    ORANGE: "made for time series, then general purpose",
+    PURPLE: "lossy",
+}
 STYLE: dict[Any, Any] = {
     "font.size": 14,
     "axes.titlesize": 17,
@@ -75,18 +80,20 @@ def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
-def _colour(codec: str) -> str:
+def _colour(one: Measurement) -> str:
     """Return the colour that `LEGEND` gives this kind of codec or format."""
-    stages = [stage.partition(":")[0] for stage in codec.split("+")]
+    if one.lossy:
+        return PURPLE
+    stages = [stage.partition(":")[0] for stage in one.codec.split("+")]
     if stages[0] in PUBLIC:
         return GREY
     return ORANGE if stages[-1] in PUBLIC else BLUE
 
 
-def _add_legend(figure: Figure, codecs: Iterable[str]) -> None:
-    used = {_colour(codec) for codec in codecs}
+def _add_legend(figure: Figure, measurements: Iterable[Measurement]) -> None:
+    used = {_colour(one) for one in measurements}
     handles = [Patch(color=colour, label=label) for colour, label in LEGEND.items() if colour in used]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=12)
+    figure.legend(handles=handles, loc="outside upper right", ncols=4, frameon=False, fontsize=12)
 
 
 def _scale_by_decades(axes: Axes, which: str) -> None:
@@ -130,12 +137,17 @@ def draw_ladder(results: Results) -> Figure | None:
         axes,
         [label(one, results.dataset.samples) for one in order],
         ratios,
-        [_colour(one.codec) for one in order],
+        [_colour(one) for one in order],
         "{:.1f}x",
     )
+    scale = ""
+    if max(ratios) > 200:  # linear, the first rungs would be too short to see
+        scale = ", logarithmic"
+        axes.set_xlim(1, 4 * max(ratios))
+        _scale_by_decades(axes, "x")
     axes.set_title("How much smaller than NDJSON a file gets")
-    axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
-    _add_legend(figure, [one.codec for one in order])
+    axes.set_xlabel(f"NDJSON bytes / file bytes{scale}; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
+    _add_legend(figure, order)
     return figure
 
 
@@ -153,14 +165,14 @@ def draw_bits(results: Results) -> Figure | None:
             axes,
             [_short(label(one, results.dataset.samples)) for one in group],
             numbers,
-            [_colour(one.codec) for one in group],
+            [_colour(one) for one in group],
             "{:.2f}",
         )
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
     figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one.codec for group in groups.values() for one in group])
+    _add_legend(figure, [one for group in groups.values() for one in group])
     return figure
 
 
@@ -232,7 +244,7 @@ def draw_frontier(results: Results) -> Figure | None:
     labelled = []
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         speeds = [one.decode_mb_s or 0.0 for one in group]
-        axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one.codec) for one in group], zorder=3)
+        axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one) for one in group], zorder=3)
         if memcpy := results.memcpy_mb_s.get(subject):
             axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
             axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
@@ -246,7 +258,7 @@ def draw_frontier(results: Results) -> Figure | None:
         names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
         labelled.append((axes, names, [(one.decode_mb_s or 0.0, one.ratio) for one in group]))
     figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one.codec for group in groups.values() for one in group])
+    _add_legend(figure, [one for group in groups.values() for one in group])
     figure.draw_without_rendering()
     for axes, names, points in labelled:
         _place_labels(figure, axes, names, points)
