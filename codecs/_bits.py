@@ -73,6 +73,16 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
 
 
 @intrinsic
+def byte_swap(typingctx: Any, word: Any) -> Any:
+    """Return a word with its bytes in the other order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def leading_zeros(typingctx: Any, word: Any) -> Any:
     """Count the zero bits above the highest one bit; 64 for zero."""
 
@@ -90,6 +100,26 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
         return builder.cttz(args[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def float_of(typingctx: Any, word: Any) -> Any:
+    """Return the float64 whose bits a word holds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.uint64), codegen
+
+
+@intrinsic
+def word_of(typingctx: Any, number: Any) -> Any:
+    """Return the bits of a float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
 
 
 @kernel(forceinline=True)
@@ -124,6 +154,18 @@ def peek_64(buffer, position):
     return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
 
 
+@kernel(forceinline=True)
+def zigzag(number):
+    """Return a signed number as an unsigned one: 0, -1, 1, -2 become 0, 1, 2, 3."""
+    return (number << U(1)) ^ (U(0) - (number >> U(63)))
+
+
+@kernel(forceinline=True)
+def unzigzag(number):
+    """Return the signed number that `zigzag` was given."""
+    return (number >> U(1)) ^ (U(0) - (number & U(1)))
+
+
 @kernel
 def put_varint(buffer, at, number):
     """Write a number as LEB128, low seven bits first; return the byte behind it."""
@@ -148,3 +190,21 @@ def take_varint(data, at, stop):
         if byte < U(0x80):
             return number, at
     return number, stop + U(1)
+
+
+@kernel(forceinline=True)
+def take_varint_at_once(data, at, stop):
+    """Return what `take_varint` does, in the same time for 1 to 8 bytes: for many numbers of unlike lengths.
+
+    `READ_SLACK` bytes behind ``stop`` must be readable, and ``at`` be before it.
+    """
+    word = byte_swap(load_word(data, at))
+    ends = ~word & U(0x8080808080808080)
+    if ends == U(0):
+        return take_varint(data, at, stop)
+    # The bits up to the first end, then seven of each eight, moved together by pairs, fours and eights.
+    word &= (ends ^ (ends - U(1))) & U(0x7F7F7F7F7F7F7F7F)
+    word = (word & U(0x007F007F007F007F)) | ((word & U(0x7F007F007F007F00)) >> U(1))
+    word = (word & U(0x00003FFF00003FFF)) | ((word & U(0x3FFF00003FFF0000)) >> U(2))
+    word = (word & U(0x000000000FFFFFFF)) | ((word & U(0x0FFFFFFF00000000)) >> U(4))
+    return word, at + (trailing_zeros(ends) >> U(3)) + U(1)

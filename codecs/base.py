@@ -32,6 +32,8 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         As in ``get_codec(name)``; numcodecs knows it as ``squeezelab.<name>``.
     dtypes : tuple of numpy.dtype
         The columns it takes: int64, float64 or both.
+    lossy : bool
+        Whether values may come back changed, by `tolerance` at most; int64 columns never do.
     max_expansion : int
         The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
         is asked for.
@@ -40,6 +42,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     name: ClassVar[str]
     codec_id: ClassVar[str]
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
+    lossy: bool = False
     max_expansion: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -60,6 +63,13 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         CorruptDataError
             If the payload does not hold exactly as many values as the column has.
         """
+
+    def tolerance(self, column: Column) -> Column:
+        """Return how far each value may be off when it comes back: zeros, unless the codec is lossy.
+
+        Infinities come back as they are, and NaNs as some NaN.
+        """
+        return np.zeros(column.shape)
 
     @property
     def frame_name(self) -> str:
@@ -273,6 +283,7 @@ class Chain(ColumnCodec):
         if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
             raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: lz4, zlib, zstd")
         self.dtypes = self.stages[0].dtypes
+        self.lossy = self.stages[0].lossy
         self.max_expansion = prod(stage.max_expansion for stage in self.stages)
 
     @property
@@ -288,6 +299,10 @@ class Chain(ColumnCodec):
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as numcodecs keeps it."""
         return {"id": self.codec_id, "stages": [stage.get_config() for stage in self.stages]}
+
+    def tolerance(self, column: Column) -> Column:
+        """Return the first stage's; the others lose nothing."""
+        return self.stages[0].tolerance(column)
 
     def pack(self, column: Column) -> bytes:
         """Run the column through all stages."""

@@ -16,6 +16,8 @@ from squeezelab.codecs._bits import (
     put_top,
     put_varint,
     take_varint,
+    unzigzag,
+    zigzag,
 )
 from squeezelab.codecs._frame import INT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
@@ -125,19 +127,9 @@ def fit_widths(words: Widths) -> Widths:
 
 
 @kernel(forceinline=True)
-def _zigzag(word):
-    return (word << U(1)) ^ (U(0) - (word >> U(63)))
-
-
-@kernel(forceinline=True)
-def _unzigzag(number):
-    return (number >> U(1)) ^ (U(0) - (number & U(1)))
-
-
-@kernel(forceinline=True)
 def _rank(delta_of_delta):
     """Return the rank of a delta of delta other than zero: 0, 1, 2, 3 for -1, 1, -2, 2."""
-    return _zigzag(delta_of_delta) - U(1)
+    return zigzag(delta_of_delta) - U(1)
 
 
 @kernel(forceinline=True)
@@ -200,9 +192,9 @@ def encode_deltas(words, widths, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes."""
     at = U(0)
     if words.size > 0:
-        at = put_varint(buffer, at, _zigzag(words[0]))
+        at = put_varint(buffer, at, zigzag(words[0]))
     if words.size > 1:
-        at = put_varint(buffer, at, _zigzag(words[1] - words[0]))
+        at = put_varint(buffer, at, zigzag(words[1] - words[0]))
     if words.size < 3:
         return at
     width_1, width_2, width_3, width_4 = widths[0], widths[1], widths[2], widths[3]
@@ -246,12 +238,12 @@ def decode_deltas(data, start, stop, words):
     `READ_SLACK` bytes behind ``stop`` must be readable.
     """
     count = U(words.size)
-    zigzag, at = take_varint(data, start, stop)
-    value, delta = _unzigzag(zigzag), U(0)
+    number, at = take_varint(data, start, stop)
+    value, delta = unzigzag(number), U(0)
     words[U(0)] = value
     if count > U(1):
-        zigzag, at = take_varint(data, at, stop)
-        delta = _unzigzag(zigzag)
+        number, at = take_varint(data, at, stop)
+        delta = unzigzag(number)
         value += delta
         words[U(1)] = value
     if count < U(3) or at + U(3) > stop:
@@ -279,7 +271,7 @@ def decode_deltas(data, start, stop, words):
         width = width_1 if ones == U(1) else width_2 if ones == U(2) else width_3 if ones == U(3) else width_4
         if position + width > end:
             return False
-        delta += _unzigzag((peek_64(data, position) >> (U(64) - width)) + U(1))
+        delta += unzigzag((peek_64(data, position) >> (U(64) - width)) + U(1))
         position += width
         value += delta
         words[i] = value

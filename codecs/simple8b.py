@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word
+from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word, unzigzag, zigzag
 from squeezelab.codecs._frame import INT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
@@ -63,8 +63,7 @@ class Simple8b(KernelCodec):
 
 @kernel(forceinline=True)
 def _zigzag_delta(words, i):
-    delta = words[i] - (words[i - U(1)] if i else U(0))
-    return (delta << U(1)) ^ (U(0) - (delta >> U(63)))
+    return zigzag(words[i] - (words[i - U(1)] if i else U(0)))
 
 
 @kernel(forceinline=True)
@@ -120,7 +119,7 @@ def decode_simple8b(data, start, stop, words):
                 return False
             number = load_word(data, at)
             at += U(8)
-            value += (number >> U(1)) ^ (U(0) - (number & U(1)))
+            value += unzigzag(number)
             words[i] = value
             i += U(1)
             continue
@@ -131,7 +130,7 @@ def decode_simple8b(data, start, stop, words):
         for _ in range(count):
             number = bits >> unused if width else U(0)
             bits <<= width
-            value += (number >> U(1)) ^ (U(0) - (number & U(1)))
+            value += unzigzag(number)
             words[i] = value
             i += U(1)
     return at == stop

@@ -77,23 +77,34 @@ def encode_xor(words, buffer):
     for i in range(1, words.size):
         xor = words[i] ^ previous
         previous = words[i]
-        if xor & outside == U(0):
-            # Zero lies within any window: choosing its code without a branch keeps noisy columns fast.
-            control = U(0b10) << U(62) if xor != U(0) else U(0)
-            size = U(2) + width if xor != U(0) else U(1)
-            top = xor << leading
-            at, pending, fill = put_top(buffer, at, pending, fill, control | (top >> U(2)), top << U(62), size)
-        else:
-            leading = min(leading_zeros(xor), U(31))
-            trailing = trailing_zeros(xor)
-            width = U(64) - leading - trailing
-            outside = ~((~U(0) >> (leading + trailing)) << trailing)
-            control = ((U(0b11) << U(11)) | (leading << U(6)) | (width & U(63))) << U(51)
-            top = xor << leading
-            at, pending, fill = put_top(
-                buffer, at, pending, fill, control | (top >> U(13)), top << U(51), U(13) + width
-            )
+        at, pending, fill, outside, leading, width = put_xor(buffer, at, pending, fill, xor, outside, leading, width)
     return at + ((fill + U(7)) >> U(3))
+
+
+@kernel(forceinline=True)
+def put_xor(buffer, at, pending, fill, xor, outside, leading, width):
+    """Append the code of one XOR; ``outside`` are the bits beyond the last window: all, before there is one.
+
+    Returns
+    -------
+    at, pending, fill, outside, leading, width
+        The writer's state and the window behind it.
+    """
+    if xor & outside == U(0):
+        # Zero lies within any window: choosing its code without a branch keeps noisy columns fast.
+        control = U(0b10) << U(62) if xor != U(0) else U(0)
+        size = U(2) + width if xor != U(0) else U(1)
+        top = xor << leading
+        at, pending, fill = put_top(buffer, at, pending, fill, control | (top >> U(2)), top << U(62), size)
+    else:
+        leading = min(leading_zeros(xor), U(31))
+        trailing = trailing_zeros(xor)
+        width = U(64) - leading - trailing
+        outside = ~((~U(0) >> (leading + trailing)) << trailing)
+        control = ((U(0b11) << U(11)) | (leading << U(6)) | (width & U(63))) << U(51)
+        top = xor << leading
+        at, pending, fill = put_top(buffer, at, pending, fill, control | (top >> U(13)), top << U(51), U(13) + width)
+    return at, pending, fill, outside, leading, width
 
 
 @kernel
@@ -102,10 +113,19 @@ def decode_xor(data, start, stop, words):
 
     `READ_SLACK` bytes behind ``stop`` must be readable.
     """
+    return (read_xor(data, start << U(3), stop << U(3), words) + U(7)) >> U(3) == stop
+
+
+@kernel
+def read_xor(data, position, end, words):
+    """Fill uint64 words from a position on; return the one behind, beyond ``end`` where not all of them lie before it.
+
+    ``end`` is a byte's; `READ_SLACK` bytes behind it must be readable.
+    """
     count = U(words.size)
-    position, end = start << U(3), stop << U(3)
+    beyond = end + U(8)
     if position + U(64) > end:
-        return False
+        return beyond
     value = peek_64(data, position)
     words[U(0)] = value
     position += U(64)
@@ -113,14 +133,14 @@ def decode_xor(data, start, stop, words):
     i = U(1)
     while i < count:
         if position >= end:
-            return False
+            return beyond
         code = peek_57(data, position)
         if code >> U(62) == U(0b11):
             leading = (code >> U(57)) & U(31)
             width = (((code >> U(51)) - U(1)) & U(63)) + U(1)
             position += U(13)
             if leading + width > U(64) or position + width > end:
-                return False
+                return beyond
             trailing = U(64) - leading - width
             value ^= (peek_64(data, position) >> (U(64) - width)) << trailing
             words[i] = value
@@ -133,12 +153,12 @@ def decode_xor(data, start, stop, words):
                 i += U(1)
             position += run
         elif width == U(0) or position + U(2) + width > end:
-            return False
+            return beyond
         else:
             i, position, value, repeats = _decode_window(data, position, end, words, i, value, width, trailing)
             if repeats > MANY:
                 i, position, value = _decode_mixed(data, position, end, words, i, value, width, trailing)
-    return position <= end and (position + U(7)) >> U(3) == stop
+    return position
 
 
 @kernel(forceinline=True)

@@ -61,10 +61,25 @@ class Zstd(ByteCodec):
         """Expand one zstd frame."""
         if not hasattr(_contexts, "decompressor"):
             _contexts.decompressor = zstandard.ZstdDecompressor()
+        if content_size(data) != out.size:
+            raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
         try:
-            if zstandard.frame_content_size(data.data) != out.size:
-                raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
             expanded = _contexts.decompressor.decompress(data, allow_extra_data=False)
         except zstandard.ZstdError as error:
             raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
         np.copyto(out, np.frombuffer(expanded, np.uint8))
+
+
+def content_size(data: Bytes) -> int:
+    """Return the size that a zstd frame expands to, as its header says; -1 where that does not say it.
+
+    Raises
+    ------
+    CorruptDataError
+        If no zstd frame begins here.
+    """
+    try:
+        size: int = zstandard.frame_content_size(data.data)
+    except zstandard.ZstdError as error:
+        raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
+    return size

@@ -1,4 +1,4 @@
-"""What the lab's own files have in common: their first line, the series dictionary, and a checksum at the end."""
+"""Base of the lab's own files whose body is read in one go, and the columns that most of them consist of."""
 
 from __future__ import annotations
 
@@ -8,26 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import xxhash
 
-from squeezelab.codecs._frame import CHECKSUM_BYTES, Bytes, Frame, parse_frame, read_varint, varint
-from squeezelab.codecs.base import ColumnCodec, as_bytes
+from squeezelab.codecs._frame import Bytes, Frame, parse_frame
+from squeezelab.codecs.base import ColumnCodec
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError
-from squeezelab.formats._dictionary import decode_keys, encode_keys
+from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.base import Buffer, Format
 
 
 class DictionaryFile(Format):
     """Base of files that name their series once.
 
-    A subclass gives `body` and `parse`::
-
-        line        "squeezelab <format name> 1", ended by a newline
-        varint      bytes of the dictionary
-        dictionary  as `squeezelab.formats._dictionary` draws it
-        body        as the subclass writes it
-        8 bytes     XXH3-64 of all before, big-endian
+    A subclass gives `body` and `parse`; around the body lies what `squeezelab.formats._sealed` draws.
     """
 
     @abstractmethod
@@ -46,15 +39,7 @@ class DictionaryFile(Format):
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield head, body and checksum."""
-        digest = xxhash.xxh3_64()
-        dictionary = encode_keys(dataset.keys)
-        head = self._first_line + varint(len(dictionary)) + dictionary
-        digest.update(head)
-        yield head
-        for chunk in self.body(dataset):
-            digest.update(chunk)
-            yield chunk
-        yield digest.digest()
+        yield from seal(type(self).name, dataset.keys, self.body(dataset))
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Check the whole file and read its body."""
@@ -74,20 +59,8 @@ class DictionaryFile(Format):
         CorruptDataError
             If the bytes are not one whole, undamaged file of this format.
         """
-        view = as_bytes(data)
-        if view[: len(self._first_line)].tobytes() != self._first_line:
-            raise CorruptDataError(f"this is no {self.name} file: its first line differs")
-        if xxhash.xxh3_64_digest(view[:-CHECKSUM_BYTES]) != view[-CHECKSUM_BYTES:].tobytes():
-            raise CorruptDataError(f"the checksum differs: the {self.name} file is damaged or cut short")
-        body = view[:-CHECKSUM_BYTES]
-        at = len(self._first_line)
-        size, behind = read_varint(body[at : at + 10].tobytes(), 0)
-        at += behind
-        return decode_keys(body[at : at + size].tobytes()), body[at + size :]
-
-    @property
-    def _first_line(self) -> bytes:
-        return f"squeezelab {type(self).name} 1\n".encode()
+        keys, file, at = unseal(type(self).name, data)
+        return keys, file[at:]
 
 
 def decode_columns(

@@ -101,7 +101,10 @@ def run(
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
-    stdout.print(f"\nReport: {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})", soft_wrap=True)
+    stdout.print(
+        f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",
+        soft_wrap=True,
+    )
 
 
 @app.command()

@@ -42,6 +42,7 @@ DEFAULT_FORMATS = (
     "table+zstd",
     "columnar",
     "columnar+zstd",
+    "prometheus",
     "delta_of_delta+xor",
     "delta_of_delta+xor+zstd",
     "pattern",
@@ -294,6 +295,8 @@ def _summary(
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
     exact = all(proof.bit_exact for proof in proofs)
+    # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
+    lossy = not exact or (subject == "values" and get_codec(spec).lossy)
     item = 16 if subject == "dataset" else 8
     return Measurement(
         subject=subject,
@@ -309,8 +312,8 @@ def _summary(
         timed_samples=timed if timing else 0,
         bit_exact=exact,
         proven_samples=samples,
-        lossy=not exact,
-        largest_error=None if exact else max(proof.largest_error for proof in proofs),
+        lossy=lossy,
+        largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
     )

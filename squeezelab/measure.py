@@ -89,8 +89,8 @@ def _largest_error(original: Column, decoded: Column) -> float:
         return float(np.max(larger.view(np.uint64) - smaller.view(np.uint64), initial=0))
     with np.errstate(invalid="ignore"):
         error = np.abs(original.astype(np.float64) - decoded.astype(np.float64))
-    both_nan = np.isnan(original) & np.isnan(decoded)
-    return float(np.max(np.where(both_nan, 0.0, np.where(np.isnan(error), np.inf, error)), initial=0.0))
+    same = (original == decoded) | (np.isnan(original) & np.isnan(decoded))
+    return float(np.max(np.where(same, 0.0, np.where(np.isnan(error), np.inf, error)), initial=0.0))
 
 
 def prove_all(coder: Coder, subjects: Sequence[Column], pool: Executor) -> list[Proof]:

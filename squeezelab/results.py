@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,10 @@ class Measurement:
     proven_samples : int
         How many of the samples were decoded and compared.
     lossy : bool
-        Whether any number came back changed.
+        Whether numbers may come back changed: one did, or the codec is one of those that lose bits.
     largest_error : float or None
-        The largest difference, where lossy.
+        The largest difference, where lossy; infinite where a number became none, or the other way round. JSON has no
+        word for that: results.json has the text ``"inf"`` there.
     relative_error : float or None
         The root mean square of all differences, each as a share of its series' range, where a lossy format says it.
     frames_digest : str
@@ -133,7 +135,11 @@ class Results:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write results.json, whole or not at all."""
         with replacing(path) as file:
-            file.write(json.dumps({"schema": SCHEMA} | asdict(self), indent=1).encode() + b"\n")
+            content = {"schema": SCHEMA} | asdict(self)
+            for one in content["measurements"]:
+                if one["largest_error"] == inf:
+                    one["largest_error"] = "inf"
+            file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Results:
@@ -151,13 +157,20 @@ class Results:
             return cls(
                 _known(Run, content["run"]),
                 _known(DatasetFacts, content["dataset"]),
-                [_known(Measurement, one) for one in content["measurements"]],
+                [_measurement(one) for one in content["measurements"]],
                 content["memcpy_mb_s"],
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
                 raise
             raise CorruptDataError(f"{path} is no results file of squeezelab: run the lab again") from error
+
+
+def _measurement(content: dict[str, Any]) -> Measurement:
+    if content.get("largest_error") == "inf":
+        content = content | {"largest_error": inf}
+    measurement: Measurement = _known(Measurement, content)
+    return measurement
 
 
 def _known(cls: type[Any], content: dict[str, Any]) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from squeezelab.codecs import _frame
+from squeezelab.codecs import ColumnCodec, _frame
 from squeezelab.codecs._frame import FLOAT64, INT64, varint
 
 WORDS = st.integers(0, 2**64 - 1)
@@ -48,6 +48,20 @@ COLUMNS = {INT64: int64_columns(), FLOAT64: float64_columns()}
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and np.array_equal(a.view(np.uint64), b.view(np.uint64))
+
+
+def came_back(codec: ColumnCodec, decoded: np.ndarray, column: np.ndarray) -> bool:
+    """Return whether all bits came back, or the values of a lossy codec within its tolerance."""
+    if not codec.lossy or column.dtype == INT64:
+        return same_bits(decoded, column)
+    finite, nan = np.isfinite(column), np.isnan(column)
+    error = np.abs(decoded[finite] - column[finite])
+    return (
+        (decoded.dtype, decoded.size) == (column.dtype, column.size)
+        and np.all(error <= codec.tolerance(column)[finite])
+        and np.array_equal(np.isnan(decoded), nan)
+        and same_bits(decoded[~finite & ~nan], column[~finite & ~nan])
+    )
 
 
 def forge(codec_name: str, dtype: np.dtype, payload: bytes, count: int) -> bytes:

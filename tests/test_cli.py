@@ -34,7 +34,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_default_run_leaves_a_report_and_says_where(workplace: Path) -> None:
     report = workplace / "reports" / "small-synthetic"
-    assert "Report: reports/small-synthetic/ratios.md" in (workplace / "first.txt").read_text()
+    assert "Report: reports/small-synthetic/report.html" in (workplace / "first.txt").read_text()
     assert "delta_of_delta+xor+zstd" in (workplace / "first.txt").read_text()
     names = {path.name for path in report.iterdir()}
     assert {"results.json", "ratios.md", "ratios.csv", "ladder.png", "ladder.svg"} <= names

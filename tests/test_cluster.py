@@ -444,7 +444,7 @@ def test_the_command_line_starts_a_cluster_and_reports_the_same(tmp_path: Path, 
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr.replace("Compiling kernels: this first run takes some seconds longer.\n", "")
-    assert "Report: reports/small-synthetic/ratios.md" in done.stdout
+    assert "Report: reports/small-synthetic/report.html" in done.stdout
     results = Results.read(tmp_path / "reports" / "small-synthetic" / "results.json")
     assert results.dataset == plain.dataset
     assert list(map(untimed, results.measurements)) == plain.measurements

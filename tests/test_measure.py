@@ -60,6 +60,19 @@ def test_lost_values_are_an_infinite_error() -> None:
     assert prove(Forgetful(), np.array([0.5, 0.25])).largest_error == np.inf
 
 
+def test_infinities_and_nans_that_came_back_are_no_error() -> None:
+    proof = prove(Halved(), np.array([np.inf, -np.inf, np.nan, 0.1]))
+    assert proof.largest_error == abs(0.1 - np.float64(np.float32(0.1)))
+
+
+def test_a_codec_that_may_lose_bits_is_lossy_even_where_it_lost_none(small: MetricDataset) -> None:
+    whole = MetricDataset(small.keys, small.offsets, small.timestamps, np.round(small.values))
+    results = measure_dataset(whole, generator="synthetic", size="small", codecs=["victoria"], formats=[], rounds=0)
+    values, timestamps = results.get("values", "victoria"), results.get("timestamps", "victoria")
+    assert (values.bit_exact, values.lossy, values.largest_error) == (True, True, 0.0)
+    assert (timestamps.bit_exact, timestamps.lossy, timestamps.largest_error) == (True, False, None)
+
+
 def test_a_lossy_format_is_noticed(small: MetricDataset) -> None:
     class Shifting:
         def encode(self, dataset: MetricDataset) -> bytes:

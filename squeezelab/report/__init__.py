@@ -1,4 +1,4 @@
-"""Reports from results: tables in Markdown and CSV, charts in PNG and SVG. Nothing here runs a codec."""
+"""Reports from results: a page, tables in Markdown and CSV, charts in PNG and SVG. Nothing here runs a codec."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["write_report"]
 
 
 def write_report(results: Results, folder: str | Path) -> list[Path]:
-    """Write results.json, ratios.md, ratios.csv and the charts into a folder.
+    """Write results.json, report.html, ratios.md, ratios.csv and the charts into a folder.
 
     Parameters
     ----------
@@ -27,13 +27,17 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     list of Path
         What was written.
     """
+    from squeezelab.report.page import report_html  # its template engine is of no use to who only reads tables
+
     folder = Path(folder)
     charts = draw_charts(results, folder)
     results.write(folder / "results.json")
-    for name, text in (
-        ("ratios.md", ratios_markdown(results, charts)),
-        ("ratios.csv", to_csv(Measurement, results.measurements)),
-    ):
+    texts = {
+        "report.html": report_html(results),
+        "ratios.md": ratios_markdown(results, charts),
+        "ratios.csv": to_csv(Measurement, results.measurements),
+    }
+    for name, text in texts.items():
         with replacing(folder / name) as file:
             file.write(text.encode())
-    return [folder / name for name in ("results.json", "ratios.md", "ratios.csv")] + charts
+    return [folder / name for name in ("results.json", *texts)] + charts

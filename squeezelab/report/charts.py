@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,26 +12,21 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-from matplotlib.transforms import Bbox
 
 from squeezelab.files import replacing
-from squeezelab.report.labels import coverage, label, ranked, rungs
+from squeezelab.report.labels import KINDS, coverage, frontier, kind, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
+Numbers = npt.NDArray[np.float64]
 # Okabe and Ito's palette.
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#8C8C8C"
-PUBLIC = {"raw", "lz4", "zlib", "zstd", "ndjson", "cbor", "table", "columnar"}
-LEGEND = {
-    GREY: "general purpose",
-    BLUE: "made for time series",
-    ORANGE: "made for time series, then general purpose",
-    PURPLE: "lossy",
-}
+BLUE, ORANGE, GREEN, GREY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#D55E00"
+COLOURS = {"ours": VERMILION, "papers": BLUE, "general": GREY, "peers": GREEN}
 STYLE: dict[Any, Any] = {
     "font.size": 14,
     "axes.titlesize": 17,
@@ -80,19 +77,13 @@ def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
-def _colour(one: Measurement) -> str:
-    """Return the colour that `LEGEND` gives this kind of codec or format."""
-    if one.lossy:
-        return PURPLE
-    stages = [stage.partition(":")[0] for stage in one.codec.split("+")]
-    if stages[0] in PUBLIC:
-        return GREY
-    return ORANGE if stages[-1] in PUBLIC else BLUE
+def _colour(codec: str) -> str:
+    return COLOURS[kind(codec)]
 
 
-def _add_legend(figure: Figure, measurements: Iterable[Measurement]) -> None:
-    used = {_colour(one) for one in measurements}
-    handles = [Patch(color=colour, label=label) for colour, label in LEGEND.items() if colour in used]
+def _add_legend(figure: Figure, codecs: Iterable[str]) -> None:
+    used = {kind(codec) for codec in codecs}
+    handles = [Patch(color=COLOURS[name], label=title) for name, title in KINDS.items() if name in used]
     figure.legend(handles=handles, loc="outside upper right", ncols=4, frameon=False, fontsize=12)
 
 
@@ -107,10 +98,18 @@ def _scale_by_decades(axes: Axes, which: str) -> None:
 
 
 def draw_bars(
-    axes: Axes, labels: Sequence[str], numbers: Sequence[float], colours: Sequence[str], pattern: str
+    axes: Axes,
+    labels: Sequence[str],
+    numbers: Sequence[float],
+    colours: Sequence[str],
+    pattern: str,
+    longest: float = math.inf,
 ) -> None:
-    """Draw horizontal bars, first one on top, with their numbers at the end."""
-    bars = axes.barh(labels, numbers, color=colours)
+    """Draw horizontal bars, first one on top, with their numbers at the end; what is longer is cut and dashed."""
+    bars = axes.barh(labels, np.minimum(numbers, longest), color=colours)
+    for bar, number, colour in zip(bars, numbers, colours, strict=True):
+        if number > longest:
+            bar.set(facecolor="none", edgecolor=colour, linestyle="--", linewidth=1.5)
     axes.bar_label(bars, [pattern.format(number) for number in numbers], padding=4)
     axes.invert_yaxis()
     axes.margins(x=0.16, y=0.02)
@@ -137,17 +136,14 @@ def draw_ladder(results: Results) -> Figure | None:
         axes,
         [label(one, results.dataset.samples) for one in order],
         ratios,
-        [_colour(one) for one in order],
-        "{:.1f}x",
+        [_colour(one.codec) for one in order],
+        "{:,.1f}x",
+        # What loses bits may be any number of times smaller, and would leave the others no length.
+        max((ratio for ratio, one in zip(ratios, order, strict=True) if not one.lossy), default=math.inf),
     )
-    scale = ""
-    if max(ratios) > 200:  # linear, the first rungs would be too short to see
-        scale = ", logarithmic"
-        axes.set_xlim(1, 4 * max(ratios))
-        _scale_by_decades(axes, "x")
     axes.set_title("How much smaller than NDJSON a file gets")
-    axes.set_xlabel(f"NDJSON bytes / file bytes{scale}; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
-    _add_legend(figure, order)
+    axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
+    _add_legend(figure, [one.codec for one in order])
     return figure
 
 
@@ -165,14 +161,14 @@ def draw_bits(results: Results) -> Figure | None:
             axes,
             [_short(label(one, results.dataset.samples)) for one in group],
             numbers,
-            [_colour(one) for one in group],
+            [_colour(one.codec) for one in group],
             "{:.2f}",
         )
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
     figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one for group in groups.values() for one in group])
+    _add_legend(figure, [one.codec for group in groups.values() for one in group])
     return figure
 
 
@@ -235,55 +231,114 @@ def draw_deltas(results: Results) -> Figure | None:
 
 
 def draw_frontier(results: Results) -> Figure | None:
-    """Draw ratio against decoding speed."""
+    """Draw ratio against decoding speed; what finds no room for its name is listed beneath."""
     groups = {s: [one for one in results.find(s) if one.decode_mb_s] for s in ("timestamps", "values")}
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
     figure, panels = new_figure(7, len(groups))
-    labelled = []
+    # Names are placed in the order of their points: those of the frontier, which matter most, come first.
+    groups = {s: (edge := frontier(group)) + [one for one in group if one not in edge] for s, group in groups.items()}
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
-        speeds = [one.decode_mb_s or 0.0 for one in group]
-        axes.scatter(speeds, [one.ratio for one in group], s=90, c=[_colour(one) for one in group], zorder=3)
-        if memcpy := results.memcpy_mb_s.get(subject):
-            axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
-            axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
-        axes.margins(x=0.25, y=0.15)
-        _scale_by_decades(axes, "x")
-        _scale_by_decades(axes, "y")
-        axes.grid(alpha=0.3)
-        axes.set_title(f"{subject.capitalize()}: size and speed")
-        axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
-        axes.set_ylabel("ratio to 8 bytes (up is smaller)")
-        names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
-        labelled.append((axes, names, [(one.decode_mb_s or 0.0, one.ratio) for one in group]))
-    figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one for group in groups.values() for one in group])
+        _draw_points(results, axes, subject, group)
+    caption = figure.supxlabel(_subtitle(results), fontsize=13)
+    _add_legend(figure, [one.codec for group in groups.values() for one in group])
     figure.draw_without_rendering()
-    for axes, names, points in labelled:
-        _place_labels(figure, axes, names, points)
+    crowded = []
+    for axes, (subject, group) in zip(panels, groups.items(), strict=True):
+        names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
+        points = [(one.decode_mb_s or 0.0, one.ratio) for one in group]
+        led = len(group) if len(group) <= MOST_NAMES_LED else len(frontier(group))
+        if nameless := _place_labels(figure, axes, names, points, led):
+            listed = ", ".join(f"{names[i]} ({points[i][1]:.3g}x, {points[i][0]:,.0f} MB/s)" for i in nameless)
+            crowded += textwrap.wrap(f"{subject.capitalize()}, without room for a name: {listed}.", 150)
+    if crowded:
+        caption.set(text="\n".join([*crowded, _subtitle(results)]), fontsize=11)
+        figure.set_size_inches(12, 7 + 0.2 * len(crowded))
     return figure
 
 
-def _place_labels(figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]) -> None:
-    """Put each name beside its point, at the nearest place where it covers neither a point nor another name."""
+def _draw_points(results: Results, axes: Axes, subject: str, group: Sequence[Measurement]) -> None:
+    """Draw a point a codec, the stairs of the frontier, and how fast memcpy is."""
+    edge = frontier(group)
+    speeds, ratios = [one.decode_mb_s or 0.0 for one in group], [one.ratio for one in group]
+    axes.step([one.decode_mb_s or 0.0 for one in edge], [one.ratio for one in edge], where="pre", color=GREY, alpha=0.6)
+    axes.scatter(speeds, ratios, s=90, c=[_colour(one.codec) for one in group], zorder=3)
+    if memcpy := results.memcpy_mb_s.get(subject):
+        axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
+        axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
+    axes.margins(x=0.25, y=0.15)
+    _scale_by_decades(axes, "x")
+    _scale_by_decades(axes, "y")
+    axes.grid(alpha=0.3)
+    axes.set_title(f"{subject.capitalize()}: size and speed")
+    axes.set_xlabel("decoding, MB/s of raw bytes (right is faster)")
+    axes.set_ylabel("ratio to 8 bytes (up is smaller)")
+
+
+def _place_labels(
+    figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]], may_be_led: int
+) -> list[int]:
+    """Put each name beside its point, at the nearest place where it covers neither a point nor another name.
+
+    Only the first ``may_be_led`` of them may stand far away or nearer to another point, with a line to their own.
+
+    Returns
+    -------
+    list of int
+        Which names found no such place, and were left out.
+    """
     spots = axes.transData.transform(points)
-    taken = [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in spots]
-    inside = axes.get_window_extent()
+    points_and_names = [_box(spot, np.array((18, 18))) for spot in spots]
+    window = np.array(axes.get_window_extent().extents)
     pixels = figure.dpi / 72
-    style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "va": "center", "fontsize": 12}
-    for name, point, spot in zip(names, points, spots, strict=True):
-        text = axes.text(0, 0, name, fontsize=style["fontsize"])
-        size = text.get_window_extent()
+    nameless = []
+    for i, (name, point, spot) in enumerate(zip(names, points, spots, strict=True)):
+        text = axes.annotate(name, point, xytext=(0, 0), **NAME)
+        size = np.array(text.get_window_extent().size)
         text.remove()
-        centred = Bbox.from_bounds(spot[0] - size.width / 2, spot[1] - size.height / 2, size.width, size.height)
-        for offset in OFFSETS:
-            box = centred.translated(*(pixels * np.array(offset)))
-            if inside.containsx(box.x0) and inside.containsx(box.x1) and not box.count_overlaps(taken):
-                line = {"arrowstyle": "-", "color": GREY, "shrinkB": 5} if _distance(offset) > 60 else None
-                axes.annotate(name, point, xytext=offset, arrowprops=line, **style)
-                taken.append(box)
-                break
+        places = _box(spot, size) + pixels * np.tile(OFFSETS, 2)
+        free = (places[:, 0] >= window[0]) & (places[:, 2] <= window[2])
+        free &= ~_overlaps(places[:, None], np.array(points_and_names)[None]).any(1)
+        led = (DISTANCES > NEAR) | (_gaps(places, spots).argmin(1) != i)
+        found = np.flatnonzero(free if i < may_be_led else free & ~led)
+        if not len(found):
+            nameless.append(i)
+            continue
+        place = found[0]
+        line = {"arrowstyle": "-", "color": GREY, "shrinkB": 5} if led[place] else None
+        axes.annotate(name, point, xytext=OFFSETS[place], arrowprops=line, **NAME)
+        points_and_names.append(places[place])
+    return nameless
+
+
+def _box(centre: Numbers, size: Numbers) -> Numbers:
+    """Return left, bottom, right and top."""
+    return np.concatenate([centre - size / 2, centre + size / 2])
+
+
+def _overlaps(one: Numbers, other: Numbers) -> npt.NDArray[np.bool_]:
+    """Return which boxes have a place in common."""
+    return np.asarray(np.all((one[..., :2] < other[..., 2:]) & (other[..., :2] < one[..., 2:]), axis=-1))
+
+
+def _gaps(boxes: Numbers, spots: Numbers) -> Numbers:
+    """Return how far each point, a column, is from the edge of each box, a row."""
+    beyond = np.maximum(0, np.maximum(boxes[:, None, :2] - spots, spots - boxes[:, None, 2:]))
+    return np.asarray(np.hypot(beyond[..., 0], beyond[..., 1]))
+
+
+NAME: dict[str, Any] = {
+    "textcoords": "offset points",
+    "ha": "center",
+    "va": "center",
+    "fontsize": 12,
+    "bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5},
+}
+NEAR = 60
+"""How far a name may be from its point, in points, and still need no line to it."""
+MOST_NAMES_LED = 20
+"""Where there are more, only those of the frontier have lines: too many lead nobody."""
 
 
 def _distance(offset: tuple[int, int]) -> float:
@@ -292,6 +347,7 @@ def _distance(offset: tuple[int, int]) -> float:
 
 OFFSETS = sorted(itertools.product(range(-160, 161, 10), range(-72, 73, 6)), key=_distance)
 """Where a name may go, in points from its own; nearest first, and rather beside it than far above or below."""
+DISTANCES = np.array([_distance(offset) for offset in OFFSETS])
 
 
 CHARTS: dict[str, Callable[[Results], Figure | None]] = {

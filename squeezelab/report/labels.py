@@ -1,10 +1,37 @@
-"""How measurements are ranked and called, the same in tables and charts."""
+"""How measurements are ranked, called and told apart, the same in tables and charts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from squeezelab.results import Measurement
+
+KINDS = {
+    "ours": "this lab's own",
+    "papers": "from papers on time series",
+    "general": "general purpose",
+    "peers": "other projects",
+}
+"""Where a codec or format comes from, in the order of legends."""
+
+_NAMES = {
+    "ours": "pattern downsampled",
+    "papers": "delta_of_delta xor chimp chimp128 patas fpc simple8b elf alp alp_rd delta prometheus_xor victoria",
+    "general": "raw zlib zstd lz4 brotli blosc2 ndjson cbor table columnar",
+}
+_KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()}
+
+
+def kind(codec: str) -> str:
+    """Return which of `KINDS` a codec or format is, by the name it begins with; what is not known is a peer's.
+
+    Examples
+    --------
+    >>> kind("delta_of_delta:widths=gorilla+zstd"), kind("zstd:level=19"), kind("pcodec")
+    ('papers', 'general', 'peers')
+    """
+    return _KIND_OF.get(re.split("[:+]", codec)[0], "peers")
 
 
 def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
@@ -15,6 +42,24 @@ def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
 def rungs(measurements: Iterable[Measurement]) -> list[Measurement]:
     """Return formats as the ladder has them, in the order they ran; what loses bits comes last."""
     return sorted(measurements, key=lambda one: one.lossy)
+
+
+def frontier(measurements: Iterable[Measurement], speed: str = "decode_mb_s") -> list[Measurement]:
+    """Return what no other lossless one beats in both ratio and speed, the smallest first.
+
+    Parameters
+    ----------
+    measurements : iterable of Measurement
+        Of one subject.
+    speed : {"decode_mb_s", "encode_mb_s"}
+        Which speed counts; what was not timed is left out.
+    """
+    timed = [one for one in measurements if getattr(one, speed) and not one.lossy]
+    best: list[Measurement] = []
+    for one in sorted(timed, key=lambda one: (-one.ratio, -getattr(one, speed))):
+        if not best or getattr(one, speed) > getattr(best[-1], speed):
+            best.append(one)
+    return best
 
 
 def label(one: Measurement, samples: int) -> str:

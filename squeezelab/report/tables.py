@@ -139,19 +139,15 @@ def published_table(results: Results) -> Table:
 
 def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
     """Return ratios.md: data, all tables, charts, method and machine."""
-    facts, run = results.dataset, results.run
+    facts = results.dataset
     tables = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
     tables += [family_table(results), published_table(results)]
     pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
-    origin = ", ".join(f"{name} {value}" for name, value in facts.provenance.items())
-    rss = f", peak memory {run.peak_rss_mb:,.0f} MB" if run.peak_rss_mb else ""
     return "\n".join(
         [
             f"# Compression of {facts.generator} metrics, {facts.size}",
             "",
-            f"{facts.samples:,} samples in {facts.series:,} series; seed {facts.seed}"
-            + (f"; {origin}" if origin else "")
-            + f"; fingerprint `{facts.fingerprint}`.",
+            f"{origin(results)}; fingerprint `{facts.fingerprint}`.",
             "",
             *(table.to_markdown() for table in tables if table.rows),
             "## Charts",
@@ -159,17 +155,35 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
             *pictures,
             "## How it was measured",
             "",
-            *(f"- {line}" for line in _method(results)),
+            *(f"- {line}" for line in method(results)),
             "",
-            f"Run {run.started} on {run.cpu}, {run.cores} cores, {run.platform}, Python {run.python}; "
-            + ", ".join(f"{package} {number}" for package, number in run.versions.items())
-            + f"; {run.seconds:.1f} s{rss}.",
+            machine(results),
             "",
         ]
     )
 
 
-def _method(results: Results) -> list[str]:
+def origin(results: Results) -> str:
+    """Return how much data there is and where it comes from."""
+    facts = results.dataset
+    provenance = ", ".join(f"{name} {value}" for name, value in facts.provenance.items())
+    amount = f"{facts.samples:,} samples in {facts.series:,} series; seed {facts.seed}"
+    return f"{amount}; {provenance}" if provenance else amount
+
+
+def machine(results: Results) -> str:
+    """Return when and on what the run was made."""
+    run = results.run
+    rss = f", peak memory {run.peak_rss_mb:,.0f} MB" if run.peak_rss_mb else ""
+    return (
+        f"Run {run.started} on {run.cpu}, {run.cores} cores, {run.platform}, Python {run.python}; "
+        + ", ".join(f"{package} {number}" for package, number in run.versions.items())
+        + f"; {run.seconds:.1f} s{rss}."
+    )
+
+
+def method(results: Results) -> list[str]:
+    """Return, sentence by sentence, what was counted and how it was timed."""
     facts = results.dataset
     timed = {one.subject: one.timed_samples for one in results.measurements if one.timed_samples}
     lines = [
@@ -206,7 +220,7 @@ def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
 
 
 def _exact(one: Measurement) -> str:
-    if one.bit_exact:
+    if not one.lossy:
         return "yes"
     if one.relative_error is not None:
         return f"{100 * one.relative_error:.1f} %"

@@ -1,0 +1,235 @@
+"""A data set in Prometheus's own chunks: what its timestamps and values take there, to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._bits import WRITE_SLACK, U, put_varint, scratch, take_varint
+from squeezelab.codecs._frame import read_varint, varint
+from squeezelab.codecs.prometheus_xor import (
+    SAMPLES_PER_CHUNK,
+    read_chunk,
+    worst_chunk_bytes,
+    write_chunk,
+)
+from squeezelab.dataset import MetricDataset
+from squeezelab.errors import CorruptDataError
+from squeezelab.formats._crc32c import crc32c
+from squeezelab.formats._sealed import seal, unseal
+from squeezelab.formats.base import Buffer, Format
+from squeezelab.kernels import kernel
+
+CHUNK_RANGE = 2 * 60 * 60 * 1000
+"""Milliseconds of a block; no chunk reaches across their multiples."""
+
+MOST_BYTES = U(1024 - 19)
+"""A chunk that has more gets no further sample: the largest takes 19 bytes, and a chunk shall have at most 1024."""
+
+_XOR = 1
+"""The number by which Prometheus knows this kind of chunk."""
+
+_MOST_FRAMING_BYTES = 3 + 1 + 4
+_FEWEST_SAMPLE_BITS = 2
+
+
+class Prometheus(Format):
+    """The chunks that a Prometheus server writes to a block, beside the lab's own dictionary of the series.
+
+    Choose it to see what timestamps and values together take in a Prometheus. What a block has besides is not counted:
+    its index, which lists the labels as the dictionary does, and also where every chunk lies and what to find it by.
+
+    Notes
+    -----
+    ::
+
+        varint      milliseconds in a unit of the timestamps: 1000, or 1 where seconds are too many for 64 bits
+        varints     number of samples of each series
+        chunks      series after series, each in order
+
+    Around them lies what `squeezelab.formats._sealed` draws. A chunk is, as in Prometheus's chunks files::
+
+        varint      bytes of data
+        1 byte      1: timestamps and values as `squeezelab.codecs.prometheus_xor` draws them
+        data
+        4 bytes     CRC-32C of the two before, big-endian
+
+    Chunks are cut where a server cuts them that receives sample after sample: at every two hours, and so that the rest
+    of them makes equal chunks of 120 samples or a few more, judged by how long the first 30 took; and before 1024
+    bytes are full. Timestamps that do not rise, which Prometheus refuses, are kept all the same.
+
+    References
+    ----------
+    Prometheus, tsdb/docs/format/chunks.md, and for the cuts tsdb/head_append.go.
+
+    Examples
+    --------
+    >>> from squeezelab import generate_metric_data
+    >>> dataset = generate_metric_data()
+    >>> file = Prometheus().encode(dataset)
+    >>> Prometheus().decode(file).fingerprint == dataset.fingerprint
+    True
+    """
+
+    name = "prometheus"
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the head, the chunks of each series, and the checksum."""
+        yield from seal(self.name, dataset.keys, self._body(dataset))
+
+    def _body(self, dataset: MetricDataset) -> Iterator[bytes]:
+        unit = 1000 if _fits_milliseconds(dataset.timestamps) else 1
+        yield b"".join(map(varint, [unit, *np.diff(dataset.offsets).tolist()]))
+        for _, timestamps, values in dataset:
+            yield encode_series(timestamps * unit, values)
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Read the chunks into the arrays of a new data set."""
+        keys, body, at = unseal(self.name, data)
+        head = body[at : at + 10 * (1 + len(keys))].tobytes()
+        numbers, behind = [], 0
+        for _ in range(1 + len(keys)):
+            number, behind = read_varint(head, behind)
+            numbers.append(number)
+        unit, *counts = numbers
+        at += behind
+        if unit not in (1, 1000) or sum(counts) * _FEWEST_SAMPLE_BITS > 8 * (len(body) - at):
+            raise CorruptDataError("the file claims what its bytes cannot hold: it is damaged")
+        offsets = np.array([0, *accumulate(counts)], np.int64)
+        timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
+        words = timestamps.view(np.uint64), values.view(np.uint64)
+        if not read_chunks(body, U(at), U(len(body)), offsets.view(np.uint64), *words):
+            raise CorruptDataError("the chunks do not hold the samples that the file promises: it is damaged")
+        if unit != 1:
+            seconds = timestamps // unit
+            if not np.array_equal(seconds * unit, timestamps):
+                raise CorruptDataError("a timestamp is no whole second: the file is damaged")
+            timestamps = seconds
+        try:
+            return MetricDataset(keys, offsets, timestamps, values)
+        except ValueError as error:
+            raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+
+
+def _fits_milliseconds(timestamps: npt.NDArray[np.int64]) -> bool:
+    most = (2**63 - 1) // 1000
+    return not timestamps.size or bool(timestamps.min() >= -most and timestamps.max() <= most)
+
+
+def encode_series(
+    timestamps: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    *,
+    chunk_range: int = CHUNK_RANGE,
+    spare_byte: bool = False,
+) -> bytes:
+    """Return the chunks of a series as they lie in one of Prometheus's chunks files, byte for byte.
+
+    Parameters
+    ----------
+    timestamps : int64[n]
+        In milliseconds, rising.
+    values : float64[n]
+        The readings.
+    chunk_range : int
+        Milliseconds at whose multiples chunks end: two hours in a server; four in `promtool`, which fills
+        blocks of two hours all the same.
+    spare_byte : bool
+        As in `squeezelab.codecs.prometheus_xor.encode_chunk`: whether to do as versions before 3.0 did.
+
+    Returns
+    -------
+    bytes
+        Chunk after chunk, each with its length, its kind and its CRC.
+
+    Examples
+    --------
+    >>> encode_series(np.array([1000, 2000]), np.array([1.0, 1.0])).hex()
+    '0f010002d00f3ff0000000000000e807008c409360'
+    """
+    buffer = scratch((worst_chunk_bytes(1) + _MOST_FRAMING_BYTES) * timestamps.size + WRITE_SLACK)
+    words = timestamps.view(np.uint64), values.view(np.uint64)
+    return buffer[: int(write_chunks(*words, chunk_range, spare_byte, buffer))].tobytes()
+
+
+@kernel
+def end_of_chunk(timestamps, first, chunk_range):
+    """Return the sample before which Prometheus ends a chunk, if bytes do not end it sooner.
+
+    Parameters
+    ----------
+    timestamps : int64[n]
+        In milliseconds.
+    first : int
+        Where the chunk begins.
+    chunk_range : int
+        Milliseconds at whose multiples chunks end.
+    """
+    start = timestamps[first]
+    # As Go divides: towards zero.
+    whole = start // chunk_range if start >= 0 else -(-start // chunk_range)
+    limit = whole * chunk_range + chunk_range
+    i, most = first + 1, min(len(timestamps), first + 2 * SAMPLES_PER_CHUNK)
+    while i < most:
+        if i == first + SAMPLES_PER_CHUNK // 4:
+            took = timestamps[i - 1] - start + 1
+            chunks_left = (limit - start) // (4 * took) if 0 < took < 2**60 else 1
+            if chunks_left > 1:
+                limit = start + (limit - start) // chunks_left
+        if timestamps[i] >= limit:
+            break
+        i += 1
+    return i
+
+
+@kernel
+def write_chunks(timestamps, values, chunk_range, spare_byte, buffer):
+    """Write all chunks of a series, its samples given as uint64 words, into a buffer; return their bytes."""
+    at, first = U(0), np.int64(0)
+    while first < len(timestamps):
+        end = end_of_chunk(timestamps.view(np.int64), first, chunk_range)
+        # Where the data begin depends on how many bytes their length takes, which is two most often.
+        begin = at + U(3)
+        stop, count = write_chunk(timestamps[first:end], values[first:end], MOST_BYTES, spare_byte, buffer, begin)
+        first += np.int64(count)
+        kind = put_varint(buffer, at, stop - begin)
+        buffer[kind] = _XOR
+        if kind + U(1) != begin:
+            for i in range(stop - begin):
+                buffer[kind + U(1) + i] = buffer[begin + i]
+            stop = kind + U(1) + (stop - begin)
+        crc = crc32c(buffer, kind, stop)
+        for i in range(U(4)):
+            buffer[stop + i] = crc >> (U(24) - (i << U(3)))
+        at = stop + U(4)
+    return at
+
+
+@kernel
+def read_chunks(data, at, stop, offsets, timestamps, values):
+    """Fill uint64 words from the chunks ``data[at:stop]``; return whether they hold exactly these many for each series.
+
+    8 bytes behind ``stop`` must be readable.
+    """
+    for series in range(offsets.size - 1):
+        first = offsets[series]
+        while first < offsets[series + 1]:
+            size, kind = take_varint(data, at, stop)
+            if kind > stop or size > stop - kind or kind + U(1) + size + U(4) > stop:
+                return False
+            at = kind + U(1) + size
+            crc = U(0)
+            for i in range(U(4)):
+                crc = crc << U(8) | U(data[at + i])
+            count = U(data[kind + U(1)]) << U(8) | U(data[kind + U(2)])
+            end = first + count
+            if data[kind] != _XOR or count == U(0) or end > offsets[series + 1] or crc != crc32c(data, kind, at):
+                return False
+            if not read_chunk(data, kind + U(1), at, timestamps[first:end], values[first:end]):
+                return False
+            at += U(4)
+            first = end
+    return at == stop

@@ -1,0 +1,338 @@
+"""report.html: the whole report as one file that needs no network, and no script for its words and tables."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import compress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from squeezelab.report import answer
+from squeezelab.report.labels import KINDS, coverage, frontier, kind, label
+from squeezelab.report.tables import Table, machine, method, origin, published_table
+from squeezelab.results import Measurement, Results
+
+ASSETS = Path(__file__).parent / "assets"
+SUBJECTS = {"timestamps": "Timestamps", "values": "Values", "dataset": "Files"}
+MARKS = {
+    "frontier": "no other lossless one beats it in both ratio and decoding speed",
+    "noisy": "the interval of its speed is wider than 10 %",
+    "whole file": "its times are those of the whole write and read",
+}
+COLDEST = 4
+"""Cells of the heat map lose their colour at so many times the fewest bits."""
+
+
+class Cell(NamedTuple):
+    """What a cell shows, what it is sorted by where that is another thing, and a smaller remark."""
+
+    text: str
+    sort: float | str | None = None
+    remark: str = ""
+    heat: float | None = None
+
+
+class Row(NamedTuple):
+    """A row, what marks it and what kind it is of."""
+
+    cells: Sequence[Cell]
+    kind: str = ""
+    marks: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table that can be sorted and filtered; the first column holds names."""
+
+    id: str
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Row]
+    note: str = ""
+
+
+def report_html(results: Results) -> str:
+    """Return report.html.
+
+    Examples
+    --------
+    >>> from squeezelab import generate_metric_data
+    >>> from squeezelab.experiment import measure_dataset
+    >>> results = measure_dataset(
+    ...     generate_metric_data(), generator="synthetic", size="small", codecs=["xor"], formats=[], rounds=0
+    ... )
+    >>> report_html(results).startswith("<!DOCTYPE html>")
+    True
+    """
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"code": _code, "breakable": _breakable}
+    samples = results.dataset.samples
+    return environment.get_template("report.html.jinja").render(
+        asset=lambda name: Markup((ASSETS / name).read_text(encoding="utf-8")),
+        json=embedded_json,
+        facts=results.dataset,
+        run=results.run,
+        origin=origin(results),
+        kinds=KINDS,
+        titles=SUBJECTS,
+        timed=any(one.decode_mb_s for one in results.measurements),
+        answers=answers(results),
+        within=answer.WITHIN,
+        coldest=COLDEST,
+        lossy_files=any(one.lossy for one in results.find("dataset")),
+        listings={subject: listing(results, subject) for subject in SUBJECTS if results.find(subject)},
+        heat_maps=[one for one in (heat_map(results, "values"), heat_map(results, "timestamps")) if one.rows],
+        access=access_table(results),
+        published=published_table(results),
+        method=method(results),
+        machine=machine(results),
+        stars=dict.fromkeys(filter(None, (coverage(one, samples) for one in results.measurements if not one.metric))),
+        charts=chart_data(results),
+        results=result_columns(results),
+    )
+
+
+def _code(text: str) -> Markup:
+    """Set what stands between backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name be broken where its parts meet."""
+    return Markup(re.sub("([:+_=,])", r"\1<wbr>", str(escape(name))))
+
+
+def embedded_json(content: Any) -> Markup:
+    r"""Return JSON that may stand inside a script element, whatever texts it holds; what is not finite becomes null.
+
+    Examples
+    --------
+    >>> print(embedded_json({"</script>": float("inf")}))
+    {"\u003c/script>":null}
+    """
+    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _finite(content: Any) -> Any:
+    match content:
+        case dict():
+            return {name: _finite(one) for name, one in content.items()}
+        case list() | tuple():
+            return [_finite(one) for one in content]
+        case float() if not math.isfinite(content):
+            return None
+    return content
+
+
+def result_columns(results: Results) -> dict[str, Any]:
+    """Return all of results.json, the measurements as columns, which takes a fraction of the room."""
+    content = {name: value for name, value in asdict(results).items() if name != "measurements"}
+    names = [one.name for one in fields(Measurement)]
+    return content | {"measurements": {name: [getattr(one, name) for one in results.measurements] for name in names}}
+
+
+class Answer(NamedTuple):
+    """The best of codecs or of files, what others use beside it, and what a sample's bytes are called."""
+
+    title: str
+    best: Sequence[answer.Choice]
+    field: Sequence[answer.Choice]
+    unit: str
+
+
+def answers(results: Results) -> list[Answer]:
+    """Return what the report says first, of codecs and of files."""
+    found = []
+    for title, subjects in (("A codec for each column", answer.COLUMNS), ("A whole file", answer.FILES)):
+        if best := answer.best(results, subjects):
+            lone = [subject for subject in subjects if results.find(subject)] if subjects == answer.COLUMNS else []
+            unit = f"bytes a {lone[0].removesuffix('s')}" if len(lone) == 1 else "bytes a sample"
+            found.append(Answer(title, best, answer.used_in_the_field(results, subjects), unit))
+    return found
+
+
+class Column(NamedTuple):
+    """A column of a listing: its header, and how it shows a measurement."""
+
+    header: str
+    cell: Callable[[Measurement], Cell]
+
+
+def listing(results: Results, subject: str) -> Listing:
+    """Return all codecs or formats of a subject, the best first; columns that say nothing are left out."""
+    facts, memcpy = results.dataset, results.memcpy_mb_s.get(subject)
+    ndjson = facts.ndjson_bytes / facts.samples
+    item = "sample" if subject == "dataset" else subject.removesuffix("s")
+    group = results.find(subject)
+    order = _best_first(group)
+    sizes = [
+        Column("bytes", lambda one: _number(one.encoded_bytes, ",")),
+        Column("bytes a sample", lambda one: _number(one.encoded_bytes / one.samples, ".3f")),
+        Column("vs NDJSON", lambda one: _number(ndjson * one.samples / one.encoded_bytes, ".2f", "x")),
+        Column("vs raw", lambda one: _number(one.ratio, ".2f", "x")),
+    ]
+    ratios = [
+        Column("ratio", lambda one: _number(one.ratio, ".2f", "x")),
+        Column(f"bits a {item}", lambda one: _number(one.bits_per_item, ".3f")),
+    ]
+    columns = [
+        *(sizes if subject == "dataset" else ratios),
+        Column("encode MB/s", lambda one: _speed(one, "encode")),
+        Column("decode MB/s", lambda one: _speed(one, "decode")),
+        Column("decode / memcpy", lambda one: _number(one.decode_mb_s and memcpy and one.decode_mb_s / memcpy, ".3f")),
+        Column("encode peak MB", lambda one: _number(getattr(one, "encode_peak_mb", None), ",.1f")),
+        Column("decode peak MB", lambda one: _number(getattr(one, "decode_peak_mb", None), ",.1f")),
+    ]
+    columns = [column for column in columns if any(column.cell(one).text for one in order)]
+    columns.append(Column("exact", _exact))
+    edge = frontier(group)
+    rows = [
+        Row(
+            [Cell(label(one, facts.samples)), *(column.cell(one) for column in columns)],
+            kind(one.codec),
+            _marks(one, edge),
+        )
+        for one in order
+    ]
+    title = "File formats" if subject == "dataset" else f"Codecs of {subject}"
+    headers = ["format" if subject == "dataset" else "codec", *(column.header for column in columns)]
+    used = {mark for row in rows for mark in row.marks}
+    note = " ".join(f"{mark.capitalize()}: {meaning}." for mark, meaning in MARKS.items() if mark in used)
+    return Listing(subject, title, headers, rows, note)
+
+
+def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
+    return sorted(group, key=lambda one: (one.lossy, -one.ratio))
+
+
+def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
+    """Return which of `MARKS` a measurement bears."""
+    holds = (one in edge, getattr(one, "noisy", False), getattr(one, "whole_file", False))
+    return list(compress(MARKS, holds))
+
+
+def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
+    return Cell("") if number is None else Cell(f"{number:{pattern}}{unit}", number)
+
+
+def _speed(one: Measurement, verb: str) -> Cell:
+    speed, interval = getattr(one, f"{verb}_mb_s"), getattr(one, f"{verb}_ci", None)
+    if not speed:
+        return Cell("")
+    remark = f"{interval[0]:,.0f} to {interval[1]:,.0f}" if interval else ""
+    return Cell(f"{speed:,.0f}", speed, remark)
+
+
+def _exact(one: Measurement) -> Cell:
+    return Cell("yes", 0) if one.bit_exact else Cell("lossy", one.largest_error, f"by up to {one.largest_error:g}")
+
+
+def heat_map(results: Results, subject: str) -> Listing:
+    """Return bits of each codec on each metric family; the fewer beside the fewest of the family, the hotter."""
+    cells = {(one.codec, one.metric): one for one in results.measurements if one.subject == subject and one.metric}
+    families = list(dict.fromkeys(str(metric) for _, metric in cells))
+    fewest = {
+        family: min((one.bits_per_item for one in cells.values() if one.metric == family and not one.lossy), default=0)
+        for family in families
+    }
+    rows = [
+        Row(
+            [
+                Cell(label(whole, results.dataset.samples)),
+                *(_heated(cells.get((whole.codec, family)), fewest[family]) for family in families),
+            ],
+            kind(whole.codec),
+        )
+        for whole in _best_first(results.find(subject))
+        if any((whole.codec, family) in cells for family in families)
+    ]
+    title = f"Metric families: bits a {subject.removesuffix('s')}"
+    return Listing(f"families-{subject}", title, ["codec", *families], rows)
+
+
+def _heated(one: Measurement | None, fewest: float) -> Cell:
+    """Return a cell whose heat is 1 at the fewest bits and 0 from `COLDEST` times as many."""
+    if one is None:
+        return Cell("")
+    text = f"{one.bits_per_item:.2f}"
+    if one.lossy or not fewest:
+        return Cell(text, one.bits_per_item)
+    if one.bits_per_item == fewest:
+        return Cell(text, one.bits_per_item, "", 1)
+    heat = 1 - math.log(one.bits_per_item / fewest) / math.log(COLDEST)
+    return Cell(text, one.bits_per_item, "", round(min(max(heat, 0), 0.99), 2))
+
+
+def access_table(results: Results) -> Table:
+    """Return how long it takes to read a part, where that was measured."""
+    parts = {"one_sample_s": "one sample", "one_series_s": "one series", "one_hour_s": "one hour"}
+    rows = [[one["codec"], *(_duration(one[part]) for part in parts)] for one in getattr(results, "access", [])]
+    return Table("Reading a part", ["codec or format", *parts.values()], rows)
+
+
+def _duration(seconds: float | None) -> str:
+    """Return seconds in the unit that suits them.
+
+    Examples
+    --------
+    >>> _duration(0.0000123), _duration(0.5), _duration(None)
+    ('12.3 µs', '500 ms', '-')
+    """
+    if seconds is None:
+        return "-"
+    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms")) if seconds * f >= 1), (1e6, "µs"))
+    return f"{seconds * factor:.3g} {unit}"
+
+
+def chart_data(results: Results) -> dict[str, Any]:
+    """Return what the charts draw: a point a codec or format, memcpy, and the shares of deltas of deltas."""
+    facts = results.dataset
+    ndjson = facts.ndjson_bytes / facts.samples
+    edges = {
+        (subject, verb): frontier(results.find(subject), f"{verb}_mb_s")
+        for subject in SUBJECTS
+        for verb in ("decode", "encode")
+    }
+    # The smallest of each kind is named as well, so that a frontier of few points does not leave the others nameless.
+    landmarks = [
+        answer.smallest([one for one in results.find(subject) if kind(one.codec) == name])
+        for subject in SUBJECTS
+        for name in KINDS
+    ]
+    wholes = [one for one in results.measurements if one.metric is None]
+    points = [
+        {
+            "subject": one.subject,
+            "name": label(one, facts.samples),
+            "kind": kind(one.codec),
+            "ratio": one.ratio,
+            "bits": one.bits_per_item,
+            "against_ndjson": ndjson * one.samples / one.encoded_bytes,
+            "decode": one.decode_mb_s,
+            "encode": one.encode_mb_s,
+            "decode_ci": getattr(one, "decode_ci", None),
+            "encode_ci": getattr(one, "encode_ci", None),
+            "lossy": one.lossy,
+            "frontier": [verb for verb in ("decode", "encode") if one in edges[one.subject, verb]],
+            "landmark": one in landmarks,
+        }
+        for one in wholes
+    ]
+    total, reach = sum(facts.delta_of_delta_counts), len(facts.delta_of_delta_counts) // 2
+    shares = [100 * count / total for count in facts.delta_of_delta_counts] if total else []
+    deltas = {"reach": reach, "shares": shares}
+    return {"points": points, "kinds": KINDS, "subjects": SUBJECTS, "memcpy": results.memcpy_mb_s, "deltas": deltas}
