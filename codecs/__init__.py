@@ -14,10 +14,20 @@ from typing import Any
 
 from numcodecs.registry import register_codec
 
+from squeezelab.codecs._frame import split_frames
 from squeezelab.codecs.base import ByteCodec, Chain, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
-__all__ = ["ByteCodec", "Chain", "ColumnCodec", "CorruptDataError", "available_codecs", "codec_spec", "get_codec"]
+__all__ = [
+    "ByteCodec",
+    "Chain",
+    "ColumnCodec",
+    "CorruptDataError",
+    "available_codecs",
+    "codec_spec",
+    "get_codec",
+    "split_frames",
+]
 
 
 MOST_STAGES = 8
@@ -74,25 +84,45 @@ def _one_codec(spec: str) -> ColumnCodec:
     name, _, settings = spec.strip().partition(":")
     if name not in _registry():
         raise InvalidRequestError(f"unknown codec {name!r}: choose from {', '.join(available_codecs())}")
-    codec = _registry()[name]
-    accepted = inspect.signature(codec).parameters
+    codec: ColumnCodec = with_settings("codec", _registry()[name], settings)
+    return codec
+
+
+def with_settings(kind: str, cls: Any, settings: str) -> Any:
+    """Return an instance of a codec or format with parameters as they stand behind the colon of a specification.
+
+    Parameters
+    ----------
+    kind : str
+        What it is called in error messages.
+    cls : class
+        Has a ``name``; the parameters it takes are annotated as int or str.
+    settings : str
+        ``key=value,key=value``, or nothing.
+
+    Raises
+    ------
+    InvalidRequestError
+        If a parameter is unknown, or a value does not fit.
+    """
+    accepted = inspect.signature(cls).parameters
     parameters: dict[str, Any] = {}
     for setting in settings.split(",") if settings else ():
         key, equals, _ = setting.partition("=")
         if key not in accepted or not equals:
             takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
-            raise InvalidRequestError(f"codec {name!r} has no parameter {setting!r}: {takes}")
-        parameters[key] = _to_parameter(name, setting, accepted[key].annotation)
-    return codec(**parameters)
+            raise InvalidRequestError(f"{kind} {cls.name!r} has no parameter {setting!r}: {takes}")
+        parameters[key] = _to_parameter(f"{kind} {cls.name!r}", setting, accepted[key].annotation)
+    return cls(**parameters)
 
 
-def _to_parameter(name: str, setting: str, kind: str) -> int | str:
+def _to_parameter(what: str, setting: str, annotation: str) -> int | str:
     """Return the value of ``key=value`` as its annotation wants it."""
     value = setting.partition("=")[2]
-    if kind != "int":
+    if annotation != "int":
         return value
     if not re.fullmatch("-?[0-9]{1,9}", value):
-        raise InvalidRequestError(f"codec {name!r} does not take {setting!r}: give a number")
+        raise InvalidRequestError(f"{what} does not take {setting!r}: give a number")
     return int(value)
 
 

@@ -8,10 +8,11 @@ import re
 from functools import cache
 from importlib import import_module
 
+from squeezelab.codecs import with_settings
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats.base import Format
+from squeezelab.formats.base import Format, Loss
 
-__all__ = ["Format", "available_formats", "get_format"]
+__all__ = ["Format", "Loss", "available_formats", "get_format"]
 
 
 @cache
@@ -31,29 +32,33 @@ def available_formats() -> list[str]:
     Examples
     --------
     >>> available_formats()[:4]
-    ['columnar', 'columnar+zstd', 'delta_of_delta+xor', 'delta_of_delta+xor+zstd']
+    ['cbor', 'cbor+zstd', 'columnar', 'columnar+zstd']
     """
     return [name + suffix for name in sorted(_registry()) for suffix in ("", "+zstd")]
 
 
 def get_format(name: str) -> Format:
-    """Return the format of this name; ``+zstd`` or ``+zstd:level=19`` behind it compresses the whole file.
+    """Return the format of this name, with parameters behind a colon as codecs have them.
+
+    ``+zstd`` or ``+zstd:level=19`` behind it compresses the whole file.
 
     Raises
     ------
     InvalidRequestError
-        If there is no such format.
+        If there is no such format, or it has no such parameter.
 
     Examples
     --------
     >>> get_format("delta_of_delta+xor+zstd").name
     'delta_of_delta+xor+zstd'
+    >>> get_format("downsampled:step=1h+zstd").inner.step
+    '1h'
     """
     from squeezelab.formats.compressed import DEFAULT_LEVEL, Compressed
 
-    found = re.fullmatch(r"(.*?)(\+zstd(?::level=([0-9]{1,2}))?)?", name, re.DOTALL)
-    inner, zstd, level = found.groups() if found else (name, None, None)
+    found = re.fullmatch(r"([^:]*?)(?::(.*?))?(\+zstd(?::level=([0-9]{1,2}))?)?", name, re.DOTALL)
+    inner, settings, zstd, level = found.groups() if found else (name, None, None, None)
     if inner not in _registry():
         raise InvalidRequestError(f"unknown format {name!r}: choose from {', '.join(available_formats())}")
-    file = _registry()[inner]()
+    file: Format = with_settings("format", _registry()[inner], settings or "")
     return Compressed(file, int(level or DEFAULT_LEVEL)) if zstd else file

@@ -26,6 +26,7 @@ from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, c
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import Format, get_format
 from squeezelab.formats._dictionary import encode_keys
+from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
 from squeezelab.results import DatasetFacts, Measurement, Results, Run
@@ -35,12 +36,20 @@ DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_o
 DEFAULT_FORMATS = (
     "ndjson",
     "ndjson+zstd",
+    "cbor",
+    "cbor+zstd",
+    "table",
+    "table+zstd",
     "columnar",
     "columnar+zstd",
     "prometheus",
     "delta_of_delta+xor",
     "delta_of_delta+xor+zstd",
+    "pattern",
+    "pattern+zstd",
+    *(f"downsampled:step={step}+zstd" for step in STEPS),
 )
+"""The ladder, rung by rung: tables and charts keep this order."""
 ROUNDS = 5
 TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
@@ -49,7 +58,7 @@ TIMED_DATASET_SAMPLES = 100_000
 MOST_SLOW_SAMPLES = 5_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
 MOST_TEXT_BYTES = 100 * 10**6
-"""Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
+"""Text larger than this is counted, not made: costly formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
 
@@ -305,6 +314,7 @@ def _summary(
         proven_samples=samples,
         lossy=lossy,
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
+        relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
     )
 
@@ -312,7 +322,7 @@ def _summary(
 def measure_formats(
     dataset: MetricDataset, facts: DatasetFacts, files: dict[str, Format], rounds: int
 ) -> Iterator[Measurement]:
-    """Prove every format on what is here, or a part of it where its text would be too large; time it on a part.
+    """Prove every format on what is here, or on a part of it if it is costly and the text is large; time it on a part.
 
     Parameters
     ----------
@@ -335,7 +345,7 @@ def measure_formats(
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
-            proven = text_part if name.startswith("ndjson") else dataset
+            proven = text_part if file.costly else dataset
             proofs[name] = (proven, prove(file, proven))
             progress.advance(task)
         task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")

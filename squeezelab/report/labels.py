@@ -16,9 +16,9 @@ KINDS = {
 """Where a codec or format comes from, in the order of legends."""
 
 _NAMES = {
-    "ours": "pattern_aware",
+    "ours": "pattern downsampled",
     "papers": "delta_of_delta xor chimp chimp128 patas fpc simple8b elf alp alp_rd delta prometheus_xor victoria",
-    "general": "raw zlib zstd lz4 brotli blosc2 ndjson cbor binary_table columnar",
+    "general": "raw zlib zstd lz4 brotli blosc2 ndjson cbor table columnar",
 }
 _KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()}
 
@@ -37,6 +37,11 @@ def kind(codec: str) -> str:
 def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
     """Return measurements by their ratio, lowest first; what loses bits comes last, out of the ranking."""
     return sorted(measurements, key=lambda one: (one.lossy, one.ratio))
+
+
+def rungs(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Return formats as the ladder has them, in the order they ran; what loses bits comes last."""
+    return sorted(measurements, key=lambda one: one.lossy)
 
 
 def frontier(measurements: Iterable[Measurement], speed: str = "decode_mb_s") -> list[Measurement]:
