@@ -93,7 +93,7 @@ def find_symbol(typingctx: Any, models: Any, first: Any, second: Any, slot: Any)
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         one, two = (builder.load(_row(context, builder, signature.args[0], args[0], row), align=2) for row in args[1:3])
         mean = builder.lshr(builder.add(one, two), ir.Constant(_VECTOR, [1] * _ROWS))
-        owned = builder.icmp_unsigned("<=", mean, _splat(builder, args[3]))
+        owned = builder.icmp_signed("<=", mean, _splat(builder, args[3]))
         count = builder.ctpop(builder.bitcast(owned, ir.IntType(16)))
         return builder.sub(builder.zext(count, ir.IntType(64)), ir.Constant(ir.IntType(64), 1))
 
@@ -209,33 +209,25 @@ def write_operations(operations, buffer):
     for i in range(U(1), U(operations.size) + U(1)):
         operation = U(operations[U(operations.size) - i])
         low, share = operation & U(0xFFFF), (operation >> U(16)) & U(0x7FFF)
+        state = bits if operation & FOR_BITS else classes
+        if state >= share << (U(52) - SCALE_BITS):
+            for shift in range(U(4)):
+                begin -= U(1)
+                buffer[begin] = (state >> (shift << U(3))) & U(0xFF)
+            state >>= U(32)
+        quotient = state // share
+        state = (quotient << SCALE_BITS) + (state - quotient * share) + low
         if operation & FOR_BITS:
-            bits, begin = _put(bits, low, share, buffer, begin)
+            bits = state
         else:
-            classes, begin = _put(classes, low, share, buffer, begin)
+            classes = state
     return classes, bits, begin
 
 
 @kernel(forceinline=True)
-def _put(state, low, share, buffer, begin):
-    """Put a symbol into a state, after 32 bits of it went to the buffer if they must."""
-    if state >= share << (U(52) - SCALE_BITS):
-        for shift in range(U(4)):
-            begin -= U(1)
-            buffer[begin] = (state >> (shift << U(3))) & U(0xFF)
-        state >>= U(32)
-    quotient = state // share
-    return (quotient << SCALE_BITS) + (state - quotient * share) + low, begin
-
-
-@kernel(forceinline=True)
-def _take(data, state, place, low, share):
-    """Take a symbol out of a state, and 32 bits in where it has become small."""
-    state = share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
-    if state < LOWEST_STATE:
-        state = (state << U(32)) | (load_word(data, place) >> U(32))
-        place += U(4)
-    return state, place
+def _without(state, low, share):
+    """Return a state without its symbol. Where that is below `LOWEST_STATE`, 32 bits must be taken in."""
+    return share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
 
 
 @kernel
@@ -257,7 +249,10 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
         row, other = _CLASSES + before, _OTHERS + earlier
         one = find_symbol(models, row, other, classes & (SCALE - U(1)))
         low, share = bounds_of(models, row, other, one)
-        classes, place = _take(data, classes, place, low, share)
+        classes = _without(classes, low, share)
+        if classes < LOWEST_STATE:
+            classes = (classes << U(32)) | (load_word(data, place) >> U(32))
+            place += U(4)
         learn(models, row, targets, one, _share(ages, row, FAST))
         learn(models, other, targets, one, _share(ages, other, SLOW))
         earlier, before = before, one
@@ -267,7 +262,10 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
             if one == ESCAPE:
                 excess = find_symbol(models, _LONG, _LONG, classes & (SCALE - U(1)))
                 low, share = bounds_of(models, _LONG, _LONG, excess)
-                classes, place = _take(data, classes, place, low, share)
+                classes = _without(classes, low, share)
+                if classes < LOWEST_STATE:
+                    classes = (classes << U(32)) | (load_word(data, place) >> U(32))
+                    place += U(4)
                 learn(models, _LONG, targets, excess, _share(ages, _LONG, FAST))
                 if excess == ESCAPE:
                     if position + U(6) > end:
@@ -278,15 +276,18 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
             row = _BITS + one
             four = find_symbol(models, row, row, bits & (SCALE - U(1)))
             low, share = bounds_of(models, row, row, four)
-            bits, place = _take(data, bits, place, low, share)
+            bits = _without(bits, low, share)
+            if bits < LOWEST_STATE:
+                bits = (bits << U(32)) | (load_word(data, place) >> U(32))
+                place += U(4)
             learn(models, row, targets, four, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
             width = min(size - U(1), U(4))
             number = (U(1) << width) | four
             rest += size - U(1) - width
         if rest > U(63) or position + rest > end or place > place_stop:
             return False, classes, bits, place, position
-        if rest:
-            number = (number << rest) | (peek_64(data, position) >> (U(64) - rest))
-            position += rest
-        numbers[i] = number
+        # Without a branch for none: whether there are raw bits is as hard to guess as the class.
+        raw = peek_57(data, position) if rest <= U(57) else peek_64(data, position)
+        numbers[i] = (number << rest) | ((raw >> U(1)) >> (U(63) - rest))
+        position += rest
     return True, classes, bits, place, position
