@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 import zstandard
 
-from squeezelab.codecs._bits import U, take_varint, unzigzag
-from squeezelab.codecs._blocks import NO_OTHERS, Draft, Room, as_it_is, plan_block, read_block, smallest
+from squeezelab.codecs._bits import READ_SLACK, U, take_varint
+from squeezelab.codecs._blocks import Draft, Room, as_it_is, plan_block, read_block, smallest
 from squeezelab.codecs._frame import Bytes, read_varint, varint
 from squeezelab.codecs._streams import Words, signed_varint
 from squeezelab.codecs.base import as_bytes
@@ -35,6 +35,7 @@ WORTH_A_REFERENCE = 0.98
 
 Column = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 class Tally(Format):
@@ -225,15 +226,34 @@ def _changes(levels: Words) -> Doubles:
     return changes / (float(np.linalg.norm(changes)) or 1.0)
 
 
-@dataclass(frozen=True)
-class _Indexed:
-    """A column in the file: how many values, where each block begins and ends, and the columns it is predicted from."""
+class Columns(NamedTuple):
+    """Columns of a file, and where their blocks are.
 
-    count: int
-    begins: npt.NDArray[np.uint64]
-    ends: npt.NDArray[np.uint64]
-    clock: int = 0
-    references: tuple[int, ...] = ()
+    Attributes
+    ----------
+    counts : int64[columns]
+        How many values each has.
+    blocks : int64[columns + 1]
+        Column i has the blocks ``blocks[i]:blocks[i + 1]``.
+    begins, ends : uint64[blocks of all]
+        Where in the file each lies; its checksum follows.
+    references : int64[columns, MOST_REFERENCES]
+        Which columns each is predicted from; -1 for none.
+    """
+
+    counts: Integers
+    blocks: Integers
+    begins: Words
+    ends: Words
+    references: Integers
+
+    def part(self, columns: Sequence[int], references: Integers, first: int, last: int) -> Columns:
+        """Return some of the columns, and of these the blocks from one up to, and without, another."""
+        chosen = np.array(columns, np.int64)
+        counts = np.clip(self.counts[chosen], first * SPAN, last * SPAN) - first * SPAN
+        places = np.concatenate([np.arange(self.blocks[i] + first, self.blocks[i] + last) for i in columns])
+        bounds = np.arange(len(columns) + 1) * (last - first)
+        return Columns(counts, bounds, self.begins[places], self.ends[places], references)
 
 
 class TallyReader:
@@ -257,9 +277,10 @@ class TallyReader:
 
     def __init__(self, data: Buffer) -> None:
         self._data = as_bytes(data)
-        self._view = memoryview(self._data)
         self.keys, numbers = _read_index(self._data)
-        self._clocks, self._bounds, self._series = _read_columns(numbers, len(self.keys), self._data.size)
+        self._clocks, self._bounds, self._clock_of, self._series = _read_columns(
+            numbers, len(self.keys), self._data.size
+        )
 
     def length(self, number: int) -> int:
         """Return how many samples a series has.
@@ -271,78 +292,69 @@ class TallyReader:
         """
         if not 0 <= number < len(self.keys):
             raise IndexError(f"there is no series {number}: the file has {len(self.keys)}")
-        return self._series[number].count
+        return int(self._series.counts[number])
 
     def read_range(self, number: int, start: int, stop: int) -> Series:
         """Read the samples ``start`` to ``stop`` of one series, as a slice takes them."""
         start, stop, _ = slice(start, stop).indices(self.length(number))
-        first, last = start // SPAN, max(-(-stop // SPAN), start // SPAN)
-        column = self._series[number]
-        others = [self._read(self._series[i], True, NO_OTHERS, first, last)[0] for i in column.references]
-        _, values = self._read(column, True, _stack(others), first, last)
-        _, timestamps = self._read(self._clocks[column.clock], False, NO_OTHERS, first, last)
+        first, last = start // SPAN, -(-max(stop, start) // SPAN)
+        others = [int(i) for i in self._series.references[number] if i >= 0]
+        references = np.full((len(others) + 1, MOST_REFERENCES), -1, np.int64)
+        references[-1, : len(others)] = range(len(others))
+        values = self._read(self._series.part([*others, number], references, first, last), True)
+        ticks = self._read(self._clocks.part([self._clock_of[number]], references[:1], first, last), False)
         part = slice(start - first * SPAN, max(stop, start) - first * SPAN)
-        return Series(self.keys[number], timestamps.view(np.int64)[part], values.view(np.float64)[part])
+        own = values[values.size - ticks.size :]
+        return Series(self.keys[number], ticks.view(np.int64)[part], own.view(np.float64)[part])
 
     def read_between(self, number: int, begin: int, end: int) -> Series:
         """Read the samples of one series from one time up to, and without, another, in Unix seconds."""
-        column = self._series[number] if self.length(number) >= 0 else None
-        assert column is not None
-        bounds = self._bounds[column.clock]
-        held = np.flatnonzero((bounds[:, 1] >= begin) & (bounds[:, 0] < end))
-        if not held.size:
-            return self.read_range(number, 0, 0)
-        key, timestamps, values = self.read_range(number, int(held[0]) * SPAN, (int(held[-1]) + 1) * SPAN)
+        self.length(number)
+        clock = self._clock_of[number]
+        bounds = self._bounds[2 * self._clocks.blocks[clock] : 2 * self._clocks.blocks[clock + 1]].reshape(-1, 2)
+        held = np.flatnonzero((bounds.max(axis=1) >= begin) & (bounds.min(axis=1) < end))
+        first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
+        key, timestamps, values = self.read_range(number, first * SPAN, last * SPAN)
         part = (timestamps >= begin) & (timestamps < end)
         return Series(key, timestamps[part], values[part])
 
     def read_all(self) -> MetricDataset:
         """Read all series."""
-        offsets = np.cumsum([0, *(column.count for column in self._series)], dtype=np.int64)
-        timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
-        ticks = [self._read(clock, False, NO_OTHERS)[1].view(np.int64) for clock in self._clocks]
-        last_use = {other: i for i, column in enumerate(self._series) for other in column.references}
-        kept: dict[int, Words] = {}
-        for i, column in enumerate(self._series):
-            part = slice(offsets[i], offsets[i + 1])
-            timestamps[part] = ticks[column.clock]
-            others = [kept[other] if last_use[other] > i else kept.pop(other) for other in column.references]
-            levels, _ = self._read(column, True, _stack(others), out=values[part].view(np.uint64))
-            if i in last_use:
-                kept[i] = levels
+        offsets = _begins_of(self._series.counts)
+        timestamps = np.empty(offsets[-1], np.uint64)
+        ticks, ticks_at = self._read(self._clocks, False), _begins_of(self._clocks.counts)
+        spread_clocks(ticks, ticks_at[self._clock_of], self._series.counts, offsets, timestamps)
+        values = self._read(self._series, True)
         try:
-            return MetricDataset(self.keys, offsets, timestamps, values)
+            return MetricDataset(self.keys, offsets, timestamps.view(np.int64), values.view(np.float64))
         except ValueError as error:
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
 
-    def _read(
-        self,
-        column: _Indexed,
-        is_double: bool,
-        others: Words,
-        first: int = 0,
-        last: int | None = None,
-        out: Words | None = None,
-    ) -> tuple[Words, Words]:
-        """Decode some blocks of a column; return its levels and its words."""
-        begins, ends = column.begins[first:last], column.ends[first:last]
-        count = max(min((first + begins.size) * SPAN, column.count) - first * SPAN, 0)
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            if _block_checksum(self._view[begin:end]) != self._view[end : end + BLOCK_CHECKSUM_BYTES]:
+    def _read(self, columns: Columns, is_double: bool) -> Words:
+        """Decode columns, one behind the other."""
+        view = memoryview(self._data)
+        for begin, end in zip(columns.begins.tolist(), columns.ends.tolist(), strict=True):
+            if _block_checksum(view[begin:end]) != view[end : end + BLOCK_CHECKSUM_BYTES]:
                 raise CorruptDataError("a block's checksum differs: the tally file is damaged")
-        words = np.empty(count, np.uint64) if out is None else out
-        levels = np.empty(count, np.uint64)
-        room = Room.of(min(count, SPAN))
-        if not read_column(self._data, begins, ends, is_double, others, *room, levels, words):
+        referred = np.zeros(columns.counts.size, bool)
+        referred[columns.references[columns.references >= 0]] = True
+        # The levels of what others are predicted from are kept; all else shares the first span.
+        levels_at = np.where(referred, SPAN + _begins_of(columns.counts * referred)[:-1], -1)
+        levels = np.empty(SPAN + int((columns.counts * referred).sum()), np.uint64)
+        words = np.empty(int(columns.counts.sum()), np.uint64)
+        others = np.empty((MOST_REFERENCES, SPAN), np.uint64)
+        offsets = _begins_of(columns.counts)
+        if not read_columns(self._data, *columns, is_double, *Room.of(SPAN), offsets, levels_at, others, levels, words):
             raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
-        return levels, words
+        return words
 
 
-def _stack(rows: list[Words]) -> Words:
-    return np.stack(rows) if rows else NO_OTHERS
+def _begins_of(counts: Integers) -> Integers:
+    """Return where each of so many values begin, and where all end."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
-def _read_index(data: Bytes) -> tuple[list[SeriesKey], Words]:
+def _read_index(data: Bytes) -> tuple[list[SeriesKey], list[int]]:
     """Return the series, and the index's numbers behind them."""
     size = data.size
     if data[: len(FIRST_LINE)].tobytes() != FIRST_LINE or size < len(FIRST_LINE) + FOOTER_BYTES:
@@ -360,65 +372,78 @@ def _read_index(data: Bytes) -> tuple[list[SeriesKey], Words]:
         raise CorruptDataError(f"zstd cannot read the index: {error}") from error
     length, at = read_varint(index, 0)
     keys = decode_keys(index[at : at + length])
-    rest = np.frombuffer(index[at + length :] + bytes(8), np.uint8)
+    rest = np.frombuffer(index[at + length :] + bytes(READ_SLACK), np.uint8)
     numbers = np.empty(rest.size, np.uint64)
-    count = int(take_numbers(rest, U(rest.size - 8), numbers))
+    count = int(take_numbers(rest, U(rest.size - READ_SLACK), numbers))
     if count > rest.size:
         raise CorruptDataError("the index ends inside a number: it is damaged")
-    return keys, numbers[:count]
+    return keys, numbers[:count].tolist()
 
 
 def _read_columns(
-    numbers: Words, series: int, size: int
-) -> tuple[list[_Indexed], list[npt.NDArray[np.int64]], list[_Indexed]]:
-    """Return clocks, the first and last timestamps of their blocks, and series."""
-    listed = numbers.tolist()
-    at, begin = 0, len(FIRST_LINE)
+    numbers: list[int], series: int, size: int
+) -> tuple[Columns, Integers, npt.NDArray[np.intp], Columns]:
+    """Return clocks, the first and last timestamps of their blocks, the clock of each series, and series."""
+    at = 0
 
     def take(count: int) -> list[int]:
         nonlocal at
-        if count > len(listed) - at:
+        if count > len(numbers) - at:
             raise CorruptDataError("the index ends too early: it is damaged")
         at += count
-        return listed[at - count : at]
+        return numbers[at - count : at]
 
-    def locate(count: int, sizes: list[int], clock: int = 0, references: tuple[int, ...] = ()) -> _Indexed:
-        nonlocal begin
-        begins = []
-        for block in sizes:
-            begins.append(begin)
-            begin += block + BLOCK_CHECKSUM_BYTES
-            if begin > size:
-                raise CorruptDataError("the index tells of blocks beyond the file: it is damaged")
-        starts = np.array(begins, np.uint64)
-        return _Indexed(count, starts, starts + np.array(sizes, np.uint64), clock, references)
-
-    clocks, bounds, columns = [], [], []
+    counts: list[int] = []
+    sizes: list[list[int]] = []
+    bounds: list[Words] = []
     for _ in range(take(1)[0]):
-        (count,) = take(1)
-        entries = take(3 * -(-count // SPAN))
+        counts += take(1)
+        entries = take(3 * -(-counts[-1] // SPAN))
+        sizes.append(entries[::3])
         steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
-        bounds.append(np.cumsum(unfold(steps)).view(np.int64).reshape(-1, 2))
-        clocks.append(locate(count, entries[::3]))
+        bounds.append(np.cumsum(unfold(steps), dtype=np.uint64))
+    clocks, end = _locate(counts, sizes, [()] * len(counts), len(FIRST_LINE), size)
+    clock_of, references = [], []
+    sizes = []
     for i in range(series):
         clock, others = take(2)
-        if clock >= len(clocks):
+        if clock >= len(counts):
             raise CorruptDataError("a series has no timestamps: the index is damaged")
-        references = tuple(i - distance for distance in take(others))
-        count = clocks[clock].count
+        before = [i - distance for distance in take(others)]
         if others > MOST_REFERENCES or not all(
-            0 <= j < i and not columns[j].references and columns[j].count == count for j in references
+            0 <= j < i and not references[j] and counts[clock_of[j]] == counts[clock] for j in before
         ):
             raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
-        columns.append(locate(count, take(clocks[clock].begins.size), clock, references))
-    if at != len(listed):
+        clock_of.append(clock)
+        references.append(before)
+        sizes.append(take(-(-counts[clock] // SPAN)))
+    columns, end = _locate([counts[clock] for clock in clock_of], sizes, references, end, size)
+    if at != len(numbers):
         raise CorruptDataError("the index says more than the series need: it is damaged")
-    return clocks, bounds, columns
+    every = np.concatenate(bounds).view(np.int64) if bounds else np.empty(0, np.int64)
+    return clocks, every, np.array(clock_of, np.intp), columns
+
+
+def _locate(
+    counts: list[int], sizes: list[list[int]], references: Sequence[Sequence[int]], begin: int, size: int
+) -> tuple[Columns, int]:
+    """Return columns whose blocks, of these sizes, lie one behind the other from a byte on, and the byte behind them."""
+    flat = list(chain.from_iterable(sizes))
+    end = begin + sum(flat) + BLOCK_CHECKSUM_BYTES * len(flat)
+    if end > size:
+        raise CorruptDataError("the index tells of blocks beyond the file: it is damaged")
+    lengths = np.array(flat, np.int64)
+    begins = (begin + _begins_of(lengths + BLOCK_CHECKSUM_BYTES)[:-1]).astype(np.uint64)
+    blocks = _begins_of(np.array([len(column) for column in sizes], np.int64))
+    table = np.full((len(counts), MOST_REFERENCES), -1, np.int64)
+    for row, others in zip(table, references, strict=True):
+        row[: len(others)] = others
+    return Columns(np.array(counts, np.int64), blocks, begins, begins + lengths.astype(np.uint64), table), end
 
 
 def unfold(words: Words) -> Words:
     """Return the signed numbers that zigzag made unsigned, in two's complement."""
-    return unzigzag.py_func(words)
+    return (words >> U(1)) ^ (U(0) - (words & U(1)))
 
 
 @kernel
@@ -432,15 +457,50 @@ def take_numbers(data, stop, numbers):
 
 
 @kernel
-def read_column(data, begins, ends, is_double, others, models, ages, rows, levels, words):
-    """Fill a column's levels and words from its blocks; return whether they hold exactly these many."""
-    count = U(words.size)
-    for i in range(U(begins.size)):
-        first = i * U(SPAN)
-        last = min(first + U(SPAN), count)
-        if not read_block(
-            data, begins[i], ends[i], is_double, others[:, first:last], models, ages, rows, levels[first:last],
-            words[first:last],
-        ):  # fmt: skip
-            return False
+def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
+    """Fill the timestamps of all series from those of their clocks."""
+    for i in range(counts.size):
+        timestamps[offsets[i] : offsets[i] + counts[i]] = ticks[ticks_at[i] : ticks_at[i] + counts[i]]
+
+
+@kernel
+def read_columns(
+    data, counts, blocks, begins, ends, references, is_double, models, ages, rows, offsets, levels_at, others, levels,
+    words,
+):  # fmt: skip
+    """Fill the words of columns; return whether their blocks hold exactly these many.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        The file.
+    counts, blocks, begins, ends, references
+        `Columns`.
+    is_double : bool
+        Whether they hold doubles.
+    models, ages, rows
+        `Room` for a span.
+    offsets, levels_at : int64[columns]
+        Where each column's words begin, and where its levels are kept; -1 if they need not be.
+    others, levels : uint64[MOST_REFERENCES, SPAN], uint64[...]
+        Room to work in.
+    words : uint64[values of all]
+        Filled.
+    """
+    for i in range(counts.size):
+        known = 0
+        while known < MOST_REFERENCES and references[i, known] >= 0:
+            known += 1
+        for block in range(blocks[i], blocks[i + 1]):
+            first = (block - blocks[i]) * SPAN
+            size = min(counts[i] - first, SPAN)
+            for j in range(known):
+                at = levels_at[references[i, j]] + first
+                others[j, :size] = levels[at : at + size]
+            own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
+            if not read_block(
+                data, begins[block], ends[block], is_double, others[:known, :size], models, ages, rows,
+                levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
+            ):  # fmt: skip
+                return False
     return True
