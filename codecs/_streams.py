@@ -48,6 +48,12 @@ SIGNED, DIVIDED = 16, 32
 MINIBLOCK = 128
 WEIGHT_BITS = 16
 MOST_WEIGHT = 2.0**31
+PLANS = ((PLAIN, False), (PLAIN, True), (DELTA, True), (DELTA, False), (DELTA_OF_DELTA, True))
+"""The ways to predict a stream from itself: order, and whether residuals are signed."""
+MOST_MEAN = 2.0**63
+RIDGE = 1e-9
+CELLS = 91
+"""What estimates tell apart: 32 small residuals, and the sizes of others, 6 to 64 bits."""
 NEAR_TIE = 1.15
 """Ways whose estimates are this close are tried."""
 
@@ -114,19 +120,30 @@ def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words
     others : sequence of uint64[n]
         Levels of other streams. If there are any, the stream is predicted from them, be it worth it or not.
     """
-    least, divisor = (int(number) for number in least_and_divisor(integers))
-    levels = (integers - U(least)) // U(divisor) if divisor > 1 else integers - U(least)
-    head = signed_varint(least - (least >> 63 << 64)) + (varint(divisor) if divisor > 1 else b"")
-    flags = DIVIDED if divisor > 1 else 0
+    size = integers.size
+    levels, residuals = np.empty(size, np.uint64), np.empty((len(PLANS), size), np.uint64)
+    starts, slopes, bits = np.empty(len(PLANS), np.uint64), np.empty(len(PLANS), np.uint64), np.empty(len(PLANS))
+    found = survey_plans(integers, packed, levels, residuals, starts, slopes, bits, np.empty(CELLS, np.int64))
+    least, divisor = int(found[0]), int(found[1])
+    head = signed_varint(_signed(least)) + (varint(divisor) if divisor > 1 else b"")
     if not divisor:
-        return Stream(integers, levels, flags, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
-    ways = [fit_linear(levels, others)] if others else [(plan, _residuals(levels, plan)) for plan in _plans(levels)]
-    sizes = [
-        packed_bits(residuals) if packed else estimate_bits(residuals) + 8.0 * len(plan.fields)
-        for plan, residuals in ways
-    ]
-    near = [way for way, size in zip(ways, sizes, strict=True) if size <= NEAR_TIE * min(sizes)]
-    return Stream(integers, levels, flags, head, tuple(near), min(sizes) + 8 * (2 + len(head)))
+        return Stream(integers, levels, 0, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
+    if others:
+        ways = [fit_linear(levels, others)]
+        bits[0] = packed_bits(ways[0][1]) if packed else estimate_bits(ways[0][1], np.empty(CELLS, np.int64))
+    else:
+        near = np.flatnonzero(bits <= NEAR_TIE * bits.min()) if not packed else [int(np.argmin(bits))]
+        ways = [
+            (Plan(*PLANS[i], start, _signed(slope)), residuals[i])
+            for i, start, slope in zip(near, starts[near].tolist(), slopes[near].tolist(), strict=True)
+        ]
+    least_bits = float(bits[0] if others else bits.min())
+    return Stream(integers, levels, DIVIDED * (divisor > 1), head, tuple(ways), least_bits + 8 * (4 + len(head)))
+
+
+def _signed(word: int) -> int:
+    """Return the number that a word is in two's complement."""
+    return word - (word >> 63 << 64)
 
 
 def code_stream(stream: Stream, *, packed: bool = False) -> Coded:
@@ -150,25 +167,6 @@ def _code(stream: Stream, plan: Plan, residuals: Words, packed: bool) -> Coded:
     return Coded(bytes([kind | NIBBLES]) + head + bytes([shift]), operations[: int(done)], raw[: int(size)].tobytes())
 
 
-def _plans(levels: Words) -> list[Plan]:
-    deltas = np.diff(levels).view(np.int64)
-    first = int(levels[0])
-    return [
-        Plan(PLAIN),
-        Plan(PLAIN, True, int(levels.mean())),
-        Plan(DELTA, True, first),
-        Plan(DELTA, False, first, int(deltas.min())),
-        Plan(DELTA_OF_DELTA, True, first, int(deltas[0])),
-    ]
-
-
-def _residuals(levels: Words, plan: Plan) -> Words:
-    residuals = np.empty_like(levels)
-    slope = U(plan.slope % 2**64)
-    subtract_prediction(levels, U(plan.order), plan.signed, U(plan.start), slope, residuals)
-    return residuals
-
-
 def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     """Return the least-squares prediction of levels from the level before and from other streams.
 
@@ -177,13 +175,14 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     plan : Plan
     residuals : uint64[n]
     """
-    before = [levels[:-1], *(other[:-1] for other in others)]
-    columns = np.array([*before, *(other[1:] for other in others)], np.float64)
-    means = columns.mean(axis=1)
-    target = levels[1:].astype(np.float64)
-    gram = (columns - means[:, None]) @ (columns - means[:, None]).T
-    moments = (columns - means[:, None]) @ (target - target.mean())
-    solved = np.linalg.lstsq(gram, moments, rcond=1e-12)[0]
+    columns = np.array([*others, levels]).astype(np.float64)
+    known = np.concatenate([columns[-1:, :-1], columns[:-1, :-1], columns[:-1, 1:]])
+    means, target = known.mean(axis=1), columns[-1, 1:]
+    known -= means[:, None]
+    gram = known @ known.T
+    # A little is added so that columns that say the same do not make weights of any size.
+    gram[np.diag_indices_from(gram)] *= 1 + RIDGE
+    solved = np.linalg.solve(gram + 1e-300, known @ (target - target.mean()))
     weights = np.rint(np.clip(solved * 2**WEIGHT_BITS, -MOST_WEIGHT, MOST_WEIGHT))
     rest = target.mean() * 2**WEIGHT_BITS - weights @ means + 2 ** (WEIGHT_BITS - 1)
     constant = int(np.clip(rest, -(2.0**62), 2.0**62))
@@ -198,36 +197,64 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
 
 
 @kernel
-def least_and_divisor(integers):
-    """Return the least integer, and the largest divisor of all distances to it, 0 where there is none."""
-    least = integers[0]
+def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, counts):
+    """Fill levels, and for each of `PLANS` residuals, start, slope and about how many bits the residuals take.
+
+    Returns
+    -------
+    least, divisor : uint64
+        The least integer, and the largest divisor of all distances to it: 0 if there are none, and nothing else is
+        filled but levels.
+    """
+    least, divisor = integers[0], U(0)
     for integer in integers:
         if np.int64(integer) < np.int64(least):
             least = integer
-    divisor = U(0)
     for integer in integers:
         if divisor == U(1):
             break
-        one, other = integer - least, divisor
+        one = integer - least
         while one:
-            other, one = one, (other % one if other else U(0))
-        divisor = other
+            divisor, one = one, (divisor % one if divisor else U(0))
+    if divisor <= U(1):
+        for i in range(U(levels.size)):
+            levels[i] = integers[i] - least
+    else:
+        for i in range(U(levels.size)):
+            levels[i] = (integers[i] - least) // divisor
+    if divisor == U(0):
+        return least, divisor
+    total, lowest = 0.0, levels[1] - levels[0]
+    for i in range(U(1), U(levels.size)):
+        total += float(levels[i])
+        if np.int64(levels[i] - levels[i - U(1)]) < np.int64(lowest):
+            lowest = levels[i] - levels[i - U(1)]
+    for i, (order, is_signed) in enumerate(PLANS):
+        starts[i], slopes[i] = levels[0], U(0)
+        if order == PLAIN:
+            starts[i] = np.uint64(min(total / levels.size, MOST_MEAN)) if is_signed else U(0)
+        elif order == DELTA_OF_DELTA:
+            slopes[i] = levels[1] - levels[0]
+        elif not is_signed:
+            slopes[i] = lowest
+        subtract_prediction(levels, U(order), is_signed, starts[i], slopes[i], residuals[i])
+        bits[i] = packed_bits(residuals[i]) if packed else estimate_bits(residuals[i], counts)
     return least, divisor
 
 
 @kernel
-def estimate_bits(residuals):
-    """Return about how many bits residuals take as nibbles: the entropy of their sizes, and the bits below the first.
+def estimate_bits(residuals, counts):
+    """Return about how many bits residuals take as nibbles: the entropy of small ones and of the sizes of others.
 
-    Fifty bits are added for what the models have yet to learn.
+    What models have yet to learn is counted as three bits for each symbol that comes.
     """
-    counts = np.zeros(65, np.int64)
+    counts[:] = 0
     for residual in residuals:
-        counts[U(64) - leading_zeros(residual)] += 1
-    bits = 50.0
-    for size in range(65):
-        if counts[size]:
-            bits += counts[size] * (np.log2(residuals.size / counts[size]) + max(size - 1, 0))
+        counts[residual if residual < U(32) else U(64) - leading_zeros(residual) + U(26)] += 1
+    bits = 0.0
+    for i in range(CELLS):
+        if counts[i]:
+            bits += 3.0 + counts[i] * (np.log2(residuals.size / counts[i]) + max(i - 27, 0))
     return bits
 
 
