@@ -16,7 +16,7 @@ A block, all numbers LEB128::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,8 +27,8 @@ import numpy.typing as npt
 from squeezelab.codecs._bits import U, byte_swap, load_word, take_varint
 from squeezelab.codecs._frame import varint
 from squeezelab.codecs._nibbles import LOWEST_STATE, MODELS, write_operations
-from squeezelab.codecs._quanta import BITS, CUT, GRID, STEPS, Quantum, find_quanta, order, ordered, restore, split
-from squeezelab.codecs._streams import NEAR_TIE, Stream, Words, code_stream, plan_stream, read_stream
+from squeezelab.codecs._quanta import BITS, CUT, GRID, STEPS, Parts, Quantum, find_quanta, order, ordered, restore, split
+from squeezelab.codecs._streams import NEAR_TIE, Stream, Words, code_stream, plain_stream, plan_stream, predict_stream, read_stream, rising_stream
 from squeezelab.kernels import kernel
 
 KIND, RANKED, DISTANT, STATES = 7, 8, 16, 32
@@ -79,7 +79,7 @@ class Draft:
     def predicted_from(self, others: Sequence[Words]) -> Draft:
         """Return the draft with its own stream predicted from the levels of other columns."""
         before, stream = self.streams[self.own]
-        predicted = (before, plan_stream(stream.integers, packed=self.packed, others=others))
+        predicted = (before, predict_stream(stream, others, packed=self.packed))
         return replace(self, streams=(*self.streams[: self.own], predicted, *self.streams[self.own + 1 :]))
 
     @cached_property
@@ -121,10 +121,11 @@ def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
 
 
 def smallest(drafts: Sequence[Draft]) -> Draft:
-    """Return the draft of the shortest block; those that promise far longer ones are not tried."""
-    least = min(draft.bits for draft in drafts)
-    near = [draft for draft in drafts if draft.bits <= NEAR_TIE * least]
-    return min(near, key=lambda draft: len(draft.block)) if len(near) > 1 else near[0]
+    """Return the draft of the shortest block: of the two that promise the shortest, if the second is near."""
+    best, *others = sorted(drafts, key=lambda draft: draft.bits)
+    if not others or others[0].bits > NEAR_TIE * best.bits:
+        return best
+    return min(best, others[0], key=lambda draft: len(draft.block))
 
 
 def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
@@ -134,7 +135,7 @@ def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
     if 2 * distinct.size > column.size:
         return []
     values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
-    dictionary = min(_drafts(values, packed), key=lambda draft: draft.bits)
+    dictionary = min(_drafts(values, packed, rising_stream), key=lambda draft: draft.bits)
     fields = varint(distinct.size) + dictionary.fields
     streams = (*dictionary.streams, (b"", plan_stream(ranks.astype(np.uint64), packed=packed)))
     return [Draft(dictionary.kind | RANKED, fields, streams, packed)]
@@ -146,31 +147,40 @@ def _mostly_distinct(words: Words) -> bool:
     return len(set(part.tolist())) > 0.9 * part.size > 16
 
 
-def _drafts(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
+def _drafts(column: npt.NDArray[Any], packed: bool, plan: Callable[..., Stream] = plan_stream) -> list[Draft]:
     """Return drafts of all values, by the quanta that may have made them."""
     if column.dtype == np.int64:
-        return [Draft(BITS, b"", ((b"", plan_stream(column.view(np.uint64), packed=packed)),), packed)]
-    drafts = [_draft(column, quantum, packed) for quantum in find_quanta(column)]
+        return [Draft(BITS, b"", ((b"", plan(column.view(np.uint64), packed=packed)),), packed)]
+    drafts: list[Draft] = []
+    planned: dict[int, Stream] = {}
+    for quantum in find_quanta(column):
+        parts = split(column, quantum)
+        # The grids of one window and counter differ in their noise alone.
+        scale = quantum.kind << 32 | quantum.divisor if quantum.kind < GRID else -quantum.divisor * quantum.window
+        if scale not in planned:
+            planned[scale] = plan(parts.numbers, packed=packed)
+        drafts.append(_draft(quantum, planned[scale], parts, packed))
     if not drafts or min(draft.bits for draft in drafts) > MUCH * column.size:
-        drafts.append(_draft(column, Quantum(BITS), packed))
+        parts = split(column, Quantum(BITS))
+        drafts.append(_draft(Quantum(BITS), plan(parts.numbers, packed=packed), parts, packed))
     return drafts
 
 
-def _draft(doubles: npt.NDArray[np.float64], quantum: Quantum, packed: bool) -> Draft:
-    parts = split(doubles, quantum)
+def _draft(quantum: Quantum, own: Stream, parts: Parts, packed: bool) -> Draft:
     kind, fields = quantum.kind, b""
-    streams = [(b"", plan_stream(parts.numbers, packed=packed))]
+    streams = [(b"", own)]
     if kind != BITS:
         fields = varint(quantum.divisor)
     if kind in (GRID, CUT):
         fields += varint(quantum.window) + varint(quantum.bits)
-        streams.append((b"", plan_stream(parts.noise, packed=packed)))
+        streams.append((b"", plain_stream(parts.noise, packed=packed)))
     if parts.missed:
         kind |= DISTANT
         places = np.flatnonzero(parts.distances)
-        gaps = np.diff(places, prepend=-1).view(np.uint64) - U(1)
-        streams.append((varint(parts.missed), plan_stream(gaps, packed=packed)))
-        streams.append((b"", plan_stream(parts.distances[places], packed=packed)))
+        gaps = places.view(np.uint64).copy()
+        gaps[1:] -= gaps[:-1] + U(1)
+        streams.append((varint(parts.missed), plain_stream(gaps, packed=packed)))
+        streams.append((b"", plain_stream(parts.distances[places], packed=packed)))
     return Draft(kind, fields, tuple(streams), packed)
 
 

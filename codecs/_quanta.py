@@ -22,7 +22,7 @@ All are exact: ``f`` is taken between the bits that the quantum gives and those 
 from __future__ import annotations
 
 from itertools import product
-from math import gcd, prod
+from math import gcd, isfinite, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +52,7 @@ WINDOWS = (1, 5, 10, 15, 20, 30, 60, 300)
 COUNTER_DIVISORS = (1, 100, 1000, 10**6)
 NEAR = 1e-4
 MOST_COUNTS = 2.0**30
-MOST_GRIDS = 4
+MOST_GRIDS, MOST_SCALES = 4, 2
 FEW = 0.6
 LEAST_BITS, MOST_BITS = 30, 52
 
@@ -229,8 +229,8 @@ def order(words: Words) -> Words:
 
 def find_quanta(doubles: Doubles) -> list[Quantum]:
     """Return the quanta that may have made a column; none where its doubles look like any."""
-    part = doubles[:: max(1, doubles.size // SAMPLE)]
-    sample = np.unique(part[np.isfinite(part) & (part != 0.0)])
+    part = dict.fromkeys(doubles[:: max(1, doubles.size // SAMPLE)].tolist())
+    sample = np.array([double for double in part if isfinite(double) and double])
     if not sample.size:
         return []
     divisor = int(least_divisor(sample, sample.view(np.uint64), _DIVISORS))
@@ -261,6 +261,8 @@ def least_divisor(sample, sample_words, divisors):
 def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
     """Return the quantum that rounds as most doubles were rounded."""
     quanta = [Quantum(DIVIDE, divisor)]
+    if not split(doubles, quanta[0]).missed:
+        return quanta[0]
     common = int(np.gcd.reduce(np.rint(sample * divisor).astype(np.int64)))
     if divisor > 1:
         quanta.append(Quantum(TIMES, divisor // gcd(divisor, common)))
@@ -272,33 +274,49 @@ def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
 
 def _find_grids(sample: Doubles) -> list[Quantum]:
     """Return the coarsest grids that differences of counters lie on, and finer ones that more of them lie on."""
+    missed = np.empty((MOST_SCALES, 2, MOST_BITS), np.uint64)
+    scales = np.empty(MOST_SCALES, np.int64)
+    room = np.empty((3, sample.size), np.uint64)
+    count = survey_grids(sample.view(np.uint64), sample, _SCALES[:, 0], _SCALES[:, 1], *room, scales, missed)
     found: list[Quantum] = []
-    for window, divisor in sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod):
-        with np.errstate(all="ignore"):
-            scaled = sample * float(window * divisor)
-            near = np.abs(scaled - np.rint(scaled)) < NEAR
-        if np.mean(near & (np.abs(scaled) < MOST_COUNTS)) >= MOST:
-            for kind in (GRID, CUT):
-                found += _coarse_grids(sample, Quantum(kind, divisor, window))
-        if len(found) >= MOST_GRIDS:
-            break
+    for i in range(count):
+        window, divisor = _SCALES[scales[i]].tolist()
+        off = missed[i].tolist()
+        for kind in (GRID, CUT):
+            least = (1 - FEW) * sample.size
+            for bits in range(LEAST_BITS, MOST_BITS):
+                # A finer grid has to bring in half of what is off the coarser one.
+                if off[kind - GRID][bits] < least:
+                    found.append(Quantum(kind, divisor, window, bits))
+                    least = off[kind - GRID][bits] / 2
     return found[:MOST_GRIDS]
 
 
-def _coarse_grids(sample: Doubles, quantum: Quantum) -> list[Quantum]:
-    missed = np.empty(MOST_BITS, np.uint64)
-    room = np.empty((3, sample.size), np.uint64)
-    count_missed(*map(U, quantum[:3]), sample.view(np.uint64), sample, *room, missed)
-    found, least = [], (1 - FEW) * sample.size
-    for bits in range(LEAST_BITS, MOST_BITS):
-        if missed[bits] < least:
-            found.append(quantum._replace(bits=bits))
-            least = int(missed[bits]) / 2
-    return found
+_SCALES = np.array(sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod), np.uint64)
 
 
 @kernel
-def count_missed(kind, divisor, window, words, doubles, numbers, noise, distances, missed):
-    """Fill, for each number of bits from `LEAST_BITS` on, how many doubles are off a grid of these."""
-    for bits in range(U(LEAST_BITS), U(missed.size)):
-        missed[bits] = take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, distances)
+def survey_grids(words, doubles, windows, divisors, numbers, noise, distances, scales, missed):
+    """Find the first windows and counters that most doubles fit, and count what is off each grid.
+
+    Returns
+    -------
+    count : int
+        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed``, for GRID and CUT and
+        each number of bits from `LEAST_BITS` on, with how many doubles are off.
+    """
+    count = 0
+    for i in range(windows.size):
+        near = 0
+        for double in doubles:
+            scaled = double * float(windows[i] * divisors[i])
+            near += abs(scaled - np.rint(scaled)) < NEAR and abs(scaled) < MOST_COUNTS
+        if near >= MOST * doubles.size and count < scales.size:
+            scales[count] = i
+            for kind in range(2):
+                for bits in range(LEAST_BITS, MOST_BITS):
+                    missed[count, kind, bits] = take_apart(
+                        U(GRID + kind), divisors[i], windows[i], U(bits), words, doubles, numbers, noise, distances
+                    )
+            count += 1
+    return count

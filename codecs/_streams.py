@@ -47,11 +47,11 @@ PLAIN, DELTA, DELTA_OF_DELTA, LINEAR = range(4)
 SIGNED, DIVIDED = 16, 32
 MINIBLOCK = 128
 WEIGHT_BITS = 16
-MOST_WEIGHT = 2.0**31
+WEIGHT, MOST_WEIGHT, MOST_CONSTANT = 2.0**WEIGHT_BITS, 2.0**31, 2.0**62
 PLANS = ((PLAIN, False), (PLAIN, True), (DELTA, True), (DELTA, False), (DELTA_OF_DELTA, True))
 """The ways to predict a stream from itself: order, and whether residuals are signed."""
 MOST_MEAN = 2.0**63
-RIDGE = 1e-9
+RIDGE, TINY = 1e-9, 1e-9
 CELLS = 91
 """What estimates tell apart: 32 small residuals, and the sizes of others, 6 to 64 bits."""
 NEAR_TIE = 1.15
@@ -79,9 +79,8 @@ class Plan(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A stream that is planned: its integers, what is predicted of them, and the ways that promise the fewest bits."""
+    """A stream that is planned: what is predicted, and the ways that promise the fewest bits, with their residuals."""
 
-    integers: Words
     levels: Words
     flags: int
     head: bytes
@@ -108,7 +107,7 @@ def signed_varint(number: int) -> bytes:
     return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
-def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words] = ()) -> Stream:
+def plan_stream(integers: Words, *, packed: bool = False) -> Stream:
     """Find how integers are best predicted.
 
     Parameters
@@ -117,8 +116,6 @@ def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words
         In two's complement; at least one.
     packed : bool
         Whether residuals will be packed into bits: larger, and faster to read.
-    others : sequence of uint64[n]
-        Levels of other streams. If there are any, the stream is predicted from them, be it worth it or not.
     """
     size = integers.size
     levels, residuals = np.empty(size, np.uint64), np.empty((len(PLANS), size), np.uint64)
@@ -127,18 +124,38 @@ def plan_stream(integers: Words, *, packed: bool = False, others: Sequence[Words
     least, divisor = int(found[0]), int(found[1])
     head = signed_varint(_signed(least)) + (varint(divisor) if divisor > 1 else b"")
     if not divisor:
-        return Stream(integers, levels, 0, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
-    if others:
-        ways = [fit_linear(levels, others)]
-        bits[0] = packed_bits(ways[0][1]) if packed else estimate_bits(ways[0][1], np.empty(CELLS, np.int64))
-    else:
-        near = np.flatnonzero(bits <= NEAR_TIE * bits.min()) if not packed else [int(np.argmin(bits))]
-        ways = [
-            (Plan(*PLANS[i], start, _signed(slope)), residuals[i])
-            for i, start, slope in zip(near, starts[near].tolist(), slopes[near].tolist(), strict=True)
-        ]
-    least_bits = float(bits[0] if others else bits.min())
-    return Stream(integers, levels, DIVIDED * (divisor > 1), head, tuple(ways), least_bits + 8 * (4 + len(head)))
+        return Stream(levels, 0, head, ((Plan(PLAIN), levels),), 8.0 * (1 + len(head)))
+    best, second = np.argsort(bits)[:2].tolist()
+    near = (best, second) if not packed and bits[second] <= NEAR_TIE * bits[best] else (best,)
+    ways = [(Plan(*PLANS[i], int(starts[i]), _signed(int(slopes[i]))), residuals[i]) for i in near]
+    return Stream(levels, DIVIDED * (divisor > 1), head, tuple(ways), float(bits[best]) + 8 * (4 + len(head)))
+
+
+def predict_stream(stream: Stream, others: Sequence[Words], *, packed: bool = False) -> Stream:
+    """Return the stream predicted from the levels of others, uint64[n] each, be it worth it or not."""
+    plan, residuals = fit_linear(stream.levels, others)
+    bits = _estimate(residuals, packed) + 8 * (len(stream.head) + len(plan.fields))
+    return stream._replace(ways=((plan, residuals),), bits=bits)
+
+
+def plain_stream(integers: Words, *, packed: bool = False) -> Stream:
+    """Return a stream of signed integers that are small or rare, as they are."""
+    residuals = (integers << U(1)) ^ (U(0) - (integers >> U(63)))
+    bits = _estimate(residuals, packed) + 24
+    return Stream(integers, 0, signed_varint(0), ((Plan(PLAIN, True), residuals),), bits)
+
+
+def rising_stream(integers: Words, *, packed: bool = False) -> Stream:
+    """Return a stream of integers each of which is above the one before."""
+    first, deltas = int(integers[0]), integers[1:] - integers[:-1]
+    least = int(deltas.min()) if deltas.size else 0
+    residuals = np.concatenate([np.zeros(1, np.uint64), deltas - U(least)])
+    plan = Plan(DELTA, False, 0, _signed(least))
+    return Stream(integers, 0, signed_varint(_signed(first)), ((plan, residuals),), _estimate(residuals, packed) + 64)
+
+
+def _estimate(residuals: Words, packed: bool) -> float:
+    return float(packed_bits(residuals) if packed else estimate_bits(residuals, np.empty(CELLS, np.int64)))
 
 
 def _signed(word: int) -> int:
@@ -148,8 +165,8 @@ def _signed(word: int) -> int:
 
 def code_stream(stream: Stream, *, packed: bool = False) -> Coded:
     """Code a stream in the way that turns out smallest."""
-    coded = (_code(stream, plan, residuals, packed) for plan, residuals in stream.ways)
-    return min(coded, key=lambda one: one.bits)
+    coded = [_code(stream, plan, residuals, packed) for plan, residuals in stream.ways]
+    return min(coded, key=lambda one: one.bits) if len(coded) > 1 else coded[0]
 
 
 def _code(stream: Stream, plan: Plan, residuals: Words, packed: bool) -> Coded:
@@ -175,25 +192,26 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     plan : Plan
     residuals : uint64[n]
     """
-    columns = np.array([*others, levels]).astype(np.float64)
-    known = np.concatenate([columns[-1:, :-1], columns[:-1, :-1], columns[:-1, 1:]])
-    means, target = known.mean(axis=1), columns[-1, 1:]
-    known -= means[:, None]
-    gram = known @ known.T
+    terms = np.empty((2 * len(others) + 2, levels.size - 1))
+    terms[0], terms[-1] = levels[:-1], levels[1:]
+    for i, other in enumerate(others):
+        terms[2 * i + 1], terms[2 * i + 2] = other[1:], other[:-1]
+    means = terms.sum(axis=1) / terms.shape[1]
+    terms -= means[:, None]
+    gram = terms @ terms.T
     # A little is added so that columns that say the same do not make weights of any size.
-    gram[np.diag_indices_from(gram)] *= 1 + RIDGE
-    solved = np.linalg.solve(gram + 1e-300, known @ (target - target.mean()))
-    weights = np.rint(np.clip(solved * 2**WEIGHT_BITS, -MOST_WEIGHT, MOST_WEIGHT))
-    rest = target.mean() * 2**WEIGHT_BITS - weights @ means + 2 ** (WEIGHT_BITS - 1)
-    constant = int(np.clip(rest, -(2.0**62), 2.0**62))
-    own, past, present = int(weights[0]), weights[1 : 1 + len(others)], weights[1 + len(others) :]
-    pairs = [int(weight) for pair in zip(present, past, strict=True) for weight in pair]
-    sums = np.full(levels.size, constant % 2**64, np.uint64)
-    for other, same, earlier in zip(others, pairs[::2], pairs[1::2], strict=True):
-        add_weighted(other, U(same % 2**64), U(earlier % 2**64), sums)
-    residuals = np.empty_like(levels)
+    damped = gram[:-1, :-1] + np.diag(RIDGE * gram.diagonal()[:-1] + TINY)
+    solved = np.linalg.solve(damped, gram[:-1, -1]) * WEIGHT
+    weights = np.minimum(np.maximum(np.rint(solved), -MOST_WEIGHT), MOST_WEIGHT)
+    constant = (means[-1] + 0.5) * WEIGHT - float(weights @ means[:-1])
+    constant = min(max(constant, -MOST_CONSTANT), MOST_CONSTANT)
+    own, *pairs = (int(weight) for weight in weights)
+    plan = Plan(LINEAR, True, int(levels[0]), 0, (own, int(constant), *pairs))
+    sums, residuals = np.full(levels.size, int(constant) % 2**64, np.uint64), np.empty_like(levels)
+    for other, same, before in zip(others, pairs[::2], pairs[1::2], strict=True):
+        add_weighted(other, U(same % 2**64), U(before % 2**64), sums)
     subtract_linear(levels, U(own % 2**64), sums, residuals)
-    return Plan(LINEAR, True, int(levels[0]), 0, (own, constant, *pairs)), residuals
+    return plan, residuals
 
 
 @kernel

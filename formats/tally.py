@@ -30,7 +30,7 @@ BLOCK_CHECKSUM_BYTES = 4
 FOOTER_BYTES = 16
 INDEX_LEVEL = 19
 MOST_REFERENCES = 3
-LEAST_CORRELATION = 0.1
+LEAST_CORRELATION = 0.2
 WORTH_A_REFERENCE = 0.98
 
 Column = npt.NDArray[Any]
@@ -196,32 +196,35 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
     Each is the one whose changes go best with what those chosen before it leave unexplained (orthogonal matching
     pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
     """
+    changes = np.array([_changes(draft.levels) for draft in drafts])
+    changing = changes.any(axis=1)
     chosen: list[list[int]] = []
-    changes = [_changes(draft.levels) for draft in drafts]
     for i, draft in enumerate(drafts):
         chosen.append([])
-        candidates = [j for j in range(i) if not chosen[j] and changes[j].any()]
-        if not changes[i].any() or not candidates:
+        allowed = np.array([changing[j] and not chosen[j] for j in range(i)], bool)
+        if not changing[i] or not allowed.any():
             continue
-        basis, unexplained = np.array([changes[j] for j in candidates]), changes[i]
-        least, tried = WORTH_A_REFERENCE * draft.bits, list[int]()
+        unexplained, tried, basis = changes[i], list[int](), list[Doubles]()
+        least = WORTH_A_REFERENCE * draft.bits
         for _ in range(MOST_REFERENCES):
-            likeness = np.abs(basis @ unexplained)
-            likeness[tried] = 0.0
+            likeness = np.abs(changes[:i] @ unexplained) * allowed
             best = int(np.argmax(likeness))
             if likeness[best] < LEAST_CORRELATION * np.linalg.norm(unexplained):
                 break
             tried.append(best)
-            unexplained = changes[i] - np.linalg.lstsq(basis[tried].T, changes[i], rcond=None)[0] @ basis[tried]
-            predicted = draft.predicted_from([drafts[candidates[j]].levels for j in tried])
+            allowed[best] = False
+            direction = changes[best] - sum((changes[best] @ one) * one for one in basis)
+            basis.append(direction / (np.linalg.norm(direction) or 1.0))
+            unexplained = unexplained - (unexplained @ basis[-1]) * basis[-1]
+            predicted = draft.predicted_from([drafts[j].levels for j in tried])
             if predicted.bits < least:
-                chosen[i], least = [candidates[j] for j in tried], WORTH_A_REFERENCE * predicted.bits
+                chosen[i], least = list(tried), WORTH_A_REFERENCE * predicted.bits
     return chosen
 
 
 def _changes(levels: Words) -> Doubles:
     """Return the changes of levels, of mean 0 and length 1, or all 0."""
-    changes = np.diff(levels.view(np.int64)).astype(np.float64)
+    changes = (levels[1:] - levels[:-1]).view(np.int64).astype(np.float64)
     changes -= changes.mean() if changes.size else 0.0
     return changes / (float(np.linalg.norm(changes)) or 1.0)
 
