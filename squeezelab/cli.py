@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +36,9 @@ def run(
         str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
     ] = "",
     formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")
+    ] = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -60,10 +64,11 @@ def run(
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
     from squeezelab.codecs import get_codec
-    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
+    from squeezelab.experiment import BUDGET, DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
     from squeezelab.formats import get_format
     from squeezelab.report import write_report
     from squeezelab.report.tables import column_table, ladder_table, published_table
+    from squeezelab.timing import ROUNDS
 
     chosen_codecs = codecs.split() or DEFAULT_CODECS
     chosen_formats = formats.split() or DEFAULT_FORMATS
@@ -71,6 +76,9 @@ def run(
         get_codec(spec)
     for name in chosen_formats:
         get_format(name)
+    seconds = BUDGET if budget is None else budget
+    if not 0 <= seconds < inf:
+        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -81,6 +89,9 @@ def run(
         "seed": seed,
         "codecs": chosen_codecs,
         "formats": chosen_formats,
+        "rounds": ROUNDS if seconds else 0,
+        "budget": seconds,
+        "settings": {"scheduler": scheduler, "store": store} if scheduler else {},
         "stopwatch": stopwatch,
     }
     if scheduler:
@@ -120,8 +131,8 @@ def documents(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Make days of service documents as NDJSON, as fast as a disk takes them."""
-    from squeezelab.comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.documents import DAY, make_documents
+    from squeezelab.documents_comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.generators._services import DEFAULT_TABLE, read_services
 
     if not 0 < days < 10**7:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from squeezelab.codecs import available_codecs, get_codec
-from squeezelab.measure import Memcpy
+from squeezelab.timing import Memcpy
 
 COUNT = 4_000_000
 CODECS = [*available_codecs(), "delta_of_delta+zstd", "xor+zstd"]
