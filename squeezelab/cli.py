@@ -19,6 +19,7 @@ from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
+EXCEEDED = 1
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -119,6 +120,32 @@ def run(
 
 
 @app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(help="The folder of a report, or its results.json.")],
+    new: Annotated[Path, typer.Argument(help="Another one.")],
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with 1 where something is larger or slower by more: size=1%,speed=10%.")
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="Write the comparison to this file as well.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare runs on different data all the same.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Compare two runs, and print as Markdown which sizes differ, and which speeds differ for sure."""
+    from squeezelab.files import replacing
+    from squeezelab.report.compare import compare_runs, comparison_markdown, find_exceeded, parse_limits, read_run
+
+    limits = parse_limits(fail_on) if fail_on else None
+    comparison = compare_runs(read_run(old), read_run(new), force=force)
+    text = comparison_markdown(comparison, limits)
+    if output:
+        with replacing(output) as file:
+            file.write(text.encode())
+        stderr.print(f"Comparison: {output}", soft_wrap=True)
+    stdout.out(text, end="")
+    return EXCEEDED if limits is not None and find_exceeded(comparison, limits) else 0
+
+
+@app.command()
 def documents(
     days: Annotated[float, typer.Option(help="Length of the stream; a service writes a document a second.")] = 7,
     output: Annotated[Path, typer.Option(help="The NDJSON file to make.")] = Path("output/documents.ndjson"),
@@ -126,7 +153,9 @@ def documents(
     seed: Annotated[int, typer.Option(help="The same seed and end give the same bytes.", min=0, max=2**64 - 1)] = 0,
     workers: Annotated[int | None, typer.Option(help="Threads; one a processor if not given.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
+    beside_plain: Annotated[
+        bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")
+    ] = False,
     reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -145,7 +174,7 @@ def documents(
         "seed": seed,
         "workers": workers,
     }
-    if compare:
+    if plain:
         made, comparison = compare_ways(output, services, **span)
         for table in (ways_table(comparison), quality_table(comparison)):
             stdout.print(table.to_rich())

@@ -31,8 +31,8 @@ from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.machine import cpu_governor, cpu_model, source_commit
 from squeezelab.measure import Coder, Proof, prove, prove_all, spread
 from squeezelab.memory import Metered, peak_rss_mb
-from squeezelab.results import Access, DatasetFacts, Measurement, Results, Run
-from squeezelab.timing import CALM, CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
+from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Measurement, Results, Run
+from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
 DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
 """Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
@@ -229,8 +229,8 @@ def collect(
 def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]]) -> Iterator[str]:
     """Say how many speeds are noisy or were timed for a short while only, and what helps."""
     cells = [cell for timed in timings.values() for timing in timed.values() for cell in (timing.encode, timing.decode)]
-    noisy, short = sum(_is_noisy(cell) for cell in cells), sum(cell.timed_seconds < CELL_SECONDS for cell in cells)
-    troubles = [f"{noisy} are noisy (the 95 % interval is wider than {CALM:.0%} of the speed)"] if noisy else []
+    noisy, short = sum(cell.noisy for cell in cells), sum(cell.timed_seconds < CELL_SECONDS for cell in cells)
+    troubles = [f"{noisy} are noisy (the 95 % interval is wider than {NOISY_WIDTH:.0%} of the speed)"] if noisy else []
     troubles += [f"{short} were timed for less than {CELL_SECONDS:g} s"] if short else []
     if troubles:
         wanted = max(10, 10 * ceil(1.5 * CELL_SECONDS * len(cells) / 10))
@@ -372,10 +372,6 @@ def _speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
     return raw_bytes / slowest / 1e6, raw_bytes / fastest / 1e6
 
 
-def _is_noisy(cell: Cell) -> bool:
-    return cell.width > CALM
-
-
 def _summary(
     subject: str,
     spec: str,
@@ -422,7 +418,7 @@ def _with_speeds(measurement: Measurement, timing: Timing) -> Measurement:
         decode_ci=_speed_interval(raw_bytes, timing.decode),
         rounds=min(cell.rounds for cell in cells),
         timed_seconds=min(cell.timed_seconds for cell in cells),
-        noisy=any(map(_is_noisy, cells)),
+        noisy=any(cell.noisy for cell in cells),
         timed_samples=timing.samples,
     )
 

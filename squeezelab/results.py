@@ -14,6 +14,8 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.files import replacing
 
 SCHEMA = 1
+NOISY_WIDTH = 0.1
+"""A speed is noisy when its interval is wider than this share of it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Measurement:
     timed_seconds : float
         How long either direction was timed in all, at least.
     noisy : bool
-        Whether an interval is wider than a tenth of its speed.
+        Whether an interval is wider than `NOISY_WIDTH` of its speed.
     timed_samples : int
         How many of the samples the speeds were measured on.
     bit_exact : bool

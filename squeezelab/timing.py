@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from squeezelab.dataset import MetricDataset
 from squeezelab.measure import Coder
+from squeezelab.results import NOISY_WIDTH
 
 ROUNDS = 5
 """Turns that every cell takes, whatever the budget."""
@@ -27,8 +28,6 @@ CELL_SECONDS = 0.2
 """What a cell is timed for in all, where the budget allows."""
 TURN_SECONDS = 0.001
 """A turn is as many passes as take about so long, one at least: shorter ones would time the clock."""
-CALM = 0.1
-"""A cell is calm once its interval is no wider than this share of its median."""
 FIRST_SHARE = 0.5
 """The share of a budget that the first turns of all may take; what is slow gets a smaller part of the subjects."""
 QUICK_SECONDS = 0.01
@@ -79,6 +78,11 @@ class Cell:
         if self.interval is None:
             return float("inf")
         return (self.interval[1] - self.interval[0]) / self.seconds if self.seconds else 0.0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the interval is too wide, or not known."""
+        return self.width > NOISY_WIDTH
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,8 @@ def race(
 
     Notes
     -----
-    Cells whose interval is wider than `CALM` go on, widest first, one turn each before any has another; when all are
-    calm, those go on that were timed for less than `CELL_SECONDS`.
+    Cells that are noisy go on, widest first, one turn each before any has another; when none is,
+    those go on that were timed for less than `CELL_SECONDS`.
     """
     end = clock() + budget
     turns: dict[Name, list[float]] = {name: [] for name in cells}
@@ -207,7 +211,7 @@ def _summarize(turns: Sequence[float], passes: int) -> Cell:
 def _unfinished(turns: Mapping[Name, list[float]], passes: Mapping[Name, int]) -> list[Name]:
     """Return the cells that are not calm, widest first; where there are none, those not timed for long enough."""
     cells = {name: _summarize(taken, passes[name]) for name, taken in turns.items()}
-    noisy = [name for name, cell in cells.items() if cell.width > CALM]
+    noisy = [name for name, cell in cells.items() if cell.noisy]
     short = [name for name, cell in cells.items() if cell.timed_seconds < CELL_SECONDS]
     return sorted(noisy, key=lambda name: -cells[name].width) or short
 
