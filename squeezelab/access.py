@@ -56,7 +56,9 @@ def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator
         seconds = {what: timed[name, what].seconds / len(some) for what, some in reads[name].items()}
         yield Access(
             name,
-            *(seconds.get(what, seconds["series"]) for what in ("sample", "series", "hour")),
+            seconds.get("sample", seconds["series"]),
+            seconds["series"],
+            seconds.get("hour", seconds["series"]),
             samples=len(dataset),
             file_bytes=len(contents[name]),
             decodes_all=file.decodes_all,

@@ -153,9 +153,7 @@ def documents(
     seed: Annotated[int, typer.Option(help="The same seed and end give the same bytes.", min=0, max=2**64 - 1)] = 0,
     workers: Annotated[int | None, typer.Option(help="Threads; one a processor if not given.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
-    beside_plain: Annotated[
-        bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")
-    ] = False,
+    plain: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
     reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:

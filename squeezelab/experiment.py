@@ -184,14 +184,15 @@ def measure_dataset(
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
     left = budget - stopwatch.stages["timing"]
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
-    settings = {
-        "codecs": list(codecs),
-        "formats": list(formats),
-        "rounds": rounds,
-        "budget": budget,
-        **(settings or {}),
-    }
-    return collect(describe_run(stopwatch, rounds, settings), facts, measurements, trials, trial)
+    chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
+    return collect(describe_run(stopwatch, rounds, chosen), facts, measurements, trials, trial)
+
+
+def describe_settings(
+    codecs: Sequence[str], formats: Sequence[str], rounds: int, budget: float, **others: Any
+) -> dict[str, Any]:
+    """Return what was chosen for a run, as results keep it."""
+    return {"codecs": list(codecs), "formats": list(formats), "rounds": rounds, "budget": budget, **others}
 
 
 def share_of_codecs(codecs: Sequence[ColumnCodec], formats: Sequence[str] | Mapping[str, Format]) -> float:

@@ -1,4 +1,4 @@
-"""Proving and timing: what is lossy shows, and turns are taken."""
+"""Proving and summing up: what is lossy shows, and sizes add up."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,7 @@ import pytest
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
 from squeezelab.experiment import measure_dataset
-from squeezelab.measure import prove, prove_all, race, spread
+from squeezelab.measure import prove, prove_all, spread
 
 
 class Halved:
@@ -95,26 +95,6 @@ def test_all_columns_are_proven_in_their_order() -> None:
     sizes = [proof.encoded_bytes for proof in proofs]
     assert sizes == sorted(sizes)
     assert len(sizes) == 20
-
-
-def test_racers_take_turns() -> None:
-    log = []
-
-    class Racer:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def encode(self, subject: str) -> bytes:
-            log.append(f"{self.name}{subject}")
-            return b""
-
-        def decode(self, encoded: bytes) -> None:
-            log.append(f"{self.name}<")
-
-    timings = race({"a": Racer("a"), "b": Racer("b")}, ["1", "2"], rounds=2)
-    assert log == ["a1", "a2", "a<", "a<", "b1", "b2", "b<", "b<"] * 2
-    assert set(timings) == {"a", "b"}
-    assert all(timing.encode_seconds >= 0 for timing in timings.values())
 
 
 @pytest.mark.parametrize(

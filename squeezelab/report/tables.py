@@ -136,9 +136,6 @@ def _milliseconds(seconds: float) -> str:
 
 def memory_table(results: Results) -> Table:
     """Return the peak memory of each format, least for decoding first."""
-    measured = [
-        one for one in results.find("dataset") if one.encode_peak_mb is not None and one.decode_peak_mb is not None
-    ]
     rows = [
         [
             one.codec,
