@@ -121,8 +121,8 @@ def run(
 
 @app.command()
 def compare(
-    old: Annotated[Path, typer.Argument(help="The folder of a report, or its results.json.")],
-    new: Annotated[Path, typer.Argument(help="Another one.")],
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder of a report, or its results.json.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.")],
     fail_on: Annotated[
         str, typer.Option(help="Exit with 1 where something is larger or slower by more: size=1%,speed=10%.")
     ] = "",

@@ -175,7 +175,7 @@ def race(
     """
     end = clock() + budget
     turns: dict[Name, list[float]] = {name: [] for name in cells}
-    with _undisturbed():
+    with undisturbed():
         passes = {name: _count_passes(run, clock) for name, run in cells.items()}
 
         def take_turn(name: Name) -> None:
@@ -246,7 +246,7 @@ def time_coders(
     taken: dict[str, Sequence[Any]] = {}
     cells: dict[tuple[str, str], Pass] = {}
     turn = min(FIRST_SHARE * budget / max(1, 2 * len(coders) * rounds), CELL_SECONDS / rounds)
-    with _undisturbed():
+    with undisturbed():
         whole, probe = cut(1), cut(0)
         for name, coder in coders.items():
             seconds = _try_out(coder, probe, clock) / max(1, _count(probe)) * _count(whole)
@@ -305,7 +305,7 @@ def join_timings(timings: Sequence[Timing]) -> Timing:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Keep garbage collection and the threads of libraries from what is timed."""
     with ExitStack() as stack:
         for restore in _pin_threads():
