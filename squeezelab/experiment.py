@@ -182,7 +182,7 @@ def measure_dataset(
     for_codecs = budget * share_of_codecs(coders, files)
     trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
-    left = budget - stopwatch.stages["timing"]
+    left = budget - min(for_codecs, stopwatch.stages["timing"])
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
     return collect(describe_run(stopwatch, rounds, chosen), facts, measurements, trials, trial)
@@ -272,18 +272,24 @@ def try_codecs(
         One for ``timestamps`` and one for ``values``.
     """
     trials = {}
-    columns_left, spent = 2, 0.0
-    for subject, column in (("timestamps", dataset.timestamps), ("values", dataset.values)):
+    named = {codec_spec(codec): codec for codec in codecs}
+    subjects = {"timestamps": dataset.timestamps, "values": dataset.values}
+    fitting = {
+        subject: {spec: codec for spec, codec in named.items() if column.dtype in codec.dtypes}
+        for subject, column in subjects.items()
+    }
+    families = [dataset.keys[i].metric_name for i in timed]
+    spare = 0.0
+    for subject, column in subjects.items():
         columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
-        fitting = {codec_spec(codec): codec for codec in codecs if column.dtype in codec.dtypes}
         with stopwatch.stage("proof"):
-            proofs = _prove_columns(subject, fitting, columns, slow, threads)
+            proofs = _prove_columns(subject, fitting[subject], columns, slow, threads)
+        share = spare + budget * (1 + len(fitting[subject])) / sum(1 + len(some) for some in fitting.values())
         started = perf_counter()
         with stopwatch.stage("timing"):
-            chosen, families = [columns[i] for i in timed], [dataset.keys[i].metric_name for i in timed]
-            share = (budget - spent) / columns_left
-            timings = _time_coders(subject, fitting, partial(_cut_columns, chosen, families), rounds, share)
-        spent, columns_left = spent + perf_counter() - started, columns_left - 1
+            cut = partial(_cut_columns, [columns[i] for i in timed], families)
+            timings = _time_coders(subject, fitting[subject], cut, rounds, share)
+        spare = max(0.0, share - (perf_counter() - started))
         trials[subject] = Trial(proofs, timings)
     return trials
 
@@ -314,18 +320,17 @@ def _time_coders(
     if not rounds or not coders or not sum(map(len, cut(1))):
         return {}
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **coders}
-    fewest = 2 * len(racers) * rounds
     # Drawn between turns only: a thread that draws would take turns with what is timed.
     with progress_bar(quiet=True) as progress:
-        task = progress.add_task(f"Timing {subject}", total=fewest, unit="turns")
-        drawn = 0.0
+        task = progress.add_task(f"Timing {subject}", total=max(budget, 0.1), unit="seconds")
+        started = drawn = perf_counter()
 
         def on_turn() -> None:
             nonlocal drawn
-            progress.advance(task)
-            if perf_counter() > drawn + SECONDS_BETWEEN_DRAWINGS:
+            if (now := perf_counter()) > drawn + SECONDS_BETWEEN_DRAWINGS:
+                progress.update(task, completed=min(now - started, budget))
                 progress.refresh()
-                drawn = perf_counter()
+                drawn = now
 
         return time_coders(racers, cut, budget, rounds=rounds, on_turn=on_turn)
 
