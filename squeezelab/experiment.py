@@ -214,7 +214,7 @@ def collect(
     copies = {subject: timed["memcpy"] for subject, timed in timings.items() if "memcpy" in timed}
     raw = {subject: _item_bytes(subject) * timing.samples for subject, timing in copies.items()}
     return Results(
-        replace(run, notes=[*run.notes, *_describe_sureness(timings)]),
+        replace(run, notes=[*run.notes, *_describe_sureness(timings, run.settings["budget"])]),
         facts,
         measurements,
         {subject: raw[subject] / timing.decode.seconds / 1e6 for subject, timing in copies.items()},
@@ -227,15 +227,16 @@ def collect(
     )
 
 
-def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]]) -> Iterator[str]:
+def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: float) -> Iterator[str]:
     """Say how many speeds are noisy or were timed for a short while only, and what helps."""
     cells = [cell for timed in timings.values() for timing in timed.values() for cell in (timing.encode, timing.decode)]
     noisy, short = sum(cell.noisy for cell in cells), sum(cell.timed_seconds < CELL_SECONDS for cell in cells)
-    troubles = [f"{noisy} are noisy (the 95 % interval is wider than {NOISY_WIDTH:.0%} of the speed)"] if noisy else []
-    troubles += [f"{short} were timed for less than {CELL_SECONDS:g} s"] if short else []
-    if troubles:
-        wanted = max(10, 10 * ceil(1.5 * CELL_SECONDS * len(cells) / 10))
-        yield f"Of {len(cells)} speeds {' and '.join(troubles)}: give more time, --budget {wanted} for instance."
+    if noisy or short:
+        wanted = 10 * ceil(max(1.5 * CELL_SECONDS * len(cells), 2 * budget) / 10)
+        yield (
+            f"Noisy speeds (95 % interval wider than {NOISY_WIDTH:.0%}): {noisy} of {len(cells)}; timed for less than "
+            f"{CELL_SECONDS:g} s: {short}. More time makes them surer: --budget {wanted}."
+        )
 
 
 def try_codecs(

@@ -15,7 +15,7 @@ from squeezelab.files import replacing
 
 SCHEMA = 1
 NOISY_WIDTH = 0.1
-"""A speed is noisy when its interval is wider than this share of it."""
+"""A speed is noisy when the interval of the time it was reckoned from is wider than this share of that time."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Measurement:
     timed_seconds : float
         How long either direction was timed in all, at least.
     noisy : bool
-        Whether an interval is wider than `NOISY_WIDTH` of its speed.
+        Whether the `relative_width` of an interval is more than `NOISY_WIDTH`.
     timed_samples : int
         How many of the samples the speeds were measured on.
     bit_exact : bool
@@ -238,6 +238,18 @@ def _measurement(content: dict[str, Any]) -> Measurement:
         content = content | {"largest_error": inf}
     measurement: Measurement = _known(Measurement, content)
     return measurement
+
+
+def relative_width(speed: float, interval: tuple[float, float]) -> float:
+    """Return how wide a speed's interval is: that of the time it was reckoned from, as a share of that time.
+
+    Examples
+    --------
+    >>> round(relative_width(1000.0, (990.0, 1010.0)), 3)
+    0.02
+    """
+    low, high = interval
+    return speed / low - speed / high
 
 
 def _known(cls: type[Any], content: dict[str, Any]) -> Any:

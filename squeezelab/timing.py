@@ -170,8 +170,8 @@ def race(
 
     Notes
     -----
-    Cells that are noisy go on, widest first, one turn each before any has another; when none is,
-    those go on that were timed for less than `CELL_SECONDS`.
+    Where the time suffices for all, those go on first that were timed for less than `CELL_SECONDS`, and where it does
+    not, they come last. Else it is those that are noisy. The widest go first, and none twice before the others.
     """
     end = clock() + budget
     turns: dict[Name, list[float]] = {name: [] for name in cells}
@@ -189,7 +189,7 @@ def race(
         for _ in range(rounds):
             for name in cells:
                 take_turn(name)
-        while clock() < end and (waiting := _unfinished(turns, passes)):
+        while clock() < end and (waiting := _unfinished(turns, passes, end - clock())):
             for name in waiting:
                 if clock() >= end:
                     break
@@ -208,12 +208,14 @@ def _summarize(turns: Sequence[float], passes: int) -> Cell:
     return Cell(median(turns), bootstrap_interval(turns), len(turns), sum(turns) * passes)
 
 
-def _unfinished(turns: Mapping[Name, list[float]], passes: Mapping[Name, int]) -> list[Name]:
-    """Return the cells that are not calm, widest first; where there are none, those not timed for long enough."""
+def _unfinished(turns: Mapping[Name, list[float]], passes: Mapping[Name, int], left: float) -> list[Name]:
+    """Return the cells that go on, widest first: those timed for too short a while, or those that are noisy."""
     cells = {name: _summarize(taken, passes[name]) for name, taken in turns.items()}
-    noisy = [name for name, cell in cells.items() if cell.noisy]
-    short = [name for name, cell in cells.items() if cell.timed_seconds < CELL_SECONDS]
-    return sorted(noisy, key=lambda name: -cells[name].width) or short
+    widest_first = sorted(cells, key=lambda name: -cells[name].width)
+    noisy = [name for name in widest_first if cells[name].noisy]
+    short = [name for name in widest_first if cells[name].timed_seconds < CELL_SECONDS]
+    lacking = sum(CELL_SECONDS - cells[name].timed_seconds for name in short)
+    return short if short and lacking <= left else noisy or short
 
 
 def time_coders(

@@ -207,6 +207,6 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
     assert (xor.rounds, xor.timed_seconds, xor.timed_samples, xor.noisy) == (7, 0.1, 1000, True)
     (note,) = results.run.notes
     assert note == (
-        "Of 14 speeds 14 are noisy (the 95 % interval is wider than 10% of the speed) and 14 were timed for less than "
-        "0.2 s: give more time, --budget 10 for instance."
+        "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
+        "More time makes them surer: --budget 140."
     )

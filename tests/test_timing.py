@@ -141,6 +141,23 @@ def test_what_never_gets_calm_ends_with_the_budget() -> None:
     assert 103 <= clock.now < 103.3
 
 
+def test_what_is_noisy_does_not_eat_up_what_all_have_a_right_to() -> None:
+    clock = Clock()
+    cells = {"wild": clock.work("wild", 0.001, 0.1), "calm": clock.work("calm", 0.001)}
+    timed = race(cells, 10, clock=clock)
+    assert timed["wild"].noisy
+    assert clock.now >= 110
+    assert timed["calm"].timed_seconds >= 0.2
+
+
+def test_where_time_is_short_the_noisy_ones_have_it() -> None:
+    clock = Clock()
+    cells = {f"calm {i}": clock.work("calm", 0.001) for i in range(100)}
+    timed = race(cells | {"wild": clock.work("wild", 0.001, 0.002)}, 1, clock=clock)
+    assert {cell.rounds for name, cell in timed.items() if name != "wild"} == {5}
+    assert timed["wild"].rounds > 100
+
+
 def test_the_widest_goes_first_and_none_twice_before_the_others() -> None:
     clock = Clock()
     cells = {"wide": clock.work("wide", 0.1, 0.3), "wider": clock.work("wider", 0.1, 0.9)}

@@ -291,7 +291,10 @@ def _speed_table(comparison: RunComparison) -> Table:
         [_call(one.subject, one.codec), one.direction, f"{one.old:.4f}", f"{one.new:.4f}", _percent(one.change)]
         for one in comparison.speeds
     ]
-    note = "As shares of memcpy, so that runs of two machines can stand side by side; only where the intervals part."
+    note = (
+        "As shares of memcpy, so that runs of two machines can stand side by side; only where the intervals part. "
+        "These tell how a speed varies within a run: from run to run even the same code can be some percent off."
+    )
     return Table("Speeds that differ", ["codec", "direction", "old", "new", "change"], rows, note, names=2)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 
 from squeezelab.report.labels import coverage, label, ranked
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
-from squeezelab.results import NOISY_WIDTH, Measurement, Results
+from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 
 @dataclass(frozen=True)
@@ -285,8 +285,8 @@ def _speed(speed: float | None, interval: tuple[float, float] | None) -> str:
         return "-"
     if interval is None:
         return f"{speed:,.0f}"
-    half = (interval[1] - interval[0]) / 2 / speed
-    return f"{'~' if 2 * half > NOISY_WIDTH else ''}{speed:,.0f} ±{100 * half:.0f}%"
+    width = relative_width(speed, interval)
+    return f"{'~' if width > NOISY_WIDTH else ''}{speed:,.0f} ±{width / 2:.0%}"
 
 
 def _sureness(measurements: Sequence[Measurement]) -> str:

@@ -25,7 +25,9 @@ FORMATS = ("ndjson", "ndjson+zstd", "columnar", "delta_of_delta+xor")
 
 @pytest.fixture(scope="module")
 def results(small: MetricDataset) -> Results:
-    return measure_dataset(small, generator="synthetic", size="small", codecs=CODECS, formats=FORMATS, rounds=1)
+    return measure_dataset(
+        small, generator="synthetic", size="small", codecs=CODECS, formats=FORMATS, rounds=2, budget=0
+    )
 
 
 @pytest.fixture(scope="module")
