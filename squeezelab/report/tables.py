@@ -115,7 +115,7 @@ def access_table(results: Results) -> Table:
         [
             one.codec,
             f"{one.file_bytes:,}",
-            *(_milliseconds(seconds) for seconds in (one.one_sample_s, one.one_series_s, one.one_hour_s)),
+            *(_duration(seconds) for seconds in (one.one_sample_s, one.one_series_s, one.one_hour_s)),
             "yes" if one.decodes_all else "no",
             "yes" if one.bit_exact else "no",
         ]
@@ -123,15 +123,23 @@ def access_table(results: Results) -> Table:
     ]
     samples = order[0].samples if order else 0
     note = (
-        f"Milliseconds, from a file of {samples:,} samples in memory; the hour is out of one series. Where a format "
+        f"From a file of {samples:,} samples in memory; the hour is out of one series. Where a format "
         "has no other way than to decode all, this is what it takes."
     )
     headers = ["file format", "bytes", "one sample", "one series", "one hour", "decodes all", "exact"]
     return Table("Random access", headers, rows, note)
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{1e3 * seconds:,.3g}" if seconds < 1 else f"{1e3 * seconds:,.0f}"
+def _duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them.
+
+    Examples
+    --------
+    >>> _duration(0.0000123), _duration(0.5)
+    ('12.3 µs', '500 ms')
+    """
+    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms")) if seconds * f >= 1), (1e6, "µs"))
+    return f"{seconds * factor:.3g} {unit}"
 
 
 def memory_table(results: Results) -> Table:
