@@ -31,6 +31,7 @@ TURN_SECONDS = 0.001
 FIRST_SHARE = 0.5
 """The share of a budget that the first turns of all may take; what is slow gets a smaller part of the subjects."""
 QUICK_SECONDS = 0.01
+"""A coder that takes longer than this is tried out once only: how long it takes while warming up is near enough."""
 CONFIDENCE = 0.95
 
 Name = TypeVar("Name", bound=Hashable)
