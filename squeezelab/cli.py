@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
+EXCEEDED = 1
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -35,6 +37,9 @@ def run(
         str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
     ] = "",
     formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
+    budget: Annotated[
+        float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")
+    ] = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -60,10 +65,11 @@ def run(
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
     from squeezelab.codecs import get_codec
-    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
+    from squeezelab.experiment import BUDGET, DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
     from squeezelab.formats import get_format
     from squeezelab.report import write_report
     from squeezelab.report.tables import column_table, ladder_table, published_table
+    from squeezelab.timing import ROUNDS
 
     chosen_codecs = codecs.split() or DEFAULT_CODECS
     chosen_formats = formats.split() or DEFAULT_FORMATS
@@ -71,6 +77,9 @@ def run(
         get_codec(spec)
     for name in chosen_formats:
         get_format(name)
+    seconds = BUDGET if budget is None else budget
+    if not 0 <= seconds < inf:
+        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -81,6 +90,9 @@ def run(
         "seed": seed,
         "codecs": chosen_codecs,
         "formats": chosen_formats,
+        "rounds": ROUNDS if seconds else 0,
+        "budget": seconds,
+        "settings": {"scheduler": scheduler, "store": store} if scheduler else {},
         "stopwatch": stopwatch,
     }
     if scheduler:
@@ -108,6 +120,32 @@ def run(
 
 
 @app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder of a report, or its results.json.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.")],
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with 1 where something is larger or slower by more: size=1%,speed=10%.")
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="Write the comparison to this file as well.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare runs on different data all the same.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Compare two runs, and print as Markdown which sizes differ, and which speeds differ for sure."""
+    from squeezelab.files import replacing
+    from squeezelab.report.compare import compare_runs, comparison_markdown, find_exceeded, parse_limits, read_run
+
+    limits = parse_limits(fail_on) if fail_on else None
+    comparison = compare_runs(read_run(old), read_run(new), force=force)
+    text = comparison_markdown(comparison, limits)
+    if output:
+        with replacing(output) as file:
+            file.write(text.encode())
+        stderr.print(f"Comparison: {output}", soft_wrap=True)
+    stdout.out(text, end="")
+    return EXCEEDED if limits is not None and find_exceeded(comparison, limits) else 0
+
+
+@app.command()
 def documents(
     days: Annotated[float, typer.Option(help="Length of the stream; a service writes a document a second.")] = 7,
     output: Annotated[Path, typer.Option(help="The NDJSON file to make.")] = Path("output/documents.ndjson"),
@@ -115,13 +153,13 @@ def documents(
     seed: Annotated[int, typer.Option(help="The same seed and end give the same bytes.", min=0, max=2**64 - 1)] = 0,
     workers: Annotated[int | None, typer.Option(help="Threads; one a processor if not given.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
+    plain: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
     reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Make days of service documents as NDJSON, as fast as a disk takes them."""
-    from squeezelab.comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.documents import DAY, make_documents
+    from squeezelab.documents_comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.generators._services import DEFAULT_TABLE, read_services
 
     if not 0 < days < 10**7:
@@ -134,7 +172,7 @@ def documents(
         "seed": seed,
         "workers": workers,
     }
-    if compare:
+    if plain:
         made, comparison = compare_ways(output, services, **span)
         for table in (ways_table(comparison), quality_table(comparison)):
             stdout.print(table.to_rich())
