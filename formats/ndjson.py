@@ -201,7 +201,7 @@ def _parse(piece: bytes, label_names: set[str]) -> _Rows:
 
 
 def group_rows(columns: Sequence[pa.Array], count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Number rows by what their columns say, in the order of first rows.
+    """Group rows by what their columns say; groups are numbered in the order of their first rows.
 
     Returns
     -------

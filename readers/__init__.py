@@ -121,7 +121,7 @@ def load(
     stop: str | float | None = None,
     limit: int | None = None,
 ) -> Loaded:
-    """Read files and folders of metrics.
+    r"""Read files and folders of metrics.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def load(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder) / "load.csv"
-    ...     _ = path.write_text("time,load-1m\\n2014-04-10 00:04:00,0.25\\n2014-04-10 00:09:00,0.5\\n")
+    ...     _ = path.write_text("time,load-1m\n2014-04-10 00:04:00,0.25\n2014-04-10 00:09:00,0.5\n")
     ...     loaded = load(path)
     >>> loaded.dataset, loaded.unit, loaded.files[0].time
     (<MetricDataset: 1 series, 2 samples>, 's', "column 'time', dates, UTC")
@@ -320,23 +320,23 @@ def _nothing_left(
 def _tell(loaded: Loaded) -> Iterator[str]:
     """Yield lines that say what was understood."""
     dataset = loaded.dataset
-    for one in loaded.files[:MOST_FILES_TOLD]:
+    told = loaded.files[:MOST_FILES_TOLD] + [one for one in loaded.files[MOST_FILES_TOLD:] if one.refused or one.words]
+    for one in told:
         shape = f"{one.shape} " if one.shape else ""
         refused = f", {one.refused:,} refused" if one.refused else ""
         cut = ", cut at the limit" if one.cut else ""
-        yield f"{one.name}: {shape}{one.format}, {one.size / 1e6:,.2f} MB, {one.rows:,} rows{refused}{cut}"
-        if one.time:
-            yield f"  time: {one.time}"
+        time = f", time: {one.time}" if one.time else ""
+        yield f"{one.name}: {shape}{one.format}, {one.size / 1e6:,.2f} MB, {one.rows:,} rows{refused}{cut}{time}"
         yield from (f"  {word}" for word in one.words)
         yield from (f"  refused {refusal}" for refusal in one.refusals)
         if one.refused > len(one.refusals):
             yield f"  refused {one.refused - len(one.refusals):,} more"
-    if len(loaded.files) > MOST_FILES_TOLD:
-        yield f"and {len(loaded.files) - MOST_FILES_TOLD} more files"
+    if len(told) < len(loaded.files):
+        yield f"and {len(loaded.files) - len(told)} more files, in which nothing was refused"
     yield from loaded.words
     first, last = int(dataset.timestamps.min()), int(dataset.timestamps.max())
     span = f"{_moment(first, loaded.unit)} to {_moment(last, loaded.unit)}"
-    yield f"{len(dataset):,} samples in {len(dataset.keys):,} series, {span}, timestamps kept in {UNIT_NAMES[loaded.unit]}"
+    yield f"{len(dataset):,} samples in {len(dataset.keys):,} series, {span}, kept in {UNIT_NAMES[loaded.unit]}"
     if loaded.interval:
         step, share = loaded.interval
         yield f"interval: {step:,} {loaded.unit} ({100 * share:.1f} % of steps)"

@@ -1,4 +1,4 @@
-"""Text to numbers: the nearest doubles, as Python's ``float`` reads them, and what is none told apart from what lacks."""
+"""Text to numbers: the nearest doubles, as ``float`` reads them, and what is none told apart from what lacks."""
 
 from __future__ import annotations
 

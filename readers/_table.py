@@ -21,7 +21,8 @@ from squeezelab.readers._times import Clock, Times, holds_times, looks_like_time
 from squeezelab.readers.base import FileFacts, Samples, Wishes, clip, file_stem
 
 TIME_NAME = re.compile(
-    r"[@_]?(unix|epoch)?[_ ]?(time|timestamp|time[_ ]stamp|datetime|date[_ ]time|date|ts|epoch|t|ds)([_ ](s|sec|ms|us|ns|utc))?",
+    r"[@_]?(unix|epoch)?[_ ]?(time|timestamp|time[_ ]stamp|datetime|date[_ ]time|date|ts|epoch|t|ds)"
+    r"([_ ](s|sec|ms|us|ns|utc))?",
     re.IGNORECASE,
 )
 NAME_NAMES = ("metric_name", "__name__", "metric", "name", "series", "variable", "measurement", "_field", "field")

@@ -26,7 +26,8 @@ PLAUSIBLE = (10**8, 41 * 10**8)
 """Seconds from 1973 to 2099: what numbers must be to pass for times where no name says that they are."""
 
 _ISO = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:[T ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?)?",
+    r"(\d{4})-?(\d\d)-?(\d\d)"
+    r"(?:[T ]\s*(\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d{1,9})\d*)?)?\s*(Z|UTC|GMT|[-+]\d\d(?::?\d\d)?)?)?",
     re.IGNORECASE,
 )
 _YEAR_FIRST = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)")
@@ -70,7 +71,6 @@ class Clock:
         if unit is not None and unit not in NANOSECONDS:
             raise InvalidRequestError(f"unknown time unit {unit!r}: choose one of {', '.join(NANOSECONDS)}")
         self._unit = unit
-        self._given = unit is not None
         self._numbers: bool | None = None
         self._month_first: bool | None = None
         self.form = ""
@@ -93,14 +93,18 @@ class Clock:
 
     def _read_integers(self, column: pa.Array) -> Times:
         whole = column.drop_null()
-        if self._unit is None and len(whole):
-            self._unit = unit_by_size(float(np.median(np.abs(whole.to_numpy().astype(np.float64)))))
-        self._describe_numbers()
+        if len(whole):
+            self._understand(float(np.median(np.abs(whole.to_numpy().astype(np.float64)))))
         return _of_integers(column, self._unit or "s")
 
-    def _describe_numbers(self) -> None:
-        how = "as said" if self._given else "by their size"
-        self.form = f"{UNIT_NAMES[self._unit or 's']} since 1970, {how}"
+    def _understand(self, size: float) -> None:
+        """Settle the unit of numbers, by the size of the first ones if it was not given."""
+        if self.form:
+            return
+        how = "as said" if self._unit else "by their size"
+        self._unit = self._unit or unit_by_size(size)
+        told = size * NANOSECONDS[self._unit] >= PLAUSIBLE[0] * 10**9
+        self.form = f"{UNIT_NAMES[self._unit]} since {'1970' if told else 'a beginning of their own'}, {how}"
 
     def _read_texts(self, column: pa.Array) -> Times:
         if self._numbers is None:
@@ -113,11 +117,9 @@ class Clock:
             return self._read_decimals(column)
 
     def _read_decimals(self, column: pa.Array) -> Times:
-        if self._unit is None:
-            sizes = [abs(float(text)) for text in column.to_pylist() if text and _is_number(text)]
-            self._unit = unit_by_size(float(np.median(sizes)))
-        self._describe_numbers()
-        unit = self._unit
+        sizes = [abs(float(text)) for text in column.slice(0, 1000).to_pylist() if text and _is_number(text)]
+        self._understand(float(np.median(sizes)) if sizes else 0.0)
+        unit = self._unit or "s"
         try:
             return _of_decimals(column, _DECIMALS[unit])
         except pa.ArrowInvalid:

@@ -42,7 +42,7 @@ class Wishes:
     file_label : str or None
         What tells this file's series from those of other files, where the file itself does not.
     start, stop : int or None
-        First nanosecond that is wanted, and the first that is not. Readers may leave out what lies outside, and need not.
+        First nanosecond that is wanted, and the first that is not. Readers may leave out what lies outside.
     """
 
     time_column: str | None = None
@@ -105,7 +105,7 @@ class FileFacts:
 class Reader(ABC):
     """A way to read metrics from a file.
 
-    A subclass names itself and gives `recognises` and `read`; decompression, limits, order and units are handled elsewhere.
+    A subclass names itself and gives `recognises` and `read`; limits, order and units are handled elsewhere.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ from squeezelab import __version__
 from squeezelab.console import speak_through_logging, stderr, stdout, working
 from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
+
+if TYPE_CHECKING:
+    from squeezelab.experiment import Stopwatch
+    from squeezelab.results import Results
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -32,9 +36,9 @@ def run(
     ] = DEFAULT_SOURCE,
     seed: Annotated[int, typer.Option(help="Another seed makes other data.")] = 0,
     codecs: Annotated[
-        str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
+        str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib; 'codecs' lists all.")
     ] = "",
-    formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -59,18 +63,10 @@ def run(
         return
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
-    from squeezelab.codecs import get_codec
-    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
-    from squeezelab.formats import get_format
-    from squeezelab.report import write_report
-    from squeezelab.report.tables import column_table, ladder_table, published_table
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
 
-    chosen_codecs = codecs.split() or DEFAULT_CODECS
-    chosen_formats = formats.split() or DEFAULT_FORMATS
-    for spec in chosen_codecs:
-        get_codec(spec)
-    for name in chosen_formats:
-        get_format(name)
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -91,12 +87,19 @@ def run(
         with stopwatch.stage("data"):
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
         results = measure_dataset(dataset, provenance=provenance, **chosen)
-    folder = reports / f"{size}-{generator}"
+    conclude(results, reports / f"{size}-{generator}", stopwatch)
+
+
+def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
+    """Write the report of a run, show its tables, and say where it is."""
+    from squeezelab.own_data import Bench
+    from squeezelab.report import write_report
+    from squeezelab.report.tables import published_table
+
     with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
-    for table in (ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")):
-        if table.rows:
-            stdout.print(table.to_rich())
+    for table in Bench(results).tables:
+        stdout.print(table.to_rich())
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
@@ -105,6 +108,69 @@ def run(
         f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",
         soft_wrap=True,
     )
+
+
+@app.command()
+def bench(
+    paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
+    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    input_format: Annotated[str | None, typer.Option(help="What the files are, if that is not recognised.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(help="Series to read, as 'cpu_*' or 'host=a*'; may be given again.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Run the lab on your own data.
+
+    CSV, Parquet, Arrow, Prometheus text, OpenMetrics, a Prometheus TSDB folder, Influx line protocol, or NDJSON.
+    """
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
+    from squeezelab.readers import load
+
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
+    stopwatch = Stopwatch()
+    with stopwatch.stage("data"):
+        loaded = load(
+            paths,
+            kind=input_format,
+            time_column=time_column,
+            time_unit=time_unit,
+            series=series,
+            start=start,
+            stop=stop,
+            limit=limit,
+        )
+    stdout.print(str(loaded), soft_wrap=True)
+    announce_compilation()
+    results = measure_dataset(
+        loaded.dataset,
+        generator="file",
+        size=loaded.name,
+        provenance=loaded.provenance,
+        codecs=chosen_codecs,
+        formats=chosen_formats,
+        stopwatch=stopwatch,
+    )
+    conclude(results, reports / loaded.name, stopwatch)
+
+
+@app.command("codecs")
+def list_codecs(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List all codecs and file formats with what they accept."""
+    from squeezelab.shelf import describe_codecs, describe_formats
+
+    for line in (*describe_codecs(), *describe_formats()):
+        stdout.print(line, soft_wrap=True)
 
 
 @app.command()
