@@ -191,9 +191,9 @@ def load(
     if not len(collected.dataset):
         raise _nothing_left(files, collector, patterns, words)
     if collected.misplaced:
-        words.append(f"series were sorted by time: {collected.misplaced:,} samples came before an earlier one")
+        words.append(f"series were sorted by time; samples that came too late: {collected.misplaced:,}")
     if collected.doubled:
-        words.append(f"{collected.doubled:,} samples have the time of another one of their series: all are kept")
+        words.append(f"samples with the time of another one of their series: {collected.doubled:,}, all kept")
     return Loaded(collected.dataset, collected.unit, files, words, _name(given), digests)
 
 
@@ -215,7 +215,8 @@ def _choose(given: list[Path], kind: str | None, words: list[str]) -> list[tuple
             if reader is not None:
                 chosen.append((source, reader, named))
             elif named:
-                raise DataSourceError(f"{source.path} is of no known format: {_advice()}")
+                what = "UTF-16: save it as UTF-8" if source.is_utf16 else f"of no known format: {_advice()}"
+                raise DataSourceError(f"{source.path} is {what}")
             else:
                 words.append(f"{source.path} was passed over: it is of no known format")
         if not any(reader for _, reader, _ in readers):
@@ -303,9 +304,11 @@ def _nothing_left(
         if patterns and not collector.fitting:
             some = ", ".join(str(key) for key in collector.passed_over[:5])
             return InvalidRequestError(f"no series fits {' or '.join(patterns)}: there are {some}, ...")
-        return InvalidRequestError("no sample lies between --from and --to: leave them out to see the span")
+        first, last = (_moment(moment, "ns") for moment in collector.span)
+        return InvalidRequestError(f"no sample lies between --from and --to: they go from {first} to {last}")
     refused = sum(one.refused for one in files)
-    reasons = [f"{one.name}, {one.refusals[0]}" for one in files if one.refusals] or words
+    named = [(one.name, one.place, *one.refusals[0]) for one in files if one.refusals]
+    reasons = [f"{name}, {place} {row}: {reason}" for name, place, row, reason in named] or words
     told = (
         f": {refused:,} rows refused, the first: {reasons[0]}"
         if refused
@@ -328,7 +331,7 @@ def _tell(loaded: Loaded) -> Iterator[str]:
         time = f", time: {one.time}" if one.time else ""
         yield f"{one.name}: {shape}{one.format}, {one.size / 1e6:,.2f} MB, {one.rows:,} rows{refused}{cut}{time}"
         yield from (f"  {word}" for word in one.words)
-        yield from (f"  refused {refusal}" for refusal in one.refusals)
+        yield from (f"  refused {one.place} {row}: {reason}" for row, reason in one.refusals)
         if one.refused > len(one.refusals):
             yield f"  refused {one.refused - len(one.refusals):,} more"
     if len(told) < len(loaded.files):
@@ -344,7 +347,8 @@ def _tell(loaded: Loaded) -> Iterator[str]:
 
 def _moment(timestamp: int, unit: str) -> str:
     """Return a time as a date, or as its number where that is no date of our days."""
-    seconds = timestamp * NANOSECONDS[unit] // 10**9
+    seconds, rest = divmod(timestamp * NANOSECONDS[unit], 10**9)
     if not PLAUSIBLE[0] <= seconds <= PLAUSIBLE[1]:
         return f"{timestamp} {unit}"
-    return f"{np.datetime64(timestamp, unit)}Z"
+    fraction = f".{rest:09}".rstrip("0").rstrip(".")
+    return f"{np.datetime64(seconds, 's')}{fraction}Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from squeezelab.errors import DataSourceError
 from squeezelab.readers._times import NANOSECONDS
 from squeezelab.readers.base import Samples
 
+_FOREVER = 2**127
 _INT64 = np.iinfo(np.int64)
 
 
@@ -48,12 +49,14 @@ class Collector:
 
     def __init__(self, series: Sequence[str] = (), start: int | None = None, stop: int | None = None) -> None:
         self._patterns = series
-        self._span = start, stop
+        self._start, self._stop = start, stop
         self._numbers: dict[SeriesKey, int] = {}
         self._wanted: dict[SeriesKey, bool] = {}
         self._parts: list[Samples] = []
         self.seen = 0
         """Samples that came, wanted or not."""
+        self.span = _FOREVER, -_FOREVER
+        """First and last nanosecond of them."""
 
     def __len__(self) -> int:
         return sum(len(part.values) for part in self._parts)
@@ -72,12 +75,14 @@ class Collector:
         """Take those that are wanted, at most as many as there is room for, and return how many these are."""
         self.seen += len(samples.values)
         wanted = np.array([self._wants(key) for key in samples.keys], np.bool_)[samples.series]
-        start, stop = self._span
         size = NANOSECONDS[samples.unit]
-        if start is not None:
-            wanted &= samples.timestamps >= _clamp(-(-start // size))
-        if stop is not None:
-            wanted &= samples.timestamps < _clamp(-(-stop // size))
+        if len(samples.timestamps):
+            first, last = int(samples.timestamps.min()) * size, int(samples.timestamps.max()) * size
+            self.span = min(first, self.span[0]), max(last, self.span[1])
+        if self._start is not None:
+            wanted &= samples.timestamps >= _clamp(-(-self._start // size))
+        if self._stop is not None:
+            wanted &= samples.timestamps < _clamp(-(-self._stop // size))
         chosen = np.flatnonzero(wanted)
         if room is not None and len(chosen) > room:
             by_row = np.argsort(samples.rows[chosen], kind="stable")[:room]
@@ -134,7 +139,7 @@ def _clamp(number: int) -> int:
     return max(_INT64.min, min(_INT64.max, number))
 
 
-def _join(arrays: list[npt.NDArray[np.generic]], dtype: type) -> npt.NDArray[np.generic]:
+def _join(arrays: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0, dtype)
 
 

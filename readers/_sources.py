@@ -45,6 +45,7 @@ class Source:
     def __init__(self, path: Path, on_bytes: Callable[[int], None] = lambda done: None) -> None:
         self.path = path
         self.on_bytes = on_bytes
+        self._tell: Callable[[], int] = int
 
     @cached_property
     def files(self) -> list[Path]:
@@ -80,6 +81,11 @@ class Source:
         odd = sum((letter < " " and letter not in "\t\n\r\f") or letter == "\ufffd" for letter in text)
         return "\0" not in text and 20 * odd <= len(text)
 
+    @property
+    def is_utf16(self) -> bool:
+        """Whether it begins like a text of two bytes a character."""
+        return self.head[:2] in (b"\xff\xfe", b"\xfe\xff") and not self.head.startswith(b"\xff\xff\xff\xff")
+
     def first_lines(self, count: int = 50) -> list[str]:
         """Return the first whole lines that are not blank."""
         text = self.head.removeprefix(BYTE_ORDER_MARK)
@@ -98,6 +104,7 @@ class Source:
         """
         with self.path.open("rb") as file:
             packed = self.packed
+            self._tell = file.tell
             stream: Any = file
             if packed == "gzip":
                 stream = gzip.GzipFile(fileobj=file)
@@ -119,10 +126,9 @@ class Source:
             If it is damaged, or a line is too long to be one.
         """
         with self.open() as file:
-            raw = getattr(file, "fileobj", None) or getattr(file, "raw", file)
             for piece in split_pieces(file, str(self.path)):
                 yield piece
-                self.on_bytes(raw.tell())
+                self.on_bytes(self._tell())
 
     def digest(self) -> str:
         """Return XXH3-128 of the bytes on disk, in hex; of a folder, of its files in the order of their names."""
@@ -144,9 +150,6 @@ class _ZstdStream(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
-
-    def tell(self) -> int:
-        return self._file.tell()
 
     def readinto(self, buffer: Any) -> int:
         while not self._waiting:
@@ -187,7 +190,7 @@ def split_pieces(file: IO[bytes], name: str) -> Iterator[Piece]:
         line += text.count(NEWLINE)
 
 
-def text_lines(piece: Piece, refuse: Callable[[str, str], None]) -> list[str]:
+def text_lines(piece: Piece, refuse: Callable[[int, str], None]) -> list[str]:
     """Return the lines of a piece; those that are no UTF-8 are refused, and empty in their place."""
     raw = piece.text.split(b"\n")
     if not raw[-1]:
@@ -200,6 +203,6 @@ def text_lines(piece: Piece, refuse: Callable[[str, str], None]) -> list[str]:
             try:
                 lines.append(str(line, "utf-8"))
             except UnicodeDecodeError as error:
-                refuse(f"line {number}", f"no UTF-8: {error.reason} at byte {error.start}")
+                refuse(number, f"no UTF-8: {error.reason} at byte {error.start}")
                 lines.append("")
         return lines

@@ -17,7 +17,7 @@ from squeezelab.errors import DataSourceError
 from squeezelab.formats.ndjson import group_rows
 from squeezelab.readers._numbers import Numbers, parse_number, rounds_integers, to_numbers, trimmed
 from squeezelab.readers._sources import Source
-from squeezelab.readers._times import Clock, Times, holds_times, looks_like_times
+from squeezelab.readers._times import Clock, Times, holds_times, looks_like_times, why_no_time
 from squeezelab.readers.base import FileFacts, Samples, Wishes, clip, file_stem
 
 TIME_NAME = re.compile(
@@ -61,7 +61,7 @@ class Layout:
 
 
 def read_table(
-    names: Sequence[str], batches: Iterable[Batch], place: str, source: Source, wishes: Wishes, facts: FileFacts
+    names: Sequence[str], batches: Iterable[Batch], source: Source, wishes: Wishes, facts: FileFacts
 ) -> Iterator[Samples]:
     """Yield the samples of a table.
 
@@ -71,8 +71,6 @@ def read_table(
         Names of the columns.
     batches : iterable of Batch
         Its rows; all batches have the same columns. The first one decides what the columns are.
-    place : str
-        What rows are called in messages: ``line`` or ``row``.
     source, wishes, facts
         As `Reader.read` takes them.
 
@@ -95,10 +93,10 @@ def read_table(
             facts.shape = "long" if layout.is_long else "wide"
         times = clock.read(batch.columns[layout.time])
         facts.time = f"column {names[layout.time]!r}, {clock.form}"
-        _refuse_timeless(names, batch, layout, times, place, facts)
-        yield _melt(batch, layout, times, place, wishes, facts)
+        _refuse_timeless(names, batch, layout, times, facts)
+        yield _melt(batch, layout, times, wishes, facts)
     if clock.rounded:
-        facts.say(f"{clock.rounded:,} times were finer than a nanosecond, and were rounded")
+        facts.say(f"times finer than a nanosecond, rounded: {clock.rounded:,}")
 
 
 # What the columns are
@@ -225,19 +223,19 @@ def _example(column: pa.Array) -> str:
 # What the rows hold
 
 
-def _refuse_timeless(
-    names: Sequence[str], batch: Batch, layout: Layout, times: Times, place: str, facts: FileFacts
-) -> None:
+def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: Times, facts: FileFacts) -> None:
     for i in np.flatnonzero(~times.present).tolist():
         if all(not column[i].is_valid for column in batch.columns):
             facts.rows -= 1  # a blank line
             continue
         cell = batch.columns[layout.time][i].as_py()
-        reason = "it has no time" if cell is None else f"{clip(str(cell))} in {names[layout.time]!r} is no time"
-        facts.refuse(f"{place} {batch.rows[i]}", reason)
+        reason = (
+            "it has no time" if cell is None else f"{clip(str(cell))} in {names[layout.time]!r} {why_no_time(cell)}"
+        )
+        facts.refuse(int(batch.rows[i]), reason)
 
 
-def _melt(batch: Batch, layout: Layout, times: Times, place: str, wishes: Wishes, facts: FileFacts) -> Samples:
+def _melt(batch: Batch, layout: Layout, times: Times, wishes: Wishes, facts: FileFacts) -> Samples:
     """Return a sample for each cell of a metric that has a value."""
     groups, firsts, keys = _name_groups(batch, layout, wishes)
     parts = []
@@ -246,7 +244,7 @@ def _melt(batch: Batch, layout: Layout, times: Times, place: str, wishes: Wishes
         numbers = to_numbers(column)
         if rounds_integers(column):
             facts.say(f"column {metric!r} has integers beyond 2^53: each became the nearest double")
-        _refuse_bad(column, numbers, metric, times, batch.rows, place, facts)
+        _refuse_bad(column, numbers, metric, times, batch.rows, facts)
         kept = np.flatnonzero(times.present & numbers.present)
         parts.append((groups[kept] + m * len(firsts), times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
     series, timestamps, values, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -259,11 +257,10 @@ def _refuse_bad(
     metric: str,
     times: Times,
     rows: npt.NDArray[np.int64],
-    place: str,
     facts: FileFacts,
 ) -> None:
     for i in np.flatnonzero(numbers.bad & times.present).tolist():
-        facts.refuse(f"{place} {rows[i]}", f"{clip(column[i].as_py())} in {metric!r} is no number")
+        facts.refuse(int(rows[i]), f"{clip(column[i].as_py())} in {metric!r} is no number")
 
 
 def _name_groups(

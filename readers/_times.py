@@ -203,16 +203,30 @@ def parse_date(text: str, month_first: bool | None = None) -> int | None:
     """
     text = _YEAR_FIRST.sub(lambda found: f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}", text.strip(), count=1)
     if month_first is not None:
-        month, day = (1, 2) if month_first else (2, 1)
-        text = _YEAR_LAST.sub(lambda found: f"{found[3]}-{found[month]:0>2}-{found[day]:0>2}", text, count=1)
+        mm, dd = (1, 2) if month_first else (2, 1)
+        text = _YEAR_LAST.sub(lambda found: f"{found[3]}-{found[mm]:0>2}-{found[dd]:0>2}", text, count=1)
     found = _ISO.fullmatch(text)
     if not found or re.fullmatch(r"\d+", text):
         return None
     try:
-        moment = datetime(*(int(part or 0) for part in found.groups()[:6]), tzinfo=UTC)  # type: ignore[misc]
+        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError:
         return None
     return (moment - _EPOCH) // timedelta(seconds=1) * 10**9 + int((found[7] or "").ljust(9, "0")) - _offset(found[8])
+
+
+def why_no_time(cell: object) -> str:
+    """Return what to say of a cell that is no time.
+
+    Examples
+    --------
+    >>> why_no_time("01/02/2024")
+    'may mean two days: write dates as 2024-02-01'
+    """
+    if isinstance(cell, str) and parse_date(cell, True) is not None:
+        return "may mean two days: write dates as 2024-02-01"
+    return "is no time"
 
 
 def to_nanoseconds(text: str) -> int:

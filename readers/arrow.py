@@ -34,7 +34,7 @@ class Parquet(Reader):
         with _seekable(source) as file, _explaining(facts, "Parquet"):
             table = parquet.ParquetFile(file)
             batches = table.iter_batches(batch_size=BATCH_ROWS)
-            yield from _read(table.schema_arrow, batches, source, wishes, facts)
+            yield from _read(table.schema_arrow, batches, file, source, wishes, facts)
 
 
 class Arrow(Reader):
@@ -51,7 +51,7 @@ class Arrow(Reader):
         """Yield the samples, record batch after record batch."""
         with _seekable(source) as file, _explaining(facts, "Arrow"):
             schema, batches = _open_arrow(source, file)
-            yield from _read(schema, batches, source, wishes, facts)
+            yield from _read(schema, batches, file, source, wishes, facts)
 
 
 def _open_arrow(source: Source, file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -85,8 +85,14 @@ def _explaining(facts: FileFacts, kind: str) -> Iterator[None]:
 
 
 def _read(
-    schema: pa.Schema, batches: Iterator[pa.RecordBatch], source: Source, wishes: Wishes, facts: FileFacts
+    schema: pa.Schema,
+    batches: Iterator[pa.RecordBatch],
+    file: Any,
+    source: Source,
+    wishes: Wishes,
+    facts: FileFacts,
 ) -> Iterator[Samples]:
+    facts.place = "row"
     names = [name for field in schema for name, _ in _plain(field.name, pa.array([], field.type))]
 
     def numbered() -> Iterator[Batch]:
@@ -97,9 +103,10 @@ def _read(
             ]
             yield Batch(columns, np.arange(row, row + batch.num_rows))
             row += batch.num_rows
-            source.on_bytes(0)
+            if not source.packed:
+                source.on_bytes(file.tell())
 
-    yield from read_table(names, numbered(), "row", source, wishes, facts)
+    yield from read_table(names, numbered(), source, wishes, facts)
 
 
 def _plain(name: str, column: Any) -> Iterator[tuple[str, pa.Array]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,14 +65,16 @@ class FileFacts:
         Bytes on disk.
     rows, samples : int
         Rows that were read, refused ones among them; samples that are in the data set.
+    place : str
+        What rows are called: ``line`` or ``row``.
     shape : str
         How samples lie in it, ``wide`` for instance; empty where a format has only one.
     time : str
         What its times are, and where they stand.
     refused : int
         Rows or cells that could not be read.
-    refusals : list of str
-        The first of them, with their line and the reason.
+    refusals : list of (int, str)
+        The first of them: the number of the line or row, and the reason.
     words : list of str
         What else a user wants to know: columns left out, times that were rounded.
     cut : bool
@@ -83,18 +86,19 @@ class FileFacts:
     size: int
     rows: int = 0
     samples: int = 0
+    place: str = "line"
     shape: str = ""
     time: str = ""
     refused: int = 0
-    refusals: list[str] = field(default_factory=list)
+    refusals: list[tuple[int, str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     cut: bool = False
 
-    def refuse(self, place: str, reason: str) -> None:
+    def refuse(self, row: int, reason: str) -> None:
         """Count what could not be read, and keep the reason if it is one of the first."""
         self.refused += 1
-        if len(self.refusals) < NAMED_REFUSALS:
-            self.refusals.append(f"{place}: {reason}")
+        insort(self.refusals, (row, reason))
+        del self.refusals[NAMED_REFUSALS:]
 
     def say(self, word: str) -> None:
         """Keep a word, once."""

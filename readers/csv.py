@@ -53,7 +53,7 @@ class Csv(Reader):
         names = [cell.strip() for cell in first] if headed else [f"column {i + 1}" for i in range(len(first))]
         facts.shape = "wide"
         batches = self._batches(source, lines[0] if headed else None, names, delimiter, facts)
-        yield from read_table(names, batches, "line", source, wishes, facts)
+        yield from read_table(names, batches, source, wishes, facts)
 
     def _batches(
         self, source: Source, header: str | None, names: list[str], delimiter: str, facts: FileFacts
@@ -80,7 +80,10 @@ def _delimiter(lines: list[str]) -> str:
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    return next(standard_csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(standard_csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
+    except standard_csv.Error:  # a cell of more than 128 kB
+        return [line]
 
 
 def _is_data(cell: str) -> bool:
@@ -104,7 +107,7 @@ def _parse(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Batch:
         if row.text.strip() and not row.text.startswith("#"):
             facts.rows += 1
             reason = f"{row.actual_columns} cells in place of {row.expected_columns}: {clip(row.text)}"
-            facts.refuse(f"line {piece.line + row.number - 1}", reason)
+            facts.refuse(piece.line + row.number - 1, reason)
         return "skip"
 
     text = piece.text

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
@@ -73,10 +74,10 @@ def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
     blank = compute.match_substring_regex(lines, r"^\s*(#.*)?$")
     facts.rows += len(lines) - int(compute.sum(blank).as_py() or 0)
     for i in np.flatnonzero(~compute.or_(parts.is_valid(), blank).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(f"line {piece.line + i}", f"{clip(lines[i].as_py())} is no point")
+        facts.refuse(piece.line + i, f"{clip(lines[i].as_py())} is no point")
     timed = compute.and_(parts.is_valid(), compute.not_equal(compute.fill_null(time, ""), ""))
     for i in np.flatnonzero(compute.and_not(parts.is_valid(), timed).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(f"line {piece.line + i}", "it has no timestamp")
+        facts.refuse(piece.line + i, "it has no timestamp")
     chosen = np.flatnonzero(timed.to_numpy(zero_copy_only=False))
     if not len(chosen):
         return Samples([], np.empty(0, np.int64), np.empty(0, np.int64), "s", np.empty(0), chosen)
@@ -84,11 +85,11 @@ def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
     times = clock.read(time.take(taken))
     facts.time = clock.form
     for i in np.flatnonzero(~times.present).tolist():
-        facts.refuse(f"line {piece.line + chosen[i]}", "its time is out of range")
+        facts.refuse(piece.line + int(chosen[i]), "its time is out of range")
     owners, names, texts = _split_fields(fields.take(taken).to_pylist(), facts)
     numbers = to_numbers(pa.array(texts, pa.string()))
     for i in np.flatnonzero(numbers.bad).tolist():
-        facts.refuse(f"line {piece.line + chosen[owners[i]]}", f"{clip(texts[i])} in {names[i]!r} is no number")
+        facts.refuse(piece.line + int(chosen[owners[i]]), f"{clip(texts[i])} in {names[i]!r} is no number")
     groups, firsts = group_rows([series.take(taken.take(pa.array(owners))), pa.array(names, pa.string())], len(owners))
     keys = [parse_key(series[int(chosen[owners[i]])].as_py(), names[i]) for i in firsts.tolist()]
     kept = np.flatnonzero(numbers.present & times.present[owners])
@@ -98,7 +99,7 @@ def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
     )
 
 
-def _split_fields(rows: list[str], facts: FileFacts) -> tuple[np.ndarray, list[str], list[str]]:
+def _split_fields(rows: list[str], facts: FileFacts) -> tuple[npt.NDArray[np.int64], list[str], list[str]]:
     """Return for each field that is no text the number of its row, its name, and its value as digits."""
     owners: list[int] = []
     names: list[str] = []

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from squeezelab.dataset import MetricDataset
@@ -55,7 +56,7 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _decode(piece: Piece, facts: FileFacts) -> tuple[MetricDataset, np.ndarray]:
+def _decode(piece: Piece, facts: FileFacts) -> tuple[MetricDataset, npt.NDArray[np.int64]]:
     """Decode lines, and refuse those that are no records."""
     lines = piece.text.split(b"\n")
     numbers = {number: line for number, line in enumerate(lines, piece.line) if line.strip()}
@@ -67,7 +68,7 @@ def _decode(piece: Piece, facts: FileFacts) -> tuple[MetricDataset, np.ndarray]:
             place, _, reason = str(error).removeprefix("line ").partition(": ")
             number = list(numbers)[int(place) - 1]
             facts.rows += 1
-            facts.refuse(f"line {number}", reason)
+            facts.refuse(number, reason)
             del numbers[number]
     # Samples come series by series; which line each stood in only matters where reading stops half-way.
     return dataset, np.arange(piece.line, piece.line + len(dataset))

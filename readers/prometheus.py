@@ -64,7 +64,7 @@ def read_pieces(pieces: Iterable[Piece], wishes: Wishes, facts: FileFacts) -> It
     for piece in pieces:
         yield _read_piece(piece, clock, facts)
     if clock.rounded:
-        facts.say(f"{clock.rounded:,} times were finer than a nanosecond, and were rounded")
+        facts.say(f"times finer than a nanosecond, rounded: {clock.rounded:,}")
 
 
 def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
@@ -76,10 +76,10 @@ def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
     blank = compute.match_substring_regex(lines, r"^\s*(#.*)?$")
     facts.rows += len(lines) - int(compute.sum(blank).as_py() or 0)
     for i in np.flatnonzero(~compute.or_(matched, blank).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(f"line {piece.line + i}", f"{clip(lines[i].as_py())} is no sample")
+        facts.refuse(piece.line + i, f"{clip(lines[i].as_py())} is no sample")
     timed = np.flatnonzero(time.is_valid().to_numpy(zero_copy_only=False))
     for i in np.flatnonzero(compute.and_(matched, time.is_null()).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(f"line {piece.line + i}", "it has no timestamp")
+        facts.refuse(piece.line + i, "it has no timestamp")
     chosen = pa.array(timed)
     series, value, time = (column.take(chosen) for column in (series, value, time))
     numbers = to_numbers(value)
@@ -89,9 +89,8 @@ def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
     keys = [parse_series(text) for text in series.take(pa.array(firsts)).to_pylist()]
     present = numbers.present & times.present if times else np.zeros(0, np.bool_)
     for i in np.flatnonzero(~present).tolist():
-        facts.refuse(
-            f"line {piece.line + timed[i]}", f"{clip(lines[int(timed[i])].as_py())} has no number in its place"
-        )
+        row = int(timed[i])
+        facts.refuse(piece.line + row, f"{clip(lines[row].as_py())} has no number in its place")
     kept = np.flatnonzero(present)
     timestamps, unit = (times.timestamps, times.unit) if times else (np.empty(0, np.int64), "s")
     return Samples(keys, groups[kept], timestamps[kept], unit, numbers.values[kept], piece.line + timed[kept])

@@ -53,6 +53,8 @@ class Tsdb(Reader):
 
 
 def _find_blocks(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
     return [path for path in (folder, *sorted(folder.iterdir())) if all((path / name).exists() for name in _BLOCK)]
 
 
