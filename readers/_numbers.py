@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 TRUTH = {"true": 1.0, "false": 0.0}
 ABSENT = ("", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "<NA>")
 """How texts say that there is no value. NaN is not among them: it is a value."""
@@ -52,26 +53,33 @@ def to_numbers(column: pa.Array) -> Numbers:
 
 def rounds_integers(column: pa.Array) -> bool:
     """Tell whether a column has integers that no double holds exactly."""
-    if not pa.types.is_integer(column.type):
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
         return False
-    try:
-        column.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return True
-    return False
+    numbers = column.drop_null().to_numpy()
+    sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
+    lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
+    return bool(np.any(sizes // lowest_bits >= np.uint64(2**53)))
 
 
 def _parse(column: pa.Array) -> Numbers:
-    present = column.is_valid().to_numpy(zero_copy_only=False)
-    try:
-        filled = column.fill_null("0") if column.null_count else column
-        values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return Numbers(values, present, np.zeros(len(column), np.bool_))
-    except pa.ArrowInvalid:
-        cells = [parse_number(text) if text is not None else None for text in column.to_pylist()]
+    """Read texts; most columns need no trimming, and no second look."""
+    with suppress(pa.ArrowInvalid):
+        return _cast(column)
+    texts = tidy(column)
+    with suppress(pa.ArrowInvalid):
+        return _cast(texts)
+    present = texts.is_valid().to_numpy(zero_copy_only=False)
+    cells = [parse_number(text) if text is not None else None for text in texts.to_pylist()]
     found = np.array([cell is not None for cell in cells], np.bool_)
     values = np.array([0.0 if cell is None else cell for cell in cells], np.float64)
     return Numbers(values, found, present & ~found)
+
+
+def _cast(texts: pa.Array) -> Numbers:
+    present = texts.is_valid().to_numpy(zero_copy_only=False)
+    filled = texts.fill_null("0") if texts.null_count else texts
+    values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return Numbers(values, present, np.zeros(len(texts), np.bool_))
 
 
 def parse_number(text: str) -> float | None:
@@ -88,7 +96,9 @@ def parse_number(text: str) -> float | None:
     return TRUTH.get(text.lower())
 
 
-def trimmed(column: pa.Array) -> pa.Array:
-    """Return a text column without blanks around its cells, and null where it says that nothing is there."""
+def tidy(column: pa.Array) -> pa.Array:
+    """Return a column; of text, without blanks around its cells, and null where they say that nothing is there."""
+    if not pa.types.is_string(column.type):
+        return column
     column = compute.utf8_trim_whitespace(column)
     return compute.if_else(compute.is_in(column, pa.array(ABSENT)), pa.scalar(None, pa.string()), column)

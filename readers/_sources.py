@@ -192,17 +192,14 @@ def split_pieces(file: IO[bytes], name: str) -> Iterator[Piece]:
 
 def text_lines(piece: Piece, refuse: Callable[[int, str], None]) -> list[str]:
     """Return the lines of a piece; those that are no UTF-8 are refused, and empty in their place."""
-    raw = piece.text.split(b"\n")
-    if not raw[-1]:
-        raw.pop()
     try:
-        return str(piece.text, "utf-8").split("\n")[: len(raw)]
+        lines = str(piece.text, "utf-8").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
         lines = []
-        for number, line in enumerate(raw, piece.line):
+        for number, line in enumerate(piece.text.split(NEWLINE), piece.line):
             try:
-                lines.append(str(line, "utf-8"))
+                lines.append(str(line, "utf-8").removesuffix("\r"))
             except UnicodeDecodeError as error:
                 refuse(number, f"no UTF-8: {error.reason} at byte {error.start}")
                 lines.append("")
-        return lines
+    return lines[:-1] if piece.text.endswith(NEWLINE) else lines

@@ -15,7 +15,7 @@ import pyarrow as pa
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
 from squeezelab.formats.ndjson import group_rows
-from squeezelab.readers._numbers import Numbers, parse_number, rounds_integers, to_numbers, trimmed
+from squeezelab.readers._numbers import Numbers, parse_number, rounds_integers, tidy, to_numbers
 from squeezelab.readers._sources import Source
 from squeezelab.readers._times import Clock, Times, holds_times, looks_like_times, why_no_time
 from squeezelab.readers.base import FileFacts, Samples, Wishes, clip, file_stem
@@ -82,16 +82,13 @@ def read_table(
     layout: Layout | None = None
     clock = Clock(wishes.time_unit)
     for batch in batches:
-        batch = Batch(
-            [trimmed(column) if pa.types.is_string(column.type) else column for column in batch.columns], batch.rows
-        )
         facts.rows += len(batch.rows)
         if not len(batch.rows):
             continue
         if layout is None:
             layout = _find_layout(names, batch, source, wishes, facts)
             facts.shape = "long" if layout.is_long else "wide"
-        times = clock.read(batch.columns[layout.time])
+        times = clock.read(tidy(batch.columns[layout.time]))
         facts.time = f"column {names[layout.time]!r}, {clock.form}"
         _refuse_timeless(names, batch, layout, times, facts)
         yield _melt(batch, layout, times, wishes, facts)
@@ -136,7 +133,7 @@ def _kind(column: pa.Array) -> str:
         return "number"
     if not pa.types.is_string(kind):
         return "other"
-    cells = column.drop_null().slice(0, _SIGHT).to_pylist()
+    cells = tidy(column.slice(0, 10 * _SIGHT)).drop_null().slice(0, _SIGHT).to_pylist()
     if not cells:
         return "empty"
     return "number" if 2 * sum(parse_number(cell) is not None for cell in cells) > len(cells) else "text"
@@ -150,9 +147,9 @@ def _find_time(names: Sequence[str], columns: list[pa.Array], wanted: str | None
             raise DataSourceError(f"{source.path} has no column {wanted!r}: it has {listed}")
         return names.index(wanted)
     called = [i for i, name in enumerate(names) if TIME_NAME.fullmatch(name.strip())]
-    found = next((i for i in called if holds_times(columns[i])), None)
+    found = next((i for i in called if holds_times(tidy(columns[i]))), None)
     if found is None:
-        found = next((i for i, column in enumerate(columns) if looks_like_times(column)), None)
+        found = next((i for i, column in enumerate(columns) if looks_like_times(tidy(column))), None)
     if found is None:
         raise DataSourceError(f"{source.path}: no time column was found: give --time-column, one of {listed}")
     return found
@@ -176,7 +173,7 @@ def _find_metrics(
 
 def _find_wide_labels(names: Sequence[str], batch: Batch, texts: list[int], layout: Layout, facts: FileFacts) -> None:
     """Take those text columns for labels that are called so, or tell rows apart which else share their moments."""
-    moments = Clock().read(batch.columns[layout.time]).timestamps if texts else np.empty(0, np.int64)
+    moments = Clock().read(tidy(batch.columns[layout.time])).timestamps if texts else np.empty(0, np.int64)
     groups, chosen = 1, list[int]()
     disorder = _disorder(np.zeros(len(moments), np.int64), moments)
     for i in texts:
@@ -228,7 +225,7 @@ def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: 
         if all(not column[i].is_valid for column in batch.columns):
             facts.rows -= 1  # a blank line
             continue
-        cell = batch.columns[layout.time][i].as_py()
+        cell = tidy(batch.columns[layout.time])[i].as_py()
         reason = (
             "it has no time" if cell is None else f"{clip(str(cell))} in {names[layout.time]!r} {why_no_time(cell)}"
         )
@@ -268,9 +265,10 @@ def _name_groups(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[SeriesKey]]:
     """Return for each row the number of its group, the first rows of groups, and the keys: of all groups, by metric."""
     roles = [i for i in (layout.name, layout.label_text) if i is not None]
-    columns = [batch.columns[i] for i in (*roles, *layout.labels)]
+    columns = [tidy(batch.columns[i]) for i in (*roles, *layout.labels)]
     groups, firsts = group_rows(columns, len(batch.rows))
-    cells = {i: batch.columns[i].take(pa.array(firsts)).to_pylist() for i in (*roles, *layout.labels)}
+    told = (column.take(pa.array(firsts)).to_pylist() for column in columns)
+    cells = dict(zip((*roles, *layout.labels), told, strict=True))
     labels: list[dict[str, str]] = []
     for at in range(len(firsts)):
         found = {"file": wishes.file_label} if wishes.file_label is not None and not layout.is_long else {}

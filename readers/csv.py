@@ -10,7 +10,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import parse_number
+from squeezelab.readers._numbers import ABSENT, parse_number
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._table import Batch, read_table
 from squeezelab.readers._times import parse_date
@@ -126,7 +126,7 @@ def _parse(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Batch:
             csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=True,
-                null_values=[""],
+                null_values=ABSENT,
                 check_utf8=False,
             ),
         )

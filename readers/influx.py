@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
-from squeezelab.formats.ndjson import group_rows
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes, clip
 
-LINE = (
-    r"^[ \t]*(?P<series>(?:\\.|[^\\ #])(?:\\.|[^\\ ])*)[ ]+"
+LINE = re.compile(
+    r"[ \t]*(?P<series>(?:\\.|[^\\ #])(?:\\.|[^\\ ])*)[ ]+"
     r'(?P<fields>(?:\\.|[^\\ ="])+=(?:"(?:\\.|[^"\\])*"|\\.|[^\\" ])+)'
-    r"(?:[ ]+(?P<time>-?[0-9]+))?[ \t]*\r?$"
+    r"(?:[ ]+(?P<time>-?[0-9]+))?[ \t]*"
 )
 FIELD = re.compile(r'((?:\\.|[^\\=,])+)=("(?:\\.|[^"\\])*"|[^,]*)')
 _TRUTH = {
@@ -57,62 +56,76 @@ class Influx(Reader):
     def recognises(self, source: Source) -> bool:
         """Tell whether most of the first lines are points."""
         lines = [line for line in source.first_lines() if not line.startswith("#")]
-        fitting = sum(bool(re.match(LINE, line)) for line in lines)
+        fitting = sum(bool(LINE.fullmatch(line)) for line in lines)
         return source.is_text and 2 * fitting > len(lines)
 
     def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, some megabytes of lines at a time."""
         clock = Clock(wishes.time_unit)
+        known: dict[tuple[str, str], int] = {}
+        keys: list[SeriesKey] = []
         for piece in source.pieces():
-            yield _read_piece(piece, clock, facts)
+            points = _split(piece, known, facts)
+            keys += (parse_key(*one) for one in islice(known, len(keys), None))
+            if points.rows:
+                yield _convert(piece, points, keys, clock, facts)
 
 
-def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
-    lines = pa.array(text_lines(piece, facts.refuse), pa.string())
-    parts = compute.extract_regex(lines, LINE)
-    series, fields, time = parts.flatten()
-    blank = compute.match_substring_regex(lines, r"^\s*(#.*)?$")
-    facts.rows += len(lines) - int(compute.sum(blank).as_py() or 0)
-    for i in np.flatnonzero(~compute.or_(parts.is_valid(), blank).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(piece.line + i, f"{clip(lines[i].as_py())} is no point")
-    timed = compute.and_(parts.is_valid(), compute.not_equal(compute.fill_null(time, ""), ""))
-    for i in np.flatnonzero(compute.and_not(parts.is_valid(), timed).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(piece.line + i, "it has no timestamp")
-    chosen = np.flatnonzero(timed.to_numpy(zero_copy_only=False))
-    if not len(chosen):
-        return Samples([], np.empty(0, np.int64), np.empty(0, np.int64), "s", np.empty(0), chosen)
-    taken = pa.array(chosen)
-    times = clock.read(time.take(taken))
-    facts.time = clock.form
-    for i in np.flatnonzero(~times.present).tolist():
-        facts.refuse(piece.line + int(chosen[i]), "its time is out of range")
-    owners, names, texts = _split_fields(fields.take(taken).to_pylist(), facts)
-    numbers = to_numbers(pa.array(texts, pa.string()))
-    for i in np.flatnonzero(numbers.bad).tolist():
-        facts.refuse(piece.line + int(chosen[owners[i]]), f"{clip(texts[i])} in {names[i]!r} is no number")
-    groups, firsts = group_rows([series.take(taken.take(pa.array(owners))), pa.array(names, pa.string())], len(owners))
-    keys = [parse_key(series[int(chosen[owners[i]])].as_py(), names[i]) for i in firsts.tolist()]
-    kept = np.flatnonzero(numbers.present & times.present[owners])
-    rows = owners[kept]
-    return Samples(
-        keys, groups[kept], times.timestamps[rows], times.unit, numbers.values[kept], piece.line + chosen[rows]
-    )
+class _Points(NamedTuple):
+    """Lines: their places in the piece and times; and their fields: numbers of line and series, and values."""
+
+    rows: list[int]
+    times: list[str]
+    owners: list[int]
+    series: list[int]
+    values: list[str]
 
 
-def _split_fields(rows: list[str], facts: FileFacts) -> tuple[npt.NDArray[np.int64], list[str], list[str]]:
-    """Return for each field that is no text the number of its row, its name, and its value as digits."""
-    owners: list[int] = []
-    names: list[str] = []
-    texts: list[str] = []
-    for owner, row in enumerate(rows):
-        for name, value in FIELD.findall(row):
+def _split(piece: Piece, known: dict[tuple[str, str], int], facts: FileFacts) -> _Points:
+    """Take lines apart; those without quotes and escapes are three texts between blanks."""
+    points = _Points([], [], [], [], [])
+    for row, line in enumerate(text_lines(piece, facts.refuse)):
+        texts: Sequence[str | None] = line.split(" ")
+        fields: Iterable[tuple[str, str]]
+        if len(texts) == 3 and texts[0] and '"' not in line and "\\" not in line and line[0] != "#":
+            fields = [(name, value) for name, _, value in (one.partition("=") for one in line.split(" ")[1].split(","))]
+        else:
+            found = LINE.fullmatch(line)
+            if not found and (not line.strip() or line.lstrip().startswith("#")):
+                continue
+            texts = found.group("series", "fields", "time") if found else (None, None, None)
+            fields = FIELD.findall(texts[1]) if texts[1] else []
+        facts.rows += 1
+        series, _, time = texts
+        if not series or not time:
+            facts.refuse(piece.line + row, "it has no timestamp" if series else f"{clip(line)} is no point")
+            continue
+        for name, value in fields:
             if value.startswith('"'):
                 facts.say(f"field {name!r} was left out: it holds text, such as {clip(value[1:-1])}")
                 continue
-            owners.append(owner)
-            names.append(name)
-            texts.append(_TRUTH.get(value) or (value[:-1] if value[-1:] in ("i", "u") else value))
-    return np.array(owners, np.int64), names, texts
+            points.owners.append(len(points.rows))
+            points.series.append(known.setdefault((series, name), len(known)))
+            points.values.append(_TRUTH.get(value) or (value[:-1] if value[-1:] in ("i", "u") else value))
+        points.rows.append(row)
+        points.times.append(time)
+    return points
+
+
+def _convert(piece: Piece, points: _Points, keys: list[SeriesKey], clock: Clock, facts: FileFacts) -> Samples:
+    lines = piece.line + np.array(points.rows, np.int64)
+    times = clock.read(pa.array(points.times, pa.string()))
+    facts.time = clock.form
+    for i in np.flatnonzero(~times.present).tolist():
+        facts.refuse(int(lines[i]), f"{clip(points.times[i])} is no time")
+    owners, series = np.array(points.owners, np.int64), np.array(points.series, np.int64)
+    numbers = to_numbers(pa.array(points.values, pa.string()))
+    for i in np.flatnonzero(~numbers.present).tolist():
+        metric = keys[series[i]].metric_name
+        facts.refuse(int(lines[owners[i]]), f"{clip(points.values[i])} in {metric!r} is no number")
+    kept = np.flatnonzero(numbers.present & times.present[owners])
+    rows = owners[kept]
+    return Samples(keys, series[kept], times.timestamps[rows], times.unit, numbers.values[kept], lines[rows])
 
 
 def parse_key(series: str, field: str) -> SeriesKey:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
-from squeezelab.formats.ndjson import group_rows
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes, clip
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-LINE = (
-    rf"^[ \t]*(?P<series>[a-zA-Z_:][a-zA-Z0-9_:]*[ \t]*(?:\{{(?:[^\"}}]|{_QUOTED})*\}})?|\{{(?:[^\"}}]|{_QUOTED})*\}})"
-    r"[ \t]+(?P<value>[-+]?(?:[0-9.][0-9.eE+-]*|[iI]nf|[iI]nfinity|[nN]a[nN]))"
-    r"(?:[ \t]+(?P<time>[-+]?[0-9][0-9.eE+-]*))?[ \t]*(?:#.*)?\r?$"
+_SERIES = rf"(?:[a-zA-Z_:][a-zA-Z0-9_:]*[ \t]*(?:\{{(?:[^\"}}]|{_QUOTED})*\}})?|\{{(?:[^\"}}]|{_QUOTED})*\}})"
+SERIES = re.compile(_SERIES)
+LINE = re.compile(
+    rf"[ \t]*(?P<series>{_SERIES})[ \t]+(?P<value>[-+]?(?:[0-9.][0-9.eE+-]*|inf(?:inity)?|nan))"
+    r"(?:[ \t]+(?P<time>[-+]?[0-9][0-9.eE+-]*))?[ \t]*(?:#.*)?",
+    re.IGNORECASE,
 )
 _LABEL = re.compile(rf"(?:(?P<name>[^\s,{{}}=\"]+)|(?P<quoted>{_QUOTED}))\s*(?:=\s*(?P<value>{_QUOTED}))?\s*,?")
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
@@ -50,7 +52,7 @@ class Prometheus(Reader):
     def recognises(self, source: Source) -> bool:
         """Tell whether most of the first lines are samples."""
         lines = [line for line in source.first_lines() if not line.startswith("#")]
-        fitting = sum(bool(re.match(LINE, line)) for line in lines)
+        fitting = sum(bool(LINE.fullmatch(line)) for line in lines)
         return source.is_text and 2 * fitting > len(lines)
 
     def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
@@ -61,39 +63,59 @@ class Prometheus(Reader):
 def read_pieces(pieces: Iterable[Piece], wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
     """Yield the samples of lines as Prometheus writes them."""
     clock = Clock(wishes.time_unit)
+    known: dict[str, int] = {}
+    keys: list[SeriesKey] = []
     for piece in pieces:
-        yield _read_piece(piece, clock, facts)
+        parts = _split(piece, known, facts)
+        keys += map(parse_series, islice(known, len(keys), None))
+        if parts.rows:
+            yield _convert(piece, parts, keys, clock, facts)
     if clock.rounded:
         facts.say(f"times finer than a nanosecond, rounded: {clock.rounded:,}")
 
 
-def _read_piece(piece: Piece, clock: Clock, facts: FileFacts) -> Samples:
-    lines = pa.array(text_lines(piece, facts.refuse), pa.string())
-    parts = compute.extract_regex(lines, LINE)
-    series, value, time = parts.flatten()
-    time = compute.if_else(compute.equal(time, ""), pa.scalar(None, pa.string()), time)
-    matched = parts.is_valid()
-    blank = compute.match_substring_regex(lines, r"^\s*(#.*)?$")
-    facts.rows += len(lines) - int(compute.sum(blank).as_py() or 0)
-    for i in np.flatnonzero(~compute.or_(matched, blank).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(piece.line + i, f"{clip(lines[i].as_py())} is no sample")
-    timed = np.flatnonzero(time.is_valid().to_numpy(zero_copy_only=False))
-    for i in np.flatnonzero(compute.and_(matched, time.is_null()).to_numpy(zero_copy_only=False)).tolist():
-        facts.refuse(piece.line + i, "it has no timestamp")
-    chosen = pa.array(timed)
-    series, value, time = (column.take(chosen) for column in (series, value, time))
-    numbers = to_numbers(value)
-    times = clock.read(time) if len(timed) else None
+class _Parts(NamedTuple):
+    """What lines are made of: their places in the piece, the numbers of their series, and two texts of each."""
+
+    rows: list[int]
+    series: list[int]
+    values: list[str]
+    times: list[str]
+
+
+def _split(piece: Piece, known: dict[str, int], facts: FileFacts) -> _Parts:
+    """Take lines apart; most are three texts between blanks, of which the first one has been seen before."""
+    parts = _Parts([], [], [], [])
+    for row, line in enumerate(text_lines(piece, facts.refuse)):
+        texts: Sequence[str] = line.rsplit(" ", 2)
+        if len(texts) != 3 or (texts[0] not in known and not SERIES.fullmatch(texts[0])):
+            found = LINE.fullmatch(line)
+            if not found and (not line.strip() or line.lstrip().startswith("#")):
+                continue
+            if not found or not found["time"]:
+                facts.rows += 1
+                facts.refuse(piece.line + row, "it has no timestamp" if found else f"{clip(line)} is no sample")
+                continue
+            texts = found["series"].strip(), found["value"], found["time"]
+        parts.rows.append(row)
+        parts.series.append(known.setdefault(texts[0], len(known)))
+        parts.values.append(texts[1])
+        parts.times.append(texts[2])
+    facts.rows += len(parts.rows)
+    return parts
+
+
+def _convert(piece: Piece, parts: _Parts, keys: list[SeriesKey], clock: Clock, facts: FileFacts) -> Samples:
+    numbers = to_numbers(pa.array(parts.values, pa.string()))
+    times = clock.read(pa.array(parts.times, pa.string()))
     facts.time = clock.form
-    groups, firsts = group_rows([series], len(timed))
-    keys = [parse_series(text) for text in series.take(pa.array(firsts)).to_pylist()]
-    present = numbers.present & times.present if times else np.zeros(0, np.bool_)
-    for i in np.flatnonzero(~present).tolist():
-        row = int(timed[i])
-        facts.refuse(piece.line + row, f"{clip(lines[row].as_py())} has no number in its place")
-    kept = np.flatnonzero(present)
-    timestamps, unit = (times.timestamps, times.unit) if times else (np.empty(0, np.int64), "s")
-    return Samples(keys, groups[kept], timestamps[kept], unit, numbers.values[kept], piece.line + timed[kept])
+    for i in np.flatnonzero(~(numbers.present & times.present)).tolist():
+        text = parts.values[i] if times.present[i] else parts.times[i]
+        facts.refuse(piece.line + parts.rows[i], f"{clip(text)} is no {'number' if times.present[i] else 'time'}")
+    kept = np.flatnonzero(numbers.present & times.present)
+    rows = piece.line + np.array(parts.rows, np.int64)[kept]
+    series = np.array(parts.series, np.int64)[kept]
+    return Samples(keys, series, times.timestamps[kept], times.unit, numbers.values[kept], rows)
 
 
 def parse_series(text: str) -> SeriesKey:

@@ -84,7 +84,7 @@ class MetricDataset:
     offsets : int64[series + 1]
         ``offsets[i]:offsets[i + 1]`` are the samples of series ``i``.
     timestamps : int64[samples]
-        Unix time in seconds.
+        Unix time, in seconds unless whoever made the data set says otherwise.
     values : float64[samples]
         The readings.
 
@@ -188,7 +188,7 @@ class MetricDataset:
         -------
         pandas.DataFrame
             Columns ``metric_name`` and one for each label name (categorical, missing where a series lacks the label),
-            ``timestamp`` (int64, Unix seconds) and ``value`` (float64). A label whose name is taken by one of these
+            ``timestamp`` (int64, as in the data set) and ``value`` (float64). A label whose name is taken by one of these
             columns is called ``label_<name>``.
         """
         import pandas as pd
