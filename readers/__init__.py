@@ -176,6 +176,7 @@ def load(
         raise InvalidRequestError(f"limit {limit} leaves nothing: give a number above 0")
     begin, end = (None if one is None else to_nanoseconds(str(one)) for one in (start, stop))
     given = [Path(one) for one in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    given = list(dict.fromkeys(given))
     words: list[str] = []
     chosen = _choose(given, kind, words)
     labels = _file_labels([source.path for source, _, _ in chosen])
@@ -206,6 +207,8 @@ def _choose(given: list[Path], kind: str | None, words: list[str]) -> list[tuple
     for path in given:
         if not path.exists():
             raise InvalidRequestError(f"{path} does not exist: name a file or folder of metrics")
+        if not path.is_file() and not path.is_dir():
+            raise InvalidRequestError(f"{path} is no file that can be read twice: write it to one first")
         found = [
             (source, True) for source in [Source(path)] if not path.is_dir() or _registry()["tsdb"].recognises(source)
         ]
@@ -289,7 +292,7 @@ def _read_all(
 def _read_one(
     source: Source, reader: Reader, wishes: Wishes, facts: FileFacts, collector: Collector, room: int | None
 ) -> None:
-    with closing(reader.read(source, wishes, facts)) as parts:  # type: ignore[type-var]
+    with closing(source), closing(reader.read(source, wishes, facts)) as parts:  # type: ignore[type-var]
         for samples in parts:
             facts.samples += collector.add(samples, None if room is None else room - facts.samples)
             if room is not None and facts.samples >= room:

@@ -45,7 +45,7 @@ class Source:
     def __init__(self, path: Path, on_bytes: Callable[[int], None] = lambda done: None) -> None:
         self.path = path
         self.on_bytes = on_bytes
-        self._tell: Callable[[], int] = int
+        self._file: IO[bytes] | None = None
 
     @cached_property
     def files(self) -> list[Path]:
@@ -103,19 +103,21 @@ class Source:
             If it is damaged or cut short.
         """
         with self.path.open("rb") as file:
-            packed = self.packed
-            self._tell = file.tell
+            self._file = file
             stream: Any = file
-            if packed == "gzip":
+            if self.packed == "gzip":
                 stream = gzip.GzipFile(fileobj=file)
-            elif packed == "zstd":
+            elif self.packed == "zstd":
                 stream = io.BufferedReader(_ZstdStream(file))
             try:
                 yield stream
             except _DAMAGED as error:
-                raise DataSourceError(f"{self.path} is no whole {packed} file: {error}") from error
-            finally:
-                self.on_bytes(file.tell())
+                raise DataSourceError(f"{self.path} is no whole {self.packed} file: {error}") from error
+
+    def close(self) -> None:
+        """Close the file at once, even if a reader was stopped half-way and its error is still looked at."""
+        if self._file:
+            self._file.close()
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the text, some megabytes of whole lines at a time.
@@ -128,7 +130,7 @@ class Source:
         with self.open() as file:
             for piece in split_pieces(file, str(self.path)):
                 yield piece
-                self.on_bytes(self._tell())
+                self.on_bytes(self._file.tell() if self._file else 0)
 
     def digest(self) -> str:
         """Return XXH3-128 of the bytes on disk, in hex; of a folder, of its files in the order of their names."""

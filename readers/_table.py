@@ -221,15 +221,14 @@ def _example(column: pa.Array) -> str:
 
 
 def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: Times, facts: FileFacts) -> None:
-    for i in np.flatnonzero(~times.present).tolist():
+    timeless = np.flatnonzero(~times.present).tolist()
+    cells = tidy(batch.columns[layout.time]).take(pa.array(timeless, pa.int64())).to_pylist()
+    for i, cell in zip(timeless, cells, strict=True):
         if all(not column[i].is_valid for column in batch.columns):
             facts.rows -= 1  # a blank line
             continue
-        cell = tidy(batch.columns[layout.time])[i].as_py()
-        reason = (
-            "it has no time" if cell is None else f"{clip(str(cell))} in {names[layout.time]!r} {why_no_time(cell)}"
-        )
-        facts.refuse(int(batch.rows[i]), reason)
+        named = f"{clip(str(cell))} in {names[layout.time]!r} {why_no_time(cell)}"
+        facts.refuse(int(batch.rows[i]), "it has no time" if cell is None else named)
 
 
 def _melt(batch: Batch, layout: Layout, times: Times, wishes: Wishes, facts: FileFacts) -> Samples:

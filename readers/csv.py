@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as standard_csv
 from collections.abc import Iterator
+from itertools import takewhile
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +25,8 @@ class Csv(Reader):
 
     Notes
     -----
-    A first line without a number or date is the header; without one, columns are called ``column 1`` and so on. Lines
-    that begin with ``#`` are passed over. A cell is one line: line breaks within quotes are not read.
+    A first line without a number or date is the header, or the last line of those that begin with ``#``; without one,
+    columns are called ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line: line breaks within quotes are not read.
     """
 
     name = "csv"
@@ -50,7 +51,8 @@ class Csv(Reader):
         delimiter = _delimiter(lines)
         first = _cells(lines[0], delimiter)
         headed = not any(_is_data(cell) for cell in first)
-        names = [cell.strip() for cell in first] if headed else [f"column {i + 1}" for i in range(len(first))]
+        names = first if headed else _commented_header(source.first_lines(), delimiter, len(first))
+        names = [name.strip() for name in names]
         facts.shape = "wide"
         batches = self._batches(source, lines[0] if headed else None, names, delimiter, facts)
         yield from read_table(names, batches, source, wishes, facts)
@@ -67,6 +69,13 @@ class Csv(Reader):
 
 def _without_comments(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
+
+
+def _commented_header(lines: list[str], delimiter: str, width: int) -> list[str]:
+    """Return the names of columns whose header, if there is one, is the last comment before the first row."""
+    comments = list(takewhile(lambda line: line.startswith("#"), lines))
+    names = _cells(comments[-1].lstrip("# "), delimiter) if comments else []
+    return names if len(names) == width else [f"column {i + 1}" for i in range(width)]
 
 
 def _delimiter(lines: list[str]) -> str:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError, DataSourceError
 from squeezelab.formats.ndjson import Ndjson as NdjsonFormat
-from squeezelab.readers._sources import Piece, Source
+from squeezelab.readers._sources import NEWLINE, Piece, Source
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes
 
@@ -58,17 +58,22 @@ def _is_object(line: str) -> bool:
 
 def _decode(piece: Piece, facts: FileFacts) -> tuple[MetricDataset, npt.NDArray[np.int64]]:
     """Decode lines, and refuse those that are no records."""
-    lines = piece.text.split(b"\n")
-    numbers = {number: line for number, line in enumerate(lines, piece.line) if line.strip()}
-    while True:
-        try:
-            dataset = NdjsonFormat().decode(b"\n".join(numbers.values()))
-            break
-        except CorruptDataError as error:
-            place, _, reason = str(error).removeprefix("line ").partition(": ")
-            number = list(numbers)[int(place) - 1]
-            facts.rows += 1
-            facts.refuse(number, reason)
-            del numbers[number]
+    lines = {number: line for number, line in enumerate(piece.text.split(NEWLINE), piece.line) if line.strip()}
+    try:
+        dataset = NdjsonFormat().decode(NEWLINE.join(lines.values()))
+    except CorruptDataError:
+        good = [line for number, line in lines.items() if _is_record(number, line, facts)]
+        dataset = NdjsonFormat().decode(NEWLINE.join(good))
     # Samples come series by series; which line each stood in only matters where reading stops half-way.
     return dataset, np.arange(piece.line, piece.line + len(dataset))
+
+
+def _is_record(number: int, line: bytes, facts: FileFacts) -> bool:
+    """Tell whether the lab's format takes a line; refuse it if not."""
+    try:
+        NdjsonFormat().decode(line)
+    except CorruptDataError as error:
+        facts.rows += 1
+        facts.refuse(number, str(error).removeprefix("line 1: "))
+        return False
+    return True

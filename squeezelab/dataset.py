@@ -188,7 +188,7 @@ class MetricDataset:
         -------
         pandas.DataFrame
             Columns ``metric_name`` and one for each label name (categorical, missing where a series lacks the label),
-            ``timestamp`` (int64, as in the data set) and ``value`` (float64). A label whose name is taken by one of these
+            ``timestamp`` (int64, as they are) and ``value`` (float64). A label whose name is taken by one of these
             columns is called ``label_<name>``.
         """
         import pandas as pd

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 from rich.console import Console
 
 from squeezelab.codecs import get_codec
 from squeezelab.dataset import MetricDataset
 from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
 from squeezelab.formats import get_format
-from squeezelab.report.charts import STYLE, draw_bits, draw_frontier, draw_ladder
-from squeezelab.report.tables import Table, column_table, ladder_table
 from squeezelab.results import Results
 from squeezelab.shelf import split_specs
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from squeezelab.report.tables import Table
 
 WIDTH = 100
 
@@ -41,6 +40,9 @@ class Bench:
     @property
     def tables(self) -> list[Table]:
         """The ladder of formats, and the codecs of timestamps and of values, where there are any."""
+        # The report brings in matplotlib, which is slow to import and not needed to refuse a mistake.
+        from squeezelab.report.tables import column_table, ladder_table
+
         results = self.results
         every = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
         return [table for table in every if table.rows]
@@ -67,6 +69,10 @@ class Bench:
         matplotlib.figure.Figure
             It shows itself in a notebook; ``.savefig("name.png")`` keeps it.
         """
+        import matplotlib as mpl
+
+        from squeezelab.report.charts import STYLE, draw_bits, draw_frontier, draw_ladder
+
         with mpl.rc_context(STYLE):
             drawn = (draw(self.results) for draw in (draw_frontier, draw_bits, draw_ladder))
             figure = next((one for one in drawn if one is not None), None)

@@ -1,6 +1,7 @@
 """Files, folders and choices: what is read of them, and what is said."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,13 @@ def test_a_format_can_be_given(tmp_path: Path) -> None:
 def test_what_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match=r"nowhere.csv does not exist"):
         load(tmp_path / "nowhere.csv")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidRequestError, match="no file that can be read twice"):
+        load(tmp_path / "pipe")
+
+
+def test_a_file_given_twice_is_read_once(wide: Path) -> None:
+    assert load([wide, wide]).dataset.fingerprint == load(wide).dataset.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,10 @@ def test_a_table_without_a_header(read: Callable[..., Loaded]) -> None:
     assert as_dict(read(f"{T},1.5\n{T + 15},2.5\n")) == {"column 2{}": [(T, 1.5), (T + 15, 2.5)]}
 
 
+def test_a_header_within_a_comment(read: Callable[..., Loaded]) -> None:
+    assert as_dict(read(f"# made by numpy\n# time,a\n{T},1.5\n{T + 15},2.5\n")) == {"a{}": [(T, 1.5), (T + 15, 2.5)]}
+
+
 def test_a_value_column_has_the_name_of_its_file(read: Callable[..., Loaded]) -> None:
     loaded = read("timestamp,value\n2014-04-10 00:04:00,91.958\n", "ec2_cpu.csv")
     assert as_dict(loaded) == {"ec2_cpu{}": [(1397088240, 91.958)]}
