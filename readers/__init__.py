@@ -257,8 +257,11 @@ def _file_labels(paths: list[Path]) -> list[str | None]:
 
 
 def _name(given: list[Path]) -> str:
-    name = file_stem(given[0].resolve()) if given[0].is_file() else given[0].resolve().name or "root"
-    return name if len(given) == 1 else f"{name}-and-{len(given) - 1}-more"
+    """Return what to call data: after the file, the folder, or the folder that all files are in."""
+    if len(given) == 1:
+        return file_stem(given[0]) if given[0].is_file() else given[0].resolve().name or "root"
+    folders = {path.resolve().parent for path in given}
+    return folders.pop().name or "root" if len(folders) == 1 else f"{file_stem(given[0])}-and-{len(given) - 1}-more"
 
 
 # What is in them

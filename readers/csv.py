@@ -26,7 +26,8 @@ class Csv(Reader):
     Notes
     -----
     A first line without a number or date is the header, or the last line of those that begin with ``#``; without one,
-    columns are called ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line: line breaks within quotes are not read.
+    columns are called ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line:
+    line breaks within quotes are not read.
     """
 
     name = "csv"
