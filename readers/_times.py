@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from typing import NamedTuple
@@ -85,10 +85,12 @@ class Clock:
         if pa.types.is_timestamp(kind):
             self.form = f"time stamps of {UNIT_NAMES[kind.unit]}" + (f", {kind.tz}" if kind.tz else ", taken for UTC")
             return _of_integers(column, kind.unit)
-        if pa.types.is_integer(kind):
+        if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
             return self._read_integers(column.cast(pa.int64()))
-        if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        if pa.types.is_uint64(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             column = column.cast(pa.float64() if pa.types.is_float16(kind) else kind).cast(pa.string())
+        if not pa.types.is_string(column.type):
+            raise InvalidRequestError(f"a time column of {kind} cannot be read: give --time-column")
         return self._read_texts(column)
 
     def _read_integers(self, column: pa.Array) -> Times:
@@ -185,7 +187,7 @@ def holds_times(column: pa.Array) -> bool:
     cells = [text for text in column.slice(0, 1000).to_pylist() if text is not None]
     texts = [text for text in cells if isinstance(text, str)]
     if len(texts) < len(cells):
-        return not isinstance(cells[0], bool | list | dict)
+        return isinstance(cells[0], int | float | Decimal | date) and not isinstance(cells[0], bool)
     return (
         bool(texts) and sum(_is_number(text) or parse_date(text, True) is not None for text in texts) > len(texts) / 2
     )

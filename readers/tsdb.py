@@ -18,6 +18,7 @@ from squeezelab.readers.prometheus import read_pieces
 
 PROMTOOL = "promtool"
 MILLISECOND = 10**6
+_LOG = "wal"
 _BLOCK = ("meta.json", "index", "chunks")
 
 
@@ -34,8 +35,8 @@ class Tsdb(Reader):
     suffixes = ()
 
     def recognises(self, source: Source) -> bool:
-        """Tell whether a folder is a block, or has blocks in it."""
-        return source.path.is_dir() and bool(_find_blocks(source.path))
+        """Tell whether a folder is a block, or has blocks or a server's log in it."""
+        return bool(_find_blocks(source.path)) or (source.path / _LOG).is_dir()
 
     def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
         """Yield what promtool dumps."""
@@ -43,9 +44,10 @@ class Tsdb(Reader):
         if promtool is None:
             raise DataSourceError(f"{facts.name} is a TSDB, read with promtool, which is not there: install Prometheus")
         blocks = _find_blocks(source.path)
-        if not blocks:
+        logged = (source.path / _LOG).is_dir()
+        if not blocks and not logged:
             raise DataSourceError(f"{facts.name} holds no TSDB block, a folder with {', '.join(_BLOCK)}")
-        facts.say(f"{len(blocks)} block{'s' * (len(blocks) > 1)}, dumped with promtool")
+        facts.say(f"blocks: {len(blocks)}{', and the log of the latest samples' * logged}; dumped with promtool")
         with tempfile.TemporaryDirectory() as folder:
             database = _link_blocks(source.path, blocks, Path(folder))
             with _dump([promtool, "tsdb", "dump", *_span(wishes), str(database)], facts) as output:
@@ -69,10 +71,10 @@ def _link_blocks(source: Path, blocks: list[Path], folder: Path) -> Path:
         linked.mkdir()
         for path in block.iterdir():
             (linked / path.name).symlink_to(path.resolve())
-    if (source / "wal").is_dir():
-        (folder / "wal").symlink_to((source / "wal").resolve())
+    if (source / _LOG).is_dir():
+        (folder / _LOG).symlink_to((source / _LOG).resolve())
     else:
-        (folder / "wal").mkdir()
+        (folder / _LOG).mkdir()
     return folder
 
 

@@ -102,7 +102,7 @@ def test_bench_shows_what_it_understood_and_writes_a_report(folder: Path) -> Non
     assert lines[1] == "  refused line 302: 'oops' in 'time' is no time"
     assert lines[2].startswith("600 samples in 2 series, 2023-11-14T22:13:20Z to ")
     assert lines[3] == "interval: 15 s (100.0 % of steps)"
-    assert "Report: reports/metrics/ratios.md" in done.stdout
+    assert "reports/metrics/ratios.md" in done.stdout
     content = json.loads((folder / "reports" / "metrics" / "results.json").read_text())
     facts = content["dataset"]
     assert (facts["generator"], facts["size"], facts["samples"]) == ("file", "metrics", 600)

@@ -14,8 +14,10 @@ from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
 from squeezelab.formats import get_format
 from squeezelab.readers import Loaded, load
+from squeezelab.readers._sources import Source
 from squeezelab.readers.influx import parse_key
 from squeezelab.readers.prometheus import parse_series
+from squeezelab.readers.tsdb import Tsdb
 
 T = 1_700_000_000
 
@@ -133,6 +135,12 @@ def test_a_span_of_tsdb_blocks(database: Path) -> None:
     loaded = load(database, start=T + 15, stop=T + 46)
     assert loaded.dataset.timestamps.tolist() == [(T + 30) * 1000 + 500, (T + 15) * 1000 + 500, (T + 45) * 1000 + 500]
     assert len(load(database, limit=10).dataset) == 10
+
+
+def test_the_folder_of_a_young_server_has_only_a_log(tmp_path: Path) -> None:
+    (tmp_path / "wal").mkdir()
+    assert Tsdb().recognises(Source(tmp_path))
+    assert not Tsdb().recognises(Source(tmp_path / "wal"))
 
 
 def test_a_tsdb_without_promtool_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab.errors import InvalidRequestError
-from squeezelab.readers._times import NANOSECONDS, Clock, looks_like_times, parse_date, to_nanoseconds, unit_by_size
+from squeezelab.readers._times import (
+    NANOSECONDS,
+    Clock,
+    holds_times,
+    looks_like_times,
+    parse_date,
+    to_nanoseconds,
+    unit_by_size,
+)
 
 NOW = 1_700_000_000
 ZONES = st.none() | st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -125,6 +133,20 @@ def test_typed_columns_keep_their_unit(unit: str) -> None:
     assert times.present.tolist() == [True, False]
     assert times.timestamps[0] == 5
     assert nanoseconds(pa.array([1, 2], pa.date32())) == [86400 * 10**9, 2 * 86400 * 10**9]
+
+
+def test_typed_columns_that_are_no_times() -> None:
+    assert nanoseconds(pa.array([2**64 - 1, NOW], pa.uint64())) == [None, NOW * 10**9]
+    assert nanoseconds(pa.array([NOW + 0.5, float("nan"), float("inf"), None])) == [
+        NOW * 10**9 + 5 * 10**8,
+        None,
+        None,
+        None,
+    ]
+    for column in (pa.array([True]), pa.array([[1]]), pa.array([b"x"]), pa.array([1], pa.time64("us"))):
+        assert not holds_times(column)
+        with pytest.raises(InvalidRequestError, match="a time column of .* cannot be read"):
+            Clock().read(column)
 
 
 def test_years_far_away_stay_whole_seconds() -> None:
