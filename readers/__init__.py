@@ -60,9 +60,7 @@ class Loaded:
     Attributes
     ----------
     dataset : MetricDataset
-        Its timestamps are in `unit`.
-    unit : {"s", "ms", "us", "ns"}
-        The coarsest unit that holds all timestamps exactly.
+        Its ``time_unit`` is the coarsest that holds all timestamps exactly.
     files : list of FileFacts
         What was understood of each file.
     words : list of str
@@ -74,11 +72,15 @@ class Loaded:
     """
 
     dataset: MetricDataset
-    unit: str
     files: list[FileFacts]
     words: list[str]
     name: str
     digests: dict[str, str] = field(repr=False)
+
+    @property
+    def unit(self) -> str:
+        """What timestamps count: s, ms, us or ns."""
+        return self.dataset.time_unit
 
     @property
     def refused(self) -> int:
@@ -195,7 +197,7 @@ def load(
         words.append(f"series were sorted by time; samples that came too late: {collected.misplaced:,}")
     if collected.doubled:
         words.append(f"samples with the time of another one of their series: {collected.doubled:,}, all kept")
-    return Loaded(collected.dataset, collected.unit, files, words, _name(given), digests)
+    return Loaded(collected.dataset, files, words, _name(given), digests)
 
 
 # Which files

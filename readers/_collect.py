@@ -19,7 +19,7 @@ _INT64 = np.iinfo(np.int64)
 
 
 class Collected(NamedTuple):
-    """A data set, the unit of its timestamps, and what had to be put in order.
+    """A data set, and what had to be put in order.
 
     Attributes
     ----------
@@ -30,7 +30,6 @@ class Collected(NamedTuple):
     """
 
     dataset: MetricDataset
-    unit: str
     misplaced: int
     doubled: int
 
@@ -131,8 +130,8 @@ class Collector:
         doubled = int(np.count_nonzero(same & (timestamps[1:] == timestamps[:-1])))
         offsets = np.zeros(len(self._numbers) + 1, np.int64)
         np.cumsum(np.bincount(series, minlength=len(self._numbers)), out=offsets[1:])
-        dataset = MetricDataset(list(self._numbers), offsets, timestamps, values)
-        return Collected(dataset, unit, misplaced, doubled)
+        dataset = MetricDataset(list(self._numbers), offsets, timestamps, values, unit)
+        return Collected(dataset, misplaced, doubled)
 
 
 def _clamp(number: int) -> int:

@@ -88,6 +88,7 @@ class Clock:
         if pa.types.is_integer(kind) and not pa.types.is_uint64(kind):
             return self._read_integers(column.cast(pa.int64()))
         if pa.types.is_uint64(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            self._numbers = True
             column = column.cast(pa.float64() if pa.types.is_float16(kind) else kind).cast(pa.string())
         if not pa.types.is_string(column.type):
             raise InvalidRequestError(f"a time column of {kind} cannot be read: give --time-column")

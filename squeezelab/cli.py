@@ -115,7 +115,9 @@ def bench(
     paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
     codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
     formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
-    input_format: Annotated[str | None, typer.Option(help="What the files are, if that is not recognised.")] = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised.")
+    ] = None,
     time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
     series: Annotated[

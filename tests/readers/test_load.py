@@ -198,9 +198,10 @@ def test_a_collector_keeps_every_unit_exactly() -> None:
     one = np.zeros(1, np.int64)
     for timestamp, unit in ((T, "s"), (T * 1000 + 1, "ms"), (T * 10**9 + 1, "ns")):
         collector.add(Samples([key], one, np.array([timestamp]), unit, np.ones(1), one))
-    collected = collector.finish()
-    assert collected.unit == "ns"
-    assert collected.dataset.timestamps.tolist() == [T * 10**9, T * 10**9 + 1, T * 10**9 + 10**6]
+    dataset = collector.finish().dataset
+    assert dataset.time_unit == "ns"
+    assert dataset.select([0]).time_unit == "ns"
+    assert dataset.timestamps.tolist() == [T * 10**9, T * 10**9 + 1, T * 10**9 + 10**6]
 
 
 def test_times_that_do_not_fit_are_an_error() -> None:
