@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,16 @@ from squeezelab.console import speak_through_logging, stderr, stdout, working
 from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
+if TYPE_CHECKING:
+    from squeezelab.experiment import Stopwatch
+    from squeezelab.results import Results
+
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
 EXCEEDED = 1
 INTERRUPTED = 130
+
+BUDGET_HELP = "Seconds for timing; 0 times nothing. More make surer speeds."
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -34,12 +40,10 @@ def run(
     ] = DEFAULT_SOURCE,
     seed: Annotated[int, typer.Option(help="Another seed makes other data.")] = 0,
     codecs: Annotated[
-        str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
+        str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib; 'codecs' lists all.")
     ] = "",
-    formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
-    budget: Annotated[
-        float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")
-    ] = None,
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -64,22 +68,11 @@ def run(
         return
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
-    from squeezelab.codecs import get_codec
-    from squeezelab.experiment import BUDGET, DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
-    from squeezelab.formats import get_format
-    from squeezelab.report import write_report
-    from squeezelab.report.tables import column_table, ladder_table, published_table
-    from squeezelab.timing import ROUNDS
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
 
-    chosen_codecs = codecs.split() or DEFAULT_CODECS
-    chosen_formats = formats.split() or DEFAULT_FORMATS
-    for spec in chosen_codecs:
-        get_codec(spec)
-    for name in chosen_formats:
-        get_format(name)
-    seconds = BUDGET if budget is None else budget
-    if not 0 <= seconds < inf:
-        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
+    timing = timing_of(budget)
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -90,8 +83,7 @@ def run(
         "seed": seed,
         "codecs": chosen_codecs,
         "formats": chosen_formats,
-        "rounds": ROUNDS if seconds else 0,
-        "budget": seconds,
+        **timing,
         "settings": {"scheduler": scheduler, "store": store} if scheduler else {},
         "stopwatch": stopwatch,
     }
@@ -103,12 +95,30 @@ def run(
         with stopwatch.stage("data"):
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
         results = measure_dataset(dataset, provenance=provenance, **chosen)
-    folder = reports / f"{size}-{generator}"
+    conclude(results, reports / f"{size}-{generator}", stopwatch)
+
+
+def timing_of(budget: float | None) -> dict[str, Any]:
+    """Return how long codecs and formats are timed, as `measure_dataset` takes it."""
+    from squeezelab.experiment import BUDGET
+    from squeezelab.timing import ROUNDS
+
+    seconds = BUDGET if budget is None else budget
+    if not 0 <= seconds < inf:
+        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+    return {"rounds": ROUNDS if seconds else 0, "budget": seconds}
+
+
+def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
+    """Write the report of a run, show its tables, and say where it is."""
+    from squeezelab.own_data import Bench
+    from squeezelab.report import write_report
+    from squeezelab.report.tables import published_table
+
     with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
-    for table in (ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")):
-        if table.rows:
-            stdout.print(table.to_rich())
+    for table in Bench(results).tables:
+        stdout.print(table.to_rich())
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
@@ -143,6 +153,74 @@ def compare(
         stderr.print(f"Comparison: {output}", soft_wrap=True)
     stdout.out(text, end="")
     return EXCEEDED if limits is not None and find_exceeded(comparison, limits) else 0
+
+
+@app.command()
+def bench(
+    paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
+    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    input_format: Annotated[
+        str | None, typer.Option(help="csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised.")
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(help="Series to read, as 'cpu_*' or 'host=a*'; may be given again.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
+    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
+    reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Run the lab on your own data.
+
+    CSV, Parquet, Arrow, Prometheus text, OpenMetrics, a Prometheus TSDB folder, Influx line protocol, or NDJSON.
+    """
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
+    from squeezelab.readers import load
+
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
+    timing = timing_of(budget)
+    stopwatch = Stopwatch()
+    with stopwatch.stage("data"):
+        loaded = load(
+            paths,
+            kind=input_format,
+            time_column=time_column,
+            time_unit=time_unit,
+            series=series,
+            start=start,
+            stop=stop,
+            limit=limit,
+        )
+    stdout.print(str(loaded), soft_wrap=True)
+    announce_compilation()
+    results = measure_dataset(
+        loaded.dataset,
+        generator="file",
+        size=loaded.name,
+        provenance=loaded.provenance,
+        codecs=chosen_codecs,
+        formats=chosen_formats,
+        stopwatch=stopwatch,
+        **timing,
+    )
+    conclude(results, reports / loaded.name, stopwatch)
+
+
+@app.command("codecs")
+def list_codecs(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List all codecs and file formats with what they accept."""
+    from squeezelab.shelf import describe_codecs, describe_formats
+
+    for line in (*describe_codecs(), *describe_formats()):
+        stdout.print(line, soft_wrap=True)
 
 
 @app.command()
