@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.files import replacing
 
 Buffer = bytes | bytearray | memoryview
@@ -95,6 +95,54 @@ class Format(ABC):
         if self.lossy:
             raise NotImplementedError(f"format {self.name!r} is lossy and must say what it loses")
         return Loss(0.0, 0.0)
+
+    def read_series(self, data: Buffer, number: int) -> Series:
+        """Read one series of a file; a format with an index overrides this.
+
+        Parameters
+        ----------
+        data : bytes-like
+            The whole file; a ``mmap`` will do.
+        number : int
+            Place of the series in the data set, from 0.
+
+        Raises
+        ------
+        CorruptDataError
+            If what is read is not whole.
+        IndexError
+            If there is no such series.
+        """
+        dataset = self.decode(data)
+        if not 0 <= number < len(dataset.keys):
+            raise IndexError(f"there is no series {number}: the file has {len(dataset.keys)}")
+        span = slice(dataset.offsets[number], dataset.offsets[number + 1])
+        return Series(dataset.keys[number], dataset.timestamps[span], dataset.values[span])
+
+    def read_range(self, data: Buffer, number: int, start: int, stop: int) -> Series:
+        """Read the samples from ``start`` up to, and without, ``stop`` of one series.
+
+        Parameters
+        ----------
+        data, number
+            As `read_series` takes them.
+        start, stop : int
+            Places of samples in the series, from 0; what lies behind its end is passed over, as in a slice.
+
+        Raises
+        ------
+        CorruptDataError
+            If what is read is not whole.
+        IndexError
+            If there is no such series.
+        """
+        key, timestamps, values = self.read_series(data, number)
+        return Series(key, timestamps[start:stop], values[start:stop])
+
+    @property
+    def decodes_all(self) -> bool:
+        """Whether reading one series means to decode the whole file."""
+        return type(self).read_series is Format.read_series
 
 
 def group_samples(

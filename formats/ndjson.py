@@ -6,7 +6,7 @@ import io
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -198,16 +198,34 @@ def _parse(piece: bytes, label_names: set[str]) -> _Rows:
     return _Rows(keys, series, table.column("timestamp").to_numpy(), values)
 
 
+def group_rows(columns: Sequence[pa.Array], count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Group rows by what their columns say; groups are numbered in the order of their first rows.
+
+    Returns
+    -------
+    int64[count]
+        For each row the number of its group.
+    int64[groups]
+        The first row of each group.
+
+    Examples
+    --------
+    >>> group_rows([pa.array(["b", "a", "b"])], 3)
+    (array([0, 1, 0]), array([0, 1]))
+    """
+    groups = np.zeros(count, np.int64)
+    for column in columns:
+        cells = column.dictionary_encode(null_encoding="encode")
+        pairs = groups * len(cells.dictionary) + cells.indices.to_numpy()
+        groups = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
+    return groups, np.unique(groups, return_index=True)[1]
+
+
 def _group(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
     """Return the keys in the order of their first rows, and for each row the number of its key."""
     labels = table.column("labels").combine_chunks()
     columns = [table.column("metric_name").combine_chunks(), *labels.flatten()]
-    series = np.zeros(table.num_rows, np.int64)
-    for column in columns:
-        strings = column.dictionary_encode(null_encoding="encode")
-        pairs = series * len(strings.dictionary) + strings.indices.to_numpy()
-        series = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
-    firsts = np.unique(series, return_index=True)[1]
+    series, firsts = group_rows(columns, table.num_rows)
     rows = zip(*(column.take(firsts).to_pylist() for column in columns), strict=True)
     names = [field.name for field in labels.type]
     keys = [

@@ -26,6 +26,9 @@ from squeezelab.kernels import kernel
 CHUNK_RANGE = 2 * 60 * 60 * 1000
 """Milliseconds of a block; no chunk reaches across their multiples."""
 
+_FINER = {"us": 1000, "ns": 10**6}
+"""How many of a unit finer than Prometheus's own make a millisecond; such timestamps are written as they are."""
+
 MOST_BYTES = U(1024 - 19)
 """A chunk that has more gets no further sample: the largest takes 19 bytes, and a chunk shall have at most 1024."""
 
@@ -46,7 +49,7 @@ class Prometheus(Format):
     -----
     ::
 
-        varint      milliseconds in a unit of the timestamps: 1000, or 1 where seconds are too many for 64 bits
+        varint      what timestamps were multiplied by: 1000 where they are seconds and 64 bits suffice, else 1
         varints     number of samples of each series
         chunks      series after series, each in order
 
@@ -81,10 +84,11 @@ class Prometheus(Format):
         yield from seal(self.name, dataset.keys, self._body(dataset))
 
     def _body(self, dataset: MetricDataset) -> Iterator[bytes]:
-        unit = 1000 if _fits_milliseconds(dataset.timestamps) else 1
+        unit = 1000 if dataset.time_unit == "s" and _fits_milliseconds(dataset.timestamps) else 1
+        chunk_range = CHUNK_RANGE * _FINER.get(dataset.time_unit, 1)
         yield b"".join(map(varint, [unit, *np.diff(dataset.offsets).tolist()]))
         for _, timestamps, values in dataset:
-            yield encode_series(timestamps * unit, values)
+            yield encode_series(timestamps * unit, values, chunk_range=chunk_range)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read the chunks into the arrays of a new data set."""

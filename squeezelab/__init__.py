@@ -7,11 +7,23 @@ Make or load a data set, run codecs over it, prove every round trip, measure siz
 
     dataset = generate_metric_data("synthetic", "small")
     frame = get_codec("xor").encode(dataset.values)
+
+or let the lab do it, on data of your own as well::
+
+    from squeezelab import bench
+    from squeezelab.readers import load
+
+    print(bench(load("metrics.csv").dataset, codecs="xor,zstd:level=19"))
 """
+
+from typing import TYPE_CHECKING, Any
 
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.generators import generate_metric_data
+
+if TYPE_CHECKING:
+    from squeezelab.own_data import bench
 
 __version__ = "0.1.0"
 
@@ -22,5 +34,15 @@ __all__ = [
     "SeriesKey",
     "SqueezelabError",
     "__version__",
+    "bench",
     "generate_metric_data",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `bench` when it is asked for: it brings in everything, charts too."""
+    if name != "bench":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from squeezelab.own_data import bench
+
+    return bench

@@ -158,4 +158,5 @@ def _from_plain(content: dict[str, Any]) -> MetricDataset:
         if {type(text) for text in (name, *labels, *labels.values())} != {str}:
             raise ValueError("a name or label is no text")
         keys.append(SeriesKey(name, labels))
-    return MetricDataset(keys, *(np.frombuffer(content[name], dtype) for name, dtype in _ARRAYS.items()))
+    offsets, timestamps, values = (np.frombuffer(content[name], dtype) for name, dtype in _ARRAYS.items())
+    return MetricDataset(keys, offsets, timestamps, values)

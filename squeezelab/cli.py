@@ -6,8 +6,9 @@ import signal
 import sys
 import time
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,9 +17,16 @@ from squeezelab.console import speak_through_logging, stderr, stdout, working
 from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
+if TYPE_CHECKING:
+    from squeezelab.experiment import Stopwatch
+    from squeezelab.results import Results
+
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
+EXCEEDED = 1
 INTERRUPTED = 130
+
+BUDGET_HELP = "Seconds for timing; 0 times nothing. More make surer speeds."
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -32,9 +40,10 @@ def run(
     ] = DEFAULT_SOURCE,
     seed: Annotated[int, typer.Option(help="Another seed makes other data.")] = 0,
     codecs: Annotated[
-        str, typer.Option(help="Codecs to run, separated by blanks: 'xor zstd:level=19 delta_of_delta+zlib'.")
+        str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib; 'codecs' lists all.")
     ] = "",
-    formats: Annotated[str, typer.Option(help="File formats to run, separated by blanks.")] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -59,18 +68,11 @@ def run(
         return
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
-    from squeezelab.codecs import get_codec
-    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
-    from squeezelab.formats import get_format
-    from squeezelab.report import write_report
-    from squeezelab.report.tables import column_table, ladder_table, published_table
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
 
-    chosen_codecs = codecs.split() or DEFAULT_CODECS
-    chosen_formats = formats.split() or DEFAULT_FORMATS
-    for spec in chosen_codecs:
-        get_codec(spec)
-    for name in chosen_formats:
-        get_format(name)
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
+    timing = timing_of(budget)
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -81,6 +83,8 @@ def run(
         "seed": seed,
         "codecs": chosen_codecs,
         "formats": chosen_formats,
+        **timing,
+        "settings": {"scheduler": scheduler, "store": store} if scheduler else {},
         "stopwatch": stopwatch,
     }
     if scheduler:
@@ -91,12 +95,30 @@ def run(
         with stopwatch.stage("data"):
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
         results = measure_dataset(dataset, provenance=provenance, **chosen)
-    folder = reports / f"{size}-{generator}"
+    conclude(results, reports / f"{size}-{generator}", stopwatch)
+
+
+def timing_of(budget: float | None) -> dict[str, Any]:
+    """Return how long codecs and formats are timed, as `measure_dataset` takes it."""
+    from squeezelab.experiment import BUDGET
+    from squeezelab.timing import ROUNDS
+
+    seconds = BUDGET if budget is None else budget
+    if not 0 <= seconds < inf:
+        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+    return {"rounds": ROUNDS if seconds else 0, "budget": seconds}
+
+
+def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
+    """Write the report of a run, show its tables, and say where it is."""
+    from squeezelab.own_data import Bench
+    from squeezelab.report import write_report
+    from squeezelab.report.tables import published_table
+
     with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
-    for table in (ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")):
-        if table.rows:
-            stdout.print(table.to_rich())
+    for table in Bench(results).tables:
+        stdout.print(table.to_rich())
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
@@ -108,6 +130,100 @@ def run(
 
 
 @app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The folder of a report, or its results.json.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Another one.")],
+    fail_on: Annotated[
+        str, typer.Option(help="Exit with 1 where something is larger or slower by more: size=1%,speed=10%.")
+    ] = "",
+    output: Annotated[Path | None, typer.Option(help="Write the comparison to this file as well.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Compare runs on different data all the same.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> int:
+    """Compare two runs, and print as Markdown which sizes differ, and which speeds differ for sure."""
+    from squeezelab.files import replacing
+    from squeezelab.report.compare import compare_runs, comparison_markdown, find_exceeded, parse_limits, read_run
+
+    limits = parse_limits(fail_on) if fail_on else None
+    comparison = compare_runs(read_run(old), read_run(new), force=force)
+    text = comparison_markdown(comparison, limits)
+    if output:
+        with replacing(output) as file:
+            file.write(text.encode())
+        stderr.print(f"Comparison: {output}", soft_wrap=True)
+    stdout.out(text, end="")
+    return EXCEEDED if limits is not None and find_exceeded(comparison, limits) else 0
+
+
+@app.command()
+def bench(
+    paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
+    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
+    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    input_format: Annotated[
+        str | None, typer.Option(help="csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised.")
+    ] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(help="Series to read, as 'cpu_*' or 'host=a*'; may be given again.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
+    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
+    reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Run the lab on your own data.
+
+    CSV, Parquet, Arrow, Prometheus text, OpenMetrics, a Prometheus TSDB folder, Influx line protocol, or NDJSON.
+    """
+    from squeezelab.experiment import Stopwatch, measure_dataset
+    from squeezelab.own_data import choose
+    from squeezelab.readers import load
+
+    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
+    timing = timing_of(budget)
+    stopwatch = Stopwatch()
+    with stopwatch.stage("data"):
+        loaded = load(
+            paths,
+            kind=input_format,
+            time_column=time_column,
+            time_unit=time_unit,
+            series=series,
+            start=start,
+            stop=stop,
+            limit=limit,
+        )
+    stdout.print(str(loaded), soft_wrap=True)
+    announce_compilation()
+    results = measure_dataset(
+        loaded.dataset,
+        generator="file",
+        size=loaded.name,
+        provenance=loaded.provenance,
+        codecs=chosen_codecs,
+        formats=chosen_formats,
+        stopwatch=stopwatch,
+        **timing,
+    )
+    conclude(results, reports / loaded.name, stopwatch)
+
+
+@app.command("codecs")
+def list_codecs(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List all codecs and file formats with what they accept."""
+    from squeezelab.shelf import describe_codecs, describe_formats
+
+    for line in (*describe_codecs(), *describe_formats()):
+        stdout.print(line, soft_wrap=True)
+
+
+@app.command()
 def documents(
     days: Annotated[float, typer.Option(help="Length of the stream; a service writes a document a second.")] = 7,
     output: Annotated[Path, typer.Option(help="The NDJSON file to make.")] = Path("output/documents.ndjson"),
@@ -115,13 +231,13 @@ def documents(
     seed: Annotated[int, typer.Option(help="The same seed and end give the same bytes.", min=0, max=2**64 - 1)] = 0,
     workers: Annotated[int | None, typer.Option(help="Threads; one a processor if not given.")] = None,
     scenarios: Annotated[Path | None, typer.Option(help="A TOML file in place of the built-in table.")] = None,
-    compare: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
+    plain: Annotated[bool, typer.Option("--compare", help="Make a slice the plain way too, and report.")] = False,
     reports: Annotated[Path, typer.Option(help="Where the comparison is written.")] = Path("reports"),
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Make days of service documents as NDJSON, as fast as a disk takes them."""
-    from squeezelab.comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.documents import DAY, make_documents
+    from squeezelab.documents_comparison import compare_ways, quality_table, ways_table, write_comparison
     from squeezelab.generators._services import DEFAULT_TABLE, read_services
 
     if not 0 < days < 10**7:
@@ -134,7 +250,7 @@ def documents(
         "seed": seed,
         "workers": workers,
     }
-    if compare:
+    if plain:
         made, comparison = compare_ways(output, services, **span)
         for table in (ways_table(comparison), quality_table(comparison)):
             stdout.print(table.to_rich())

@@ -28,30 +28,32 @@ from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey, combine_digests
 from squeezelab.errors import CorruptDataError, DataSourceError, InvalidRequestError
 from squeezelab.experiment import (
+    BUDGET,
     DEFAULT_CODECS,
     DEFAULT_FORMATS,
     MOST_SLOW_SAMPLES,
-    ROUNDS,
     TIMED_COLUMN_SAMPLES,
     Stopwatch,
     Trial,
+    collect,
     count_deltas_of_deltas,
-    cpu_model,
     describe,
     describe_run,
-    measure_formats,
-    memcpy_speeds,
+    describe_settings,
     package_versions,
+    share_of_codecs,
     spread_series,
     summarize,
     try_codecs,
+    try_formats,
 )
 from squeezelab.formats import get_format
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.generators import PartedSource, check_request, find_source
-from squeezelab.measure import Timing
+from squeezelab.machine import cpu_model
 from squeezelab.partitions import PartitionStore, cut
 from squeezelab.results import Results
+from squeezelab.timing import ROUNDS, join_timings
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -103,8 +105,8 @@ class Task:
         Those of its series; None if the store does not have it yet.
     make : callable or None
         Makes it; None if only the client can.
-    codecs, rounds
-        What runs on it, as `squeezelab.experiment.measure_dataset` takes them.
+    codecs, rounds, budget
+        What runs on it, as `squeezelab.experiment.measure_dataset` takes them; the budget is this partition's.
     slow, timed, kept : list of int
         Which of its series, counted within it, slow codecs run on, all are timed on, and formats want to have.
     """
@@ -116,6 +118,7 @@ class Task:
     make: Callable[[], MetricDataset] | None
     codecs: Sequence[str]
     rounds: int
+    budget: float
     slow: list[int]
     timed: list[int]
     kept: list[int]
@@ -151,6 +154,8 @@ def measure_on_cluster(
     codecs: Sequence[str] = DEFAULT_CODECS,
     formats: Sequence[str] = DEFAULT_FORMATS,
     rounds: int = ROUNDS,
+    budget: float = BUDGET,
+    settings: dict[str, Any] | None = None,
     partition_samples: int = PARTITION_SAMPLES,
     stopwatch: Stopwatch | None = None,
 ) -> Results:
@@ -167,7 +172,7 @@ def measure_on_cluster(
         one that all workers share. A later run reads what it finds there.
     cache : path-like
         Where this machine caches a data set that only it can load.
-    codecs, formats, rounds, stopwatch
+    codecs, formats, rounds, budget, settings, stopwatch
         As `squeezelab.experiment.measure_dataset` takes them.
     partition_samples : int
         About how many samples a partition has.
@@ -187,14 +192,13 @@ def measure_on_cluster(
     Notes
     -----
     Speeds are timed on the workers, beside what others do there, and summed up: bytes of all partitions by their
-    median seconds. File formats make one file of a whole data set, which is nowhere in one piece here: they run on
-    this machine, on whole series, evenly spread, of about a million samples.
+    median seconds. Partitions have equal parts of the budget. File formats make one file of a whole data set, which is
+    nowhere in one piece here: they run on this machine, on whole series, evenly spread, of about a million samples.
 
     A cluster here starts processes: a script that calls this needs ``if __name__ == "__main__":``.
     """
     stopwatch = stopwatch or Stopwatch()
-    for spec in codecs:
-        get_codec(spec)
+    coders = [get_codec(spec) for spec in codecs]
     files = {name: get_format(name) for name in formats}
     with stopwatch.stage("data"):
         origin = _find_origin(generator, size, seed, cache)
@@ -209,7 +213,8 @@ def measure_on_cluster(
             if stored is None:
                 _begin(place, origin, parts)
         with stopwatch.stage("partitions"):
-            tasks = _assign(origin, place, parts, stored, codecs, rounds)
+            for_codecs = budget * share_of_codecs(coders, files)
+            tasks = _assign(origin, place, parts, stored, codecs, rounds, for_codecs)
             outcomes = _do_all(client, workers, tasks, origin.whole)
         digests = [digest for outcome in outcomes for digest in outcome.digests]
         if digests != stored:
@@ -224,12 +229,12 @@ def measure_on_cluster(
     )
     trials = {subject: _join(parts, [one.trials[subject] for one in outcomes]) for subject in outcomes[0].trials}
     measurements = summarize(origin.keys, origin.lengths, trials)
-    with stopwatch.stage("formats"):
-        kept = MetricDataset.from_series([series for outcome in outcomes for series in outcome.kept])
-        measurements += measure_formats(kept, facts, files, rounds)
-    return Results(
-        describe_run(stopwatch, rounds, [_describe_workers(workers)]), facts, measurements, memcpy_speeds(trials)
-    )
+    kept = MetricDataset.from_series([series for outcome in outcomes for series in outcome.kept])
+    left = budget - for_codecs
+    trial = try_formats(kept, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
+    chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
+    run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers)])
+    return collect(run, facts, measurements, trials, trial)
 
 
 def _find_origin(generator: str, size: str, seed: int, cache: str | Path) -> Origin:
@@ -374,6 +379,7 @@ def _assign(
     stored: list[bytes] | None,
     codecs: Sequence[str],
     rounds: int,
+    budget: float,
 ) -> list[Task]:
     """Return a task for each partition; together they choose the same series as one machine would."""
     known = [series.digest() for series in origin.whole] if origin.whole is not None else stored
@@ -389,6 +395,7 @@ def _assign(
             origin.make and partial(origin.make, series=part),
             codecs,
             rounds,
+            budget / len(parts),
             *([i - part.start for i in numbers if i in part] for numbers in chosen),
         )
         for number, part in enumerate(parts)
@@ -460,6 +467,7 @@ def do_task(task: Task) -> Outcome | Missing:
         slow=task.slow,
         timed=task.timed,
         rounds=task.rounds,
+        budget=task.budget,
         threads=1,
         stopwatch=Stopwatch(),
     )
@@ -483,12 +491,6 @@ def _join(parts: Sequence[range], trials: Sequence[Trial]) -> Trial:
         }
         for spec in trials[0].proofs
     }
-    timed = [one for one in trials if one.timings]
-    timings = {
-        name: Timing(
-            sum(one.timings[name].encode_seconds for one in timed),
-            sum(one.timings[name].decode_seconds for one in timed),
-        )
-        for name in (timed[0].timings if timed else ())
-    }
-    return Trial(proofs, timings, sum(one.timed_samples for one in timed))
+    timed = [one.timings for one in trials if one.timings]
+    timings = {name: join_timings([one[name] for one in timed]) for name in (timed[0] if timed else ())}
+    return Trial(proofs, timings)

@@ -30,10 +30,11 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed and task.speed >= 10 else "")
 
 
-def progress_bar() -> Progress:
+def progress_bar(*, quiet: bool = False) -> Progress:
     """Return a progress display that vanishes when done.
 
-    It stays silent where standard error is no terminal, and in threads other than the first: they work for others.
+    It stays silent where standard error is no terminal, and in threads other than the first: they work for others. A
+    quiet one draws nothing by itself: whoever times something calls its ``refresh`` in between.
     """
     return Progress(
         SpinnerColumn(),
@@ -45,6 +46,7 @@ def progress_bar() -> Progress:
         TimeRemainingColumn(),
         console=stderr,
         transient=True,
+        auto_refresh=not quiet,
         disable=not stderr.is_terminal or threading.current_thread() is not threading.main_thread(),
     )
 

@@ -84,9 +84,11 @@ class MetricDataset:
     offsets : int64[series + 1]
         ``offsets[i]:offsets[i + 1]`` are the samples of series ``i``.
     timestamps : int64[samples]
-        Unix time in seconds.
+        Unix time.
     values : float64[samples]
         The readings.
+    time_unit : {"s", "ms", "us", "ns"}
+        What timestamps count: seconds, but for data that need a finer unit. It is no part of the fingerprint.
 
     Raises
     ------
@@ -114,6 +116,7 @@ class MetricDataset:
     offsets: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+    time_unit: str = "s"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", tuple(self.keys))
@@ -132,13 +135,15 @@ class MetricDataset:
             raise ValueError("no two series may share a metric name and labels")
 
     @classmethod
-    def from_series(cls, series: Sequence[Series]) -> MetricDataset:
+    def from_series(cls, series: Sequence[Series], *, time_unit: str = "s") -> MetricDataset:
         """Join series into a data set.
 
         Parameters
         ----------
         series : sequence of Series
             In the order they shall have.
+        time_unit : {"s", "ms", "us", "ns"}
+            What their timestamps count.
         """
         lengths = [len(one.timestamps) for one in series]
         return cls(
@@ -146,6 +151,7 @@ class MetricDataset:
             np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
             np.concatenate([one.timestamps for one in series]) if series else np.empty(0, np.int64),
             np.concatenate([one.values for one in series]) if series else np.empty(0, np.float64),
+            time_unit,
         )
 
     def __len__(self) -> int:
@@ -172,7 +178,7 @@ class MetricDataset:
     def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> MetricDataset:
         """Return a data set of the series at these positions, in this order (samples are copied)."""
         every = list(self)
-        return MetricDataset.from_series([every[i] for i in indices])
+        return MetricDataset.from_series([every[i] for i in indices], time_unit=self.time_unit)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield every sample as a dict of ``metric_name``, ``labels``, ``timestamp`` and ``value``."""
@@ -188,7 +194,7 @@ class MetricDataset:
         -------
         pandas.DataFrame
             Columns ``metric_name`` and one for each label name (categorical, missing where a series lacks the label),
-            ``timestamp`` (int64, Unix seconds) and ``value`` (float64). A label whose name is taken by one of these
+            ``timestamp`` (int64, as they are) and ``value`` (float64). A label whose name is taken by one of these
             columns is called ``label_<name>``.
         """
         import pandas as pd

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
+from math import ceil
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.progress import Progress
 
+from squeezelab.access import time_access
 from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
+from squeezelab.codecs._frame import FLOAT64, INT64
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
@@ -28,8 +29,11 @@ from squeezelab.formats import Format, get_format
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
-from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
-from squeezelab.results import DatasetFacts, Measurement, Results, Run
+from squeezelab.machine import cpu_governor, cpu_model, source_commit
+from squeezelab.measure import Coder, Proof, prove, prove_all, spread
+from squeezelab.memory import Metered, peak_rss_mb
+from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Measurement, Results, Run
+from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
 DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
 """Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
@@ -50,11 +54,15 @@ DEFAULT_FORMATS = (
     *(f"downsampled:step={step}+zstd" for step in STEPS),
 )
 """The ladder, rung by rung: tables and charts keep this order."""
-ROUNDS = 5
+BUDGET = 4.0
+"""Seconds for timing: as much as lets a run of the small data set end within 12 seconds."""
 TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
 TIMED_DATASET_SAMPLES = 100_000
 """Likewise formats, whose text is far larger."""
+SHORTEST_TIMED_SERIES = 1_000
+"""Slow codecs are timed on fewer series, one of each metric family at least, and on their first samples, these many."""
+SECONDS_BETWEEN_DRAWINGS = 0.1
 MOST_SLOW_SAMPLES = 5_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
 MOST_TEXT_BYTES = 100 * 10**6
@@ -94,13 +102,19 @@ class Trial:
         For each codec its proofs, by the number of the series and in that order.
     timings : dict of str to Timing
         For each codec that was timed, and memcpy among them.
-    timed_samples : int
-        How many samples they were timed on.
     """
 
     proofs: dict[str, dict[int, Proof]]
     timings: dict[str, Timing]
-    timed_samples: int
+
+
+@dataclass(frozen=True)
+class FormatTrial:
+    """What came of file formats on a data set, or on a part of it; memcpy is among the timings."""
+
+    measurements: list[Measurement]
+    timings: dict[str, Timing]
+    access: list[Access]
 
 
 def measure_dataset(
@@ -113,6 +127,8 @@ def measure_dataset(
     codecs: Sequence[str] = DEFAULT_CODECS,
     formats: Sequence[str] = DEFAULT_FORMATS,
     rounds: int = ROUNDS,
+    budget: float = BUDGET,
+    settings: Mapping[str, Any] | None = None,
     stopwatch: Stopwatch | None = None,
 ) -> Results:
     """Run codecs and formats over a data set: prove every round trip, then time them in turns.
@@ -126,7 +142,11 @@ def measure_dataset(
     codecs, formats : sequence of str
         Specifications, as `get_codec` and `get_format` take them. A codec runs on the columns whose dtype it takes.
     rounds : int
-        Timed turns of each codec; 0 times nothing.
+        Timed turns of each codec, at least; 0 times nothing.
+    budget : float
+        Seconds for timing; what is left after these turns goes to speeds that are not yet sure.
+    settings : mapping, optional
+        What else was chosen, for the record.
     stopwatch : Stopwatch, optional
         Counts the stages that came before this call as well.
 
@@ -168,11 +188,64 @@ def measure_dataset(
     slow, timed = (
         spread_series(dataset.keys, most / len(dataset)) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES)
     )
-    trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, stopwatch=stopwatch)
+    for_codecs = budget * share_of_codecs(coders, files)
+    trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
-    with stopwatch.stage("formats"):
-        measurements += measure_formats(dataset, facts, files, rounds)
-    return Results(describe_run(stopwatch, rounds), facts, measurements, memcpy_speeds(trials))
+    left = budget - min(for_codecs, stopwatch.stages["timing"])
+    trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
+    chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
+    return collect(describe_run(stopwatch, rounds, chosen), facts, measurements, trials, trial)
+
+
+def describe_settings(
+    codecs: Sequence[str], formats: Sequence[str], rounds: int, budget: float, **others: Any
+) -> dict[str, Any]:
+    """Return what was chosen for a run, as results keep it."""
+    return {"codecs": list(codecs), "formats": list(formats), "rounds": rounds, "budget": budget, **others}
+
+
+def share_of_codecs(codecs: Sequence[ColumnCodec], formats: Sequence[str] | Mapping[str, Format]) -> float:
+    """Return which share of a budget for timing belongs to codecs: every one has a right to as much on each column."""
+    columns = sum(1 + sum(dtype in codec.dtypes for codec in codecs) for dtype in (INT64, FLOAT64))
+    return columns / (columns + 1 + len(formats)) if formats else 1.0
+
+
+def collect(
+    run: Run,
+    facts: DatasetFacts,
+    measurements: list[Measurement],
+    trials: Mapping[str, Trial],
+    formats: FormatTrial,
+) -> Results:
+    """Put together what a run has measured, and note how sure its speeds are."""
+    measurements = measurements + formats.measurements
+    timings = {subject: trial.timings for subject, trial in trials.items()} | {"dataset": formats.timings}
+    copies = {subject: timed["memcpy"] for subject, timed in timings.items() if "memcpy" in timed}
+    raw = {subject: _item_bytes(subject) * timing.samples for subject, timing in copies.items()}
+    return Results(
+        replace(run, notes=[*run.notes, *_describe_sureness(timings, run.settings["budget"])]),
+        facts,
+        measurements,
+        {subject: raw[subject] / timing.decode.seconds / 1e6 for subject, timing in copies.items()},
+        {
+            subject: interval
+            for subject, timing in copies.items()
+            if (interval := _speed_interval(raw[subject], timing.decode))
+        },
+        formats.access,
+    )
+
+
+def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: float) -> Iterator[str]:
+    """Say how many speeds are noisy or were timed for a short while only, and what helps."""
+    cells = [cell for timed in timings.values() for timing in timed.values() for cell in (timing.encode, timing.decode)]
+    noisy, short = sum(cell.noisy for cell in cells), sum(cell.timed_seconds < CELL_SECONDS for cell in cells)
+    if noisy or short:
+        wanted = 10 * ceil(max(1.5 * CELL_SECONDS * len(cells), 2 * budget) / 10)
+        yield (
+            f"Noisy speeds (95 % interval wider than {NOISY_WIDTH:.0%}): {noisy} of {len(cells)}; timed for less than "
+            f"{CELL_SECONDS:g} s: {short}. More time makes them surer: --budget {wanted}."
+        )
 
 
 def try_codecs(
@@ -182,6 +255,7 @@ def try_codecs(
     slow: Sequence[int],
     timed: Sequence[int],
     rounds: int,
+    budget: float,
     threads: int | None = None,
     stopwatch: Stopwatch,
 ) -> dict[str, Trial]:
@@ -195,8 +269,8 @@ def try_codecs(
         Each runs on the columns whose dtype it takes.
     slow, timed : sequence of int
         Numbers of the series that slow codecs run on, and that all are timed on.
-    rounds : int
-        Timed turns of each codec; 0 times nothing.
+    rounds, budget
+        As `measure_dataset` takes them; the budget is for both columns.
     threads : int, optional
         Threads that prove; one a processor if not given.
     stopwatch : Stopwatch
@@ -208,16 +282,25 @@ def try_codecs(
         One for ``timestamps`` and one for ``values``.
     """
     trials = {}
-    with progress_bar() as progress:
-        for subject, column in (("timestamps", dataset.timestamps), ("values", dataset.values)):
-            columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
-            fitting = {codec_spec(codec): codec for codec in codecs if column.dtype in codec.dtypes}
-            with stopwatch.stage("proof"):
-                proofs = _prove_columns(subject, fitting, columns, slow, threads, progress)
-            with stopwatch.stage("timing"):
-                chosen = [columns[i] for i in timed]
-                timings = _time_columns(subject, fitting, chosen, rounds, progress)
-            trials[subject] = Trial(proofs, timings, sum(map(len, chosen)))
+    named = {codec_spec(codec): codec for codec in codecs}
+    subjects = {"timestamps": dataset.timestamps, "values": dataset.values}
+    fitting = {
+        subject: {spec: codec for spec, codec in named.items() if column.dtype in codec.dtypes}
+        for subject, column in subjects.items()
+    }
+    families = [dataset.keys[i].metric_name for i in timed]
+    spare = 0.0
+    for subject, column in subjects.items():
+        columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
+        with stopwatch.stage("proof"):
+            proofs = _prove_columns(subject, fitting[subject], columns, slow, threads)
+        share = spare + budget * (1 + len(fitting[subject])) / sum(1 + len(some) for some in fitting.values())
+        started = perf_counter()
+        with stopwatch.stage("timing"):
+            cut = partial(_cut_columns, [columns[i] for i in timed], families)
+            timings = _time_coders(subject, fitting[subject], cut, rounds, share)
+        spare = max(0.0, share - (perf_counter() - started))
+        trials[subject] = Trial(proofs, timings)
     return trials
 
 
@@ -227,12 +310,11 @@ def _prove_columns(
     columns: list[Column],
     part: Sequence[int],
     threads: int | None,
-    progress: Progress,
 ) -> dict[str, dict[int, Proof]]:
     """Return for each codec the proofs of all series by their numbers, only of a part if the codec is slow."""
-    task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
     proofs = {}
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with progress_bar() as progress, ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
         for spec, codec in codecs.items():
             chosen = part if codec.slow else range(len(columns))
             proven = prove_all(codec, [columns[i] for i in chosen], pool)
@@ -241,15 +323,36 @@ def _prove_columns(
     return proofs
 
 
-def _time_columns(
-    subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], rounds: int, progress: Progress
+def _time_coders(
+    subject: str, coders: Mapping[str, Coder], cut: Callable[[float], Sequence[Any]], rounds: int, budget: float
 ) -> dict[str, Timing]:
-    """Return timings by codec, memcpy among them."""
-    if not rounds or not columns:
+    """Return timings by coder, memcpy among them; none where there is nothing to time."""
+    if not rounds or not coders or not sum(map(len, cut(1))):
         return {}
-    racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
-    task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
-    return race(racers, columns, rounds, lambda: progress.advance(task))
+    racers: dict[str, Coder] = {"memcpy": Memcpy(), **coders}
+    # Drawn between turns only: a thread that draws would take turns with what is timed.
+    with progress_bar(quiet=True) as progress:
+        task = progress.add_task(f"Timing {subject}", total=max(budget, 0.1), unit="seconds")
+        started = drawn = perf_counter()
+
+        def on_turn() -> None:
+            nonlocal drawn
+            if (now := perf_counter()) > drawn + SECONDS_BETWEEN_DRAWINGS:
+                progress.update(task, completed=min(now - started, budget))
+                progress.refresh()
+                drawn = now
+
+        return time_coders(racers, cut, budget, rounds=rounds, on_turn=on_turn)
+
+
+def _cut_columns(columns: Sequence[Column], families: Sequence[str], share: float) -> list[Column]:
+    """Return about this share of columns: whole ones, evenly spread, or the beginning of one of each family."""
+    samples = sum(map(len, columns))
+    chosen = [columns[i] for i in spread(families, share)]
+    if len(chosen) > len(set(families)) or sum(map(len, chosen)) <= share * samples:
+        return chosen
+    longest = max(SHORTEST_TIMED_SERIES, int(share * samples / len(chosen)))
+    return [column[:longest] for column in chosen]
 
 
 def spread_series(keys: Sequence[SeriesKey], share: float) -> list[int]:
@@ -268,19 +371,21 @@ def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials:
             for family, numbers in families.items():
                 measurements.append(_summary(subject, spec, family, lengths[numbers], [proofs[i] for i in numbers]))
             every, timing = list(proofs), trial.timings.get(spec)
-            measurements.append(
-                _summary(subject, spec, None, lengths[every], list(proofs.values()), timing, trial.timed_samples)
-            )
+            measurements.append(_summary(subject, spec, None, lengths[every], list(proofs.values()), timing))
     return measurements
 
 
-def memcpy_speeds(trials: dict[str, Trial]) -> dict[str, float]:
-    """Return the megabytes a second at which columns were copied, by subject."""
-    return {
-        subject: 8 * trial.timed_samples / trial.timings["memcpy"].decode_seconds / 1e6
-        for subject, trial in trials.items()
-        if "memcpy" in trial.timings
-    }
+def _item_bytes(subject: str) -> int:
+    """Return the raw bytes of an item of a column, or of a sample of a data set."""
+    return RAW_BYTES_PER_SAMPLE if subject == "dataset" else 8
+
+
+def _speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
+    """Return the ends between which a speed lies, in megabytes a second."""
+    if cell.interval is None:
+        return None
+    fastest, slowest = cell.interval
+    return raw_bytes / slowest / 1e6, raw_bytes / fastest / 1e6
 
 
 def _summary(
@@ -290,15 +395,14 @@ def _summary(
     lengths: npt.NDArray[np.int64],
     proofs: list[Proof],
     timing: Timing | None = None,
-    timed: int = 0,
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and get_codec(spec).lossy)
-    item = 16 if subject == "dataset" else 8
-    return Measurement(
+    item = _item_bytes(subject)
+    measurement = Measurement(
         subject=subject,
         metric=metric,
         codec=spec,
@@ -307,9 +411,9 @@ def _summary(
         encoded_bytes=encoded,
         ratio=item * samples / encoded if encoded else 0.0,
         bits_per_item=8 * encoded / samples if samples else 0.0,
-        encode_mb_s=item * timed / timing.encode_seconds / 1e6 if timing else None,
-        decode_mb_s=item * timed / timing.decode_seconds / 1e6 if timing else None,
-        timed_samples=timed if timing else 0,
+        encode_mb_s=None,
+        decode_mb_s=None,
+        timed_samples=0,
         bit_exact=exact,
         proven_samples=samples,
         lossy=lossy,
@@ -317,11 +421,34 @@ def _summary(
         relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
     )
+    return _with_speeds(measurement, timing) if timing else measurement
 
 
-def measure_formats(
-    dataset: MetricDataset, facts: DatasetFacts, files: dict[str, Format], rounds: int
-) -> Iterator[Measurement]:
+def _with_speeds(measurement: Measurement, timing: Timing) -> Measurement:
+    raw_bytes = _item_bytes(measurement.subject) * timing.samples
+    cells = timing.encode, timing.decode
+    return replace(
+        measurement,
+        encode_mb_s=raw_bytes / timing.encode.seconds / 1e6,
+        decode_mb_s=raw_bytes / timing.decode.seconds / 1e6,
+        encode_ci=_speed_interval(raw_bytes, timing.encode),
+        decode_ci=_speed_interval(raw_bytes, timing.decode),
+        rounds=min(cell.rounds for cell in cells),
+        timed_seconds=min(cell.timed_seconds for cell in cells),
+        noisy=any(cell.noisy for cell in cells),
+        timed_samples=timing.samples,
+    )
+
+
+def try_formats(
+    dataset: MetricDataset,
+    facts: DatasetFacts,
+    files: Mapping[str, Format],
+    *,
+    rounds: int,
+    budget: float,
+    stopwatch: Stopwatch,
+) -> FormatTrial:
     """Prove every format on what is here, or on a part of it if it is costly and the text is large; time it on a part.
 
     Parameters
@@ -330,30 +457,49 @@ def measure_formats(
         The whole data set, or the part of it that the formats shall run on.
     facts : DatasetFacts
         What the whole is.
-    files : dict of str to Format
+    files : mapping of str to Format
         What runs, by name.
-    rounds : int
-        Timed turns of each format; 0 times nothing.
-
-    Yields
-    ------
-    Measurement
+    rounds, budget
+        As `measure_dataset` takes them; the budget is for formats alone.
+    stopwatch : Stopwatch
+        Counts the stages ``formats``, ``timing`` and ``access``.
     """
     part = _part(dataset, TIMED_DATASET_SAMPLES)
+    with stopwatch.stage("formats"):
+        proofs = _prove_formats(dataset, facts, files)
+    with stopwatch.stage("timing"):
+        timings = _time_coders("file formats", files, lambda share: [_part(part, share * len(part))], rounds, budget)
+    with stopwatch.stage("access"):
+        access = list(time_access(part, files)) if timings else []
+    measurements = []
+    for name, (proven, proof, meter) in proofs.items():
+        measured = replace(
+            _summary("dataset", name, None, np.diff(proven.offsets), [proof], timings.get(name)),
+            encode_peak_mb=meter.encode_peak_mb,
+            decode_peak_mb=meter.decode_peak_mb,
+        )
+        counted = name == "ndjson" and len(proven) < facts.samples
+        measurements.append(_counted(measured, facts) if counted else measured)
+    return FormatTrial(measurements, timings, access)
+
+
+def _prove_formats(
+    dataset: MetricDataset, facts: DatasetFacts, files: Mapping[str, Format]
+) -> dict[str, tuple[MetricDataset, Proof, Metered]]:
+    """Return for each format what it was proven on, the proof, and how much memory that took."""
     text_part = _part(dataset, facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes)
+    few = _part(dataset, 1)
     proofs = {}
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
             proven = text_part if file.costly else dataset
-            proofs[name] = (proven, prove(file, proven))
+            # What is imported and compiled at a first use is no part of what a format needs.
+            file.decode(file.encode(few))
+            meter = Metered(file)
+            proofs[name] = (proven, prove(meter, proven), meter)
             progress.advance(task)
-        task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")
-        timings = race(dict(files), [part], rounds, lambda: progress.advance(task)) if rounds else {}
-    for name, (proven, proof) in proofs.items():
-        lengths = np.diff(proven.offsets)
-        measured = _summary("dataset", name, None, lengths, [proof], timings.get(name), len(part))
-        yield _counted(measured, facts) if name == "ndjson" and len(proven) < facts.samples else measured
+    return proofs
 
 
 def _counted(part: Measurement, facts: DatasetFacts) -> Measurement:
@@ -368,7 +514,7 @@ def _counted(part: Measurement, facts: DatasetFacts) -> Measurement:
     )
 
 
-def _part(dataset: MetricDataset, samples: int) -> MetricDataset:
+def _part(dataset: MetricDataset, samples: float) -> MetricDataset:
     """Return whole series, evenly spread, of about so many samples; the data set itself if it has no more."""
     if len(dataset) <= samples:
         return dataset
@@ -408,7 +554,7 @@ def describe(
     )
 
 
-def describe_run(stopwatch: Stopwatch, rounds: int, notes: Sequence[str] = ()) -> Run:
+def describe_run(stopwatch: Stopwatch, rounds: int, settings: Mapping[str, Any], notes: Sequence[str] = ()) -> Run:
     """Collect what a report says of a run on this machine."""
     return Run(
         started=stopwatch.started.isoformat(timespec="seconds"),
@@ -418,32 +564,16 @@ def describe_run(stopwatch: Stopwatch, rounds: int, notes: Sequence[str] = ()) -
         cores=os.cpu_count() or 1,
         versions=package_versions(),
         seconds=stopwatch.seconds,
-        peak_rss_mb=_peak_rss_mb(),
+        peak_rss_mb=peak_rss_mb(),
         stages=dict(stopwatch.stages),
         rounds=rounds,
         notes=list(notes),
+        governor=cpu_governor(),
+        commit=source_commit(),
+        settings=dict(settings),
     )
 
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that decide what is measured."""
     return {package: version(package) for package in PACKAGES}
-
-
-def cpu_model() -> str:
-    """Return the name of this machine's processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _peak_rss_mb() -> float | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ PATIENCE = 2
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a new file that takes this path's place when the block ends well, and is gone when it does not.
+
+    It has the permissions of the file that it replaces.
 
     Parameters
     ----------
@@ -50,6 +53,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     unnamed = _open_unnamed(path.parent)
     try:
         with beside.open("xb") if unnamed is None else os.fdopen(unnamed, "wb") as file:
+            _take_over_permissions(path, file)
             yield file
             file.flush()
             if unnamed is not None:
@@ -76,6 +80,12 @@ def replaceable(path: str | os.PathLike[str]) -> Path:
     if target.exists() and not target.is_file():
         raise InvalidRequestError(f"{path} is a directory or device, no file that can be replaced: name another")
     return target
+
+
+def _take_over_permissions(path: Path, file: BinaryIO) -> None:
+    """Give a new file, before anything is in it, the permissions of the one at this path; none on Windows."""
+    if path.exists() and hasattr(os, "fchmod"):
+        os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode) & 0o777)
 
 
 def _open_unnamed(folder: Path) -> int | None:

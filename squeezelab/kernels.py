@@ -8,7 +8,11 @@ changes, all are compiled anew.
 from __future__ import annotations
 
 import logging
+import re
+import shutil
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +24,10 @@ from platformdirs import user_cache_path
 
 logger = logging.getLogger(__name__)
 
+PROBE = ".writable"
+"""The file in each folder that says when it was last used."""
+UNUSED_SECONDS = 30 * 86_400
+REMOVED = ".removed"
 PACKAGES = ("squeezelab.codecs", "squeezelab.formats", "squeezelab.generators")
 
 
@@ -88,9 +96,25 @@ def _cache_folder() -> Path | None:
     folder = base / f"kernels-{digest.hexdigest()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
+        probe = folder / PROBE
         probe.touch()
     except OSError as error:
         _say_not_kept(str(error))
         return None
+    _remove_unused(base)
     return folder
+
+
+def _remove_unused(base: Path) -> None:
+    """Remove the kernels of other versions that no process has asked for in a long time.
+
+    A process that uses a folder touches the file in it first, so none in use is old. A folder goes in one step, by
+    another name: nobody finds half of it. Whatever cannot be removed stays.
+    """
+    oldest = time.time() - UNUSED_SECONDS
+    for folder in base.glob("kernels-*"):
+        with suppress(OSError):
+            if folder.name.endswith(REMOVED):
+                shutil.rmtree(folder, ignore_errors=True)
+            elif re.fullmatch("kernels-[0-9a-f]{16}", folder.name) and (folder / PROBE).stat().st_mtime < oldest:
+                shutil.rmtree(folder.rename(folder.with_name(folder.name + REMOVED)), ignore_errors=True)

@@ -1,15 +1,11 @@
-"""Proving and timing: one codec or format on what it encodes."""
+"""Proving: what one codec or format makes of what it encodes, and that every bit comes back."""
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from statistics import median
-from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +13,6 @@ import xxhash
 
 from squeezelab.codecs.base import Column
 from squeezelab.dataset import MetricDataset
-from squeezelab.formats import Format
 
 
 class Coder(Protocol):
@@ -30,19 +25,6 @@ class Coder(Protocol):
     def decode(self, encoded: Any, /) -> Any:
         """Return the subject that the bytes stand for."""
         ...
-
-
-class Memcpy:
-    """Copying the bytes and nothing else: what every speed is compared with.
-
-    Of its two directions, decoding is the one to look at: like all decoded columns, its copies are dropped at once.
-    """
-
-    def encode(self, subject: Column, /) -> Any:
-        """Copy the column."""
-        return subject.copy()
-
-    decode = encode
 
 
 @dataclass(frozen=True)
@@ -69,7 +51,7 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)
     digest = xxhash.xxh3_128_digest(encoded)
-    if isinstance(coder, Format) and coder.lossy and isinstance(subject, MetricDataset):
+    if isinstance(subject, MetricDataset) and getattr(coder, "lossy", False):
         # Lossy by intent: nothing that happens to come back makes it anything else.
         return Proof(len(encoded), digest, False, *coder.loss(subject, decoded))
     if isinstance(subject, MetricDataset):
@@ -101,61 +83,6 @@ def prove_all(coder: Coder, subjects: Sequence[Column], pool: Executor) -> list[
         return [prove(coder, subject) for subject in subjects[first : first + block]]
 
     return list(chain.from_iterable(pool.map(prove_block, range(0, len(subjects), block))))
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Median seconds of one pass over the subjects, there and back."""
-
-    encode_seconds: float
-    decode_seconds: float
-
-
-def race(
-    coders: dict[str, Coder], subjects: Sequence[Any], rounds: int, on_turn: Callable[[], None] = lambda: None
-) -> dict[str, Timing]:
-    """Time coders on one thread, taking turns, so that a slow minute of the machine hits them all.
-
-    Parameters
-    ----------
-    coders : dict of str to coder
-        Who takes part. They are expected to be warm: `prove` has run them.
-    subjects : sequence
-        What one turn encodes, and decodes again.
-    rounds : int
-        Turns of each.
-    on_turn : callable, optional
-        Called after every turn.
-
-    Returns
-    -------
-    dict of str to Timing
-    """
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in coders}
-    with _no_garbage_collection():
-        for _ in range(rounds):
-            for name, coder in coders.items():
-                started = perf_counter()
-                encoded = [coder.encode(subject) for subject in subjects]
-                turned = perf_counter()
-                for one in encoded:
-                    coder.decode(one)
-                seconds[name].append((turned - started, perf_counter() - turned))
-                del encoded
-                on_turn()
-    return {name: Timing(*map(median, zip(*turns, strict=True))) for name, turns in seconds.items()}
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def spread(groups: Sequence[str], share: float) -> list[int]:

@@ -1,9 +1,10 @@
-"""results.json: what a run measured, on what data, on what machine."""
+"""results.json: what a run measured, on what data, on what machine, with what settings."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
@@ -13,11 +14,27 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.files import replacing
 
 SCHEMA = 1
+NOISY_WIDTH = 0.1
+"""A speed is noisy when the interval of the time it was reckoned from is wider than this share of that time."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """When, where and with what a run was made; notes are sentences on what was not as usual."""
+    """When, where and with what a run was made.
+
+    Attributes
+    ----------
+    rounds : int
+        Turns that every speed is the median of, at least.
+    notes : list of str
+        Sentences on what was not as usual.
+    governor : str or None
+        How the first processor's frequency is governed, where the system tells.
+    commit : str or None
+        Of the checkout that squeezelab ran from, with ``-dirty`` behind where files differ from it; None if from none.
+    settings : dict
+        What was asked for: codecs, formats, budget, and all else that was chosen.
+    """
 
     started: str
     python: str
@@ -30,6 +47,9 @@ class Run:
     stages: dict[str, float]
     rounds: int = 0
     notes: list[str] = field(default_factory=list)
+    governor: str | None = None
+    commit: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,14 @@ class Measurement:
         Raw by encoded bytes; encoded bits of a column's item or a data set's sample.
     encode_mb_s, decode_mb_s : float or None
         Raw megabytes (10**6) a second, one thread, median over the rounds; None where not timed.
+    encode_ci, decode_ci : tuple of two floats, or None
+        The bootstrap 95 % interval of either speed, low and high; None where there were too few rounds to tell.
+    rounds : int
+        How many turns either speed is the median of, at least.
+    timed_seconds : float
+        How long either direction was timed in all, at least.
+    noisy : bool
+        Whether the `relative_width` of an interval is more than `NOISY_WIDTH`.
     timed_samples : int
         How many of the samples the speeds were measured on.
     bit_exact : bool
@@ -87,6 +115,9 @@ class Measurement:
     frames_digest : str
         XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
         bytes are.
+    encode_peak_mb, decode_peak_mb : float or None
+        Megabytes (10**6) of memory that a format took at its highest for the samples that were proven, beyond what was
+        there before; None where the system does not tell.
     """
 
     subject: str
@@ -106,6 +137,41 @@ class Measurement:
     largest_error: float | None = None
     frames_digest: str = ""
     relative_error: float | None = None
+    encode_ci: tuple[float, float] | None = None
+    decode_ci: tuple[float, float] | None = None
+    rounds: int = 0
+    timed_seconds: float = 0.0
+    noisy: bool = False
+    encode_peak_mb: float | None = None
+    decode_peak_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """How long a format takes for a little of a file: seconds for one series or a part of it, median over some series.
+
+    Attributes
+    ----------
+    codec : str
+        Name of the format.
+    one_sample_s, one_series_s, one_hour_s : float
+        Seconds to read one sample, all of one series, and an hour of one, from a file in memory.
+    samples, file_bytes : int
+        What the file holds.
+    decodes_all : bool
+        Whether the format has no other way than to decode the whole file: its three times are one.
+    bit_exact : bool
+        Whether what was read is what was written.
+    """
+
+    codec: str
+    one_sample_s: float
+    one_series_s: float
+    one_hour_s: float
+    samples: int = 0
+    file_bytes: int = 0
+    decodes_all: bool = False
+    bit_exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,6 +182,8 @@ class Results:
     dataset: DatasetFacts
     measurements: list[Measurement] = field(default_factory=list)
     memcpy_mb_s: dict[str, float] = field(default_factory=dict)
+    memcpy_ci: dict[str, tuple[float, float]] = field(default_factory=dict)
+    access: list[Access] = field(default_factory=list)
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran."""
@@ -159,6 +227,8 @@ class Results:
                 _known(DatasetFacts, content["dataset"]),
                 [_measurement(one) for one in content["measurements"]],
                 content["memcpy_mb_s"],
+                {subject: _pair(interval) for subject, interval in content.get("memcpy_ci", {}).items()},
+                [_known(Access, one) for one in content.get("access", [])],
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
@@ -173,6 +243,30 @@ def _measurement(content: dict[str, Any]) -> Measurement:
     return measurement
 
 
+def relative_width(speed: float, interval: tuple[float, float]) -> float:
+    """Return how wide a speed's interval is: that of the time it was reckoned from, as a share of that time.
+
+    Examples
+    --------
+    >>> round(relative_width(1000.0, (990.0, 1010.0)), 3)
+    0.02
+    """
+    low, high = interval
+    return speed / low - speed / high
+
+
 def _known(cls: type[Any], content: dict[str, Any]) -> Any:
+    """Make an instance of the fields it has; intervals are lists in JSON."""
     names = {one.name for one in fields(cls)}
-    return cls(**{name: value for name, value in content.items() if name in names})
+    return cls(
+        **{
+            name: _pair(value) if name.endswith("_ci") and value else value
+            for name, value in content.items()
+            if name in names
+        }
+    )
+
+
+def _pair(interval: Sequence[float]) -> tuple[float, float]:
+    low, high = interval
+    return low, high

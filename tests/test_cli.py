@@ -45,20 +45,27 @@ def test_the_default_run_leaves_a_report_and_says_where(workplace: Path) -> None
 
 
 def test_options_win_over_the_environment(workplace: Path) -> None:
-    quick = ("--codecs", "xor", "--formats", "columnar")
+    quick = ("--codecs", "xor", "--formats", "columnar", "--budget", "0")
     done = run("--generator", "random", *quick, folder=workplace, DATA_GENERATOR="real", DATASET_SIZE="small")
     assert done.returncode == 0, done.stderr
     assert "reports/small-random" in done.stdout
+    content = json.loads((workplace / "reports" / "small-random" / "results.json").read_text())
+    assert all(one["encode_mb_s"] is None for one in content["measurements"]), "a budget of 0 times nothing"
     by_environment = run(*quick, folder=workplace, DATA_GENERATOR="random")
     assert "reports/small-random" in by_environment.stdout
 
 
 def test_only_what_was_chosen_is_run(workplace: Path) -> None:
-    done = run("--codecs", "xor+zstd:level=1 raw", "--formats", "columnar", "--seed", "5", folder=workplace)
+    done = run(
+        "--codecs", "xor+zstd:level=1 raw", "--formats", "columnar", "--seed", "5", "--budget", "0.1", folder=workplace
+    )
     assert done.returncode == 0, done.stderr
     content = json.loads((workplace / "reports" / "small-synthetic" / "results.json").read_text())
     assert {one["codec"] for one in content["measurements"]} == {"xor+zstd:level=1", "raw", "columnar"}
     assert content["dataset"]["seed"] == 5
+    assert content["run"]["settings"]["codecs"] == ["xor+zstd:level=1", "raw"]
+    assert content["run"]["settings"]["budget"] == 0.1
+    assert content["measurements"][-1]["encode_mb_s"] > 0
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,8 @@ def test_only_what_was_chosen_is_run(workplace: Path) -> None:
         (["--formats", "xml"], {}, "unknown format 'xml'"),
         (["--seed", "-1"], {}, "seed -1 is out of range"),
         (["--seed", "x"], {}, "valid integer"),
+        (["--budget", "-1"], {}, "--budget -1 is out of range"),
+        (["--budget", "nan"], {}, "--budget nan is out of range"),
         (["--siez", "small"], {}, "--siez"),
         (["nonsense"], {}, "nonsense"),
         (["--size"], {}, "--size"),
@@ -109,7 +118,17 @@ def test_help_and_version_answer(tmp_path: Path) -> None:
 
 def test_a_report_folder_that_cannot_be_written_is_one_line(workplace: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    done = run("--reports", str(tmp_path / "file" / "x"), "--codecs", "raw", "--formats", "columnar", folder=workplace)
+    done = run(
+        "--reports",
+        str(tmp_path / "file" / "x"),
+        "--codecs",
+        "raw",
+        "--formats",
+        "columnar",
+        "--budget",
+        "0",
+        folder=workplace,
+    )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "file" in done.stderr

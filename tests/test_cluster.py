@@ -29,6 +29,7 @@ from squeezelab.experiment import measure_dataset, package_versions
 from squeezelab.generators import find_source
 from squeezelab.partitions import MANIFEST, PartitionStore, cut
 from squeezelab.results import Measurement, Results
+from squeezelab.timing import Cell, Timing
 
 distributed = pytest.importorskip("distributed", reason='clusters need Dask: pip install "squeezelab[dask]"')
 
@@ -76,11 +77,16 @@ def measure(scheduler: str, store: Path | str, **changed: object) -> Results:
 
 
 def same(one: Results, other: Results) -> bool:
-    return one.dataset == other.dataset and one.measurements == other.measurements
+    return one.dataset == other.dataset and list(map(unmeasured, one.measurements)) == list(
+        map(unmeasured, other.measurements)
+    )
 
 
-def untimed(one: Measurement) -> Measurement:
-    return replace(one, encode_mb_s=None, decode_mb_s=None, timed_samples=0)
+def unmeasured(one: Measurement) -> Measurement:
+    """Return a measurement without what no two runs have alike: time and memory."""
+    timing = {"timed_samples": 0, "rounds": 0, "timed_seconds": 0.0, "noisy": False}
+    speeds = dict.fromkeys(("encode_mb_s", "decode_mb_s", "encode_ci", "decode_ci"))
+    return replace(one, **timing, **speeds, encode_peak_mb=None, decode_peak_mb=None)
 
 
 # Series and partitions
@@ -200,24 +206,32 @@ def test_the_digest_of_frames_is_that_of_the_bytes_of_all_frames(plain: Results,
 
 
 def test_what_was_timed_adds_up(cluster: distributed.LocalCluster, tmp_path: Path, plain: Results) -> None:
-    timed = measure(cluster.scheduler_address, tmp_path, rounds=1)
-    assert list(map(untimed, timed.measurements)) == plain.measurements
-    assert all(one.timed_samples == 50_000 for one in timed.find("values") + timed.find("timestamps"))
-    assert all(one.encode_mb_s > 0 and one.decode_mb_s > 0 for one in timed.find("values"))
-    assert set(timed.memcpy_mb_s) == {"timestamps", "values"}
+    timed = measure(cluster.scheduler_address, tmp_path, rounds=2, budget=0.5)
+    assert same(timed, plain)
+    assert all(0 < one.timed_samples <= 50_000 for one in timed.find("values") + timed.find("timestamps"))
+    for one in timed.find("values"):
+        assert one.rounds >= 2
+        assert one.encode_ci[0] <= one.encode_mb_s <= one.encode_ci[1]
+        assert one.decode_ci[0] <= one.decode_mb_s <= one.decode_ci[1]
+    assert set(timed.memcpy_mb_s) == set(timed.memcpy_ci) == {"timestamps", "values", "dataset"}
+    assert timed.run.settings["budget"] == 0.5
 
 
 def test_seconds_of_partitions_are_summed() -> None:
+    def timing(samples: int, seconds: float) -> Timing:
+        cell = Cell(seconds, (seconds, seconds), 5, 5 * seconds)
+        return Timing(samples, cell, cell)
+
     proof = object()
     trials = [
-        lab.Trial({"xor": {0: proof, 1: proof}, "zlib": {1: proof}}, {"xor": lab.Timing(1.0, 10.0)}, 100),
-        lab.Trial({"xor": {0: proof}, "zlib": {}}, {}, 0),
-        lab.Trial({"xor": {0: proof}, "zlib": {0: proof}}, {"xor": lab.Timing(2.0, 20.0)}, 50),
+        lab.Trial({"xor": {0: proof, 1: proof}, "zlib": {1: proof}}, {"xor": timing(100, 1.0)}),
+        lab.Trial({"xor": {0: proof}, "zlib": {}}, {}),
+        lab.Trial({"xor": {0: proof}, "zlib": {0: proof}}, {"xor": timing(50, 2.0)}),
     ]
     joined = lab._join([range(2), range(2, 3), range(3, 4)], trials)
     assert {spec: list(proofs) for spec, proofs in joined.proofs.items()} == {"xor": [0, 1, 2, 3], "zlib": [1, 3]}
-    assert joined.timings == {"xor": lab.Timing(3.0, 30.0)}
-    assert joined.timed_samples == 150
+    assert joined.timings["xor"].samples == 150
+    assert joined.timings["xor"].encode.seconds == joined.timings["xor"].decode.seconds == 3.0
 
 
 def test_large_data_have_their_formats_run_on_a_part(
@@ -434,7 +448,7 @@ def test_mistakes_are_told_before_anything_is_started(wrong: dict, tmp_path: Pat
 
 
 def test_the_command_line_starts_a_cluster_and_reports_the_same(tmp_path: Path, plain: Results) -> None:
-    chosen = ["--codecs", " ".join(CODECS), "--formats", " ".join(FORMATS), "--store", "elsewhere"]
+    chosen = ["--codecs", " ".join(CODECS), "--formats", " ".join(FORMATS), "--store", "elsewhere", "--budget", "1"]
     done = subprocess.run(
         [sys.executable, PROJECT / "main.py", "--scheduler", "local", *chosen],
         cwd=tmp_path,
@@ -447,7 +461,7 @@ def test_the_command_line_starts_a_cluster_and_reports_the_same(tmp_path: Path, 
     assert "Report: reports/small-synthetic/report.html" in done.stdout
     results = Results.read(tmp_path / "reports" / "small-synthetic" / "results.json")
     assert results.dataset == plain.dataset
-    assert list(map(untimed, results.measurements)) == plain.measurements
+    assert same(results, plain)
     assert results.run.notes[0] in (tmp_path / "reports" / "small-synthetic" / "ratios.md").read_text()
     assert (tmp_path / "elsewhere" / "small-synthetic-0" / MANIFEST).exists()
     assert not (tmp_path / "output" / "partitions").exists()

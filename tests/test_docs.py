@@ -10,8 +10,9 @@ import squeezelab
 import squeezelab.codecs
 import squeezelab.formats
 import squeezelab.generators
+import squeezelab.readers
 
-PACKAGES = (squeezelab, squeezelab.codecs, squeezelab.formats, squeezelab.generators)
+PACKAGES = (squeezelab, squeezelab.codecs, squeezelab.formats, squeezelab.generators, squeezelab.readers)
 MODULES = sorted(
     {package.__name__ for package in PACKAGES}
     | {found.name for package in PACKAGES for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}

@@ -1,4 +1,4 @@
-"""Proving and timing: what is lossy shows, and turns are taken."""
+"""Proving and summing up: what is lossy shows, and sizes add up."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,8 +7,9 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
-from squeezelab.experiment import measure_dataset
-from squeezelab.measure import prove, prove_all, race, spread
+from squeezelab.experiment import _cut_columns, measure_dataset, share_of_codecs
+from squeezelab.measure import prove, prove_all, spread
+from squeezelab.timing import Cell, Timing
 
 
 class Halved:
@@ -97,26 +98,6 @@ def test_all_columns_are_proven_in_their_order() -> None:
     assert len(sizes) == 20
 
 
-def test_racers_take_turns() -> None:
-    log = []
-
-    class Racer:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def encode(self, subject: str) -> bytes:
-            log.append(f"{self.name}{subject}")
-            return b""
-
-        def decode(self, encoded: bytes) -> None:
-            log.append(f"{self.name}<")
-
-    timings = race({"a": Racer("a"), "b": Racer("b")}, ["1", "2"], rounds=2)
-    assert log == ["a1", "a2", "a<", "a<", "b1", "b2", "b<", "b<"] * 2
-    assert set(timings) == {"a", "b"}
-    assert all(timing.encode_seconds >= 0 for timing in timings.values())
-
-
 @pytest.mark.parametrize(
     ("groups", "share", "chosen"),
     [
@@ -180,3 +161,54 @@ def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) ->
     assert sum(facts.delta_of_delta_counts) == 50 * 998
     assert facts.delta_of_delta_counts[31] / (50 * 998) == facts.zero_dod_share
     assert facts.zero_dod_share == pytest.approx(0.946, abs=0.005)
+
+
+def test_slow_codecs_are_timed_on_a_smaller_part_of_every_family() -> None:
+    families = ["cpu"] * 8 + ["disk"] * 8
+    columns = [np.full(10_000, float(i)) for i in range(16)]
+
+    def cut(share: float) -> dict[str, int]:
+        """Return the samples of each family that are left."""
+        left = {"cpu": 0, "disk": 0}
+        for column in _cut_columns(columns, families, share):
+            left["cpu" if column[0] < 8 else "disk"] += len(column)
+        return left
+
+    assert cut(1) == {"cpu": 80_000, "disk": 80_000}
+    assert cut(0.5) == {"cpu": 40_000, "disk": 40_000}
+    assert cut(1 / 8) == {"cpu": 10_000, "disk": 10_000}
+    assert cut(1 / 32) == {"cpu": 2_500, "disk": 2_500}, "the beginning of one series"
+    assert cut(0) == {"cpu": 1_000, "disk": 1_000}
+
+
+def test_a_budget_is_shared_by_how_many_take_part() -> None:
+    codecs = [get_codec(name) for name in ("raw", "xor", "delta_of_delta")]
+    assert share_of_codecs(codecs, ["columnar"]) == pytest.approx(6 / 8), "2 and 2 codecs, 1 format, 3 times memcpy"
+    assert share_of_codecs(codecs, []) == 1
+
+
+def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def time_coders(coders: dict, cut: object, budget: float, *, rounds: int, on_turn: object) -> dict[str, Timing]:
+        asked.append((set(coders), round(budget, 1), rounds))
+        cell = Cell(1e-3, (0.9e-3, 1.3e-3), rounds, 0.1)
+        return {name: Timing(1000, cell, cell) for name in coders}
+
+    monkeypatch.setattr("squeezelab.experiment.time_coders", time_coders)
+    results = measure_dataset(
+        small, generator="", size="", codecs=["raw", "xor"], formats=["columnar"], rounds=7, budget=70
+    )
+    assert [names for names, _, _ in asked] == [{"memcpy", "raw"}, {"memcpy", "raw", "xor"}, {"memcpy", "columnar"}]
+    assert [rounds for _, _, rounds in asked] == [7, 7, 7]
+    assert asked[0][1] == 20.0, "of 7 that take part 2"
+    assert asked[1][1] == pytest.approx(50, abs=0.5), "what the first one leaves goes to the next"
+    assert asked[2][1] == pytest.approx(70, abs=0.5)
+    xor = results.get("values", "xor")
+    assert (xor.encode_mb_s, xor.encode_ci) == (8.0, (pytest.approx(8 / 1.3), pytest.approx(8 / 0.9)))
+    assert (xor.rounds, xor.timed_seconds, xor.timed_samples, xor.noisy) == (7, 0.1, 1000, True)
+    (note,) = results.run.notes
+    assert note == (
+        "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
+        "More time makes them surer: --budget 140."
+    )

@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from squeezelab.report import answer
 from squeezelab.report.labels import KINDS, coverage, frontier, kind, label
-from squeezelab.report.tables import Table, machine, method, origin, published_table
+from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.results import Measurement, Results
 
 ASSETS = Path(__file__).parent / "assets"
@@ -194,8 +194,8 @@ def listing(results: Results, subject: str) -> Listing:
         Column("encode MB/s", lambda one: _speed(one, "encode")),
         Column("decode MB/s", lambda one: _speed(one, "decode")),
         Column("decode / memcpy", lambda one: _number(one.decode_mb_s and memcpy and one.decode_mb_s / memcpy, ".3f")),
-        Column("encode peak MB", lambda one: _number(getattr(one, "encode_peak_mb", None), ",.1f")),
-        Column("decode peak MB", lambda one: _number(getattr(one, "decode_peak_mb", None), ",.1f")),
+        Column("encode peak MB", lambda one: _number(one.encode_peak_mb, ",.1f")),
+        Column("decode peak MB", lambda one: _number(one.decode_peak_mb, ",.1f")),
     ]
     columns = [column for column in columns if any(column.cell(one).text for one in order)]
     columns.append(Column("exact", _exact))
@@ -221,7 +221,7 @@ def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
 
 def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
     """Return which of `MARKS` a measurement bears."""
-    holds = (one in edge, getattr(one, "noisy", False), getattr(one, "whole_file", False))
+    holds = (one in edge, one.noisy, getattr(one, "whole_file", False))
     return list(compress(MARKS, holds))
 
 
@@ -230,7 +230,7 @@ def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
 
 
 def _speed(one: Measurement, verb: str) -> Cell:
-    speed, interval = getattr(one, f"{verb}_mb_s"), getattr(one, f"{verb}_ci", None)
+    speed, interval = getattr(one, f"{verb}_mb_s"), getattr(one, f"{verb}_ci")
     if not speed:
         return Cell("")
     remark = f"{interval[0]:,.0f} to {interval[1]:,.0f}" if interval else ""
@@ -277,27 +277,6 @@ def _heated(one: Measurement | None, fewest: float) -> Cell:
     return Cell(text, one.bits_per_item, "", round(min(max(heat, 0), 0.99), 2))
 
 
-def access_table(results: Results) -> Table:
-    """Return how long it takes to read a part, where that was measured."""
-    parts = {"one_sample_s": "one sample", "one_series_s": "one series", "one_hour_s": "one hour"}
-    rows = [[one["codec"], *(_duration(one[part]) for part in parts)] for one in getattr(results, "access", [])]
-    return Table("Reading a part", ["codec or format", *parts.values()], rows)
-
-
-def _duration(seconds: float | None) -> str:
-    """Return seconds in the unit that suits them.
-
-    Examples
-    --------
-    >>> _duration(0.0000123), _duration(0.5), _duration(None)
-    ('12.3 µs', '500 ms', '-')
-    """
-    if seconds is None:
-        return "-"
-    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms")) if seconds * f >= 1), (1e6, "µs"))
-    return f"{seconds * factor:.3g} {unit}"
-
-
 def chart_data(results: Results) -> dict[str, Any]:
     """Return what the charts draw: a point a codec or format, memcpy, and the shares of deltas of deltas."""
     facts = results.dataset
@@ -324,8 +303,8 @@ def chart_data(results: Results) -> dict[str, Any]:
             "against_ndjson": ndjson * one.samples / one.encoded_bytes,
             "decode": one.decode_mb_s,
             "encode": one.encode_mb_s,
-            "decode_ci": getattr(one, "decode_ci", None),
-            "encode_ci": getattr(one, "encode_ci", None),
+            "decode_ci": one.decode_ci,
+            "encode_ci": one.encode_ci,
             "lossy": one.lossy,
             "frontier": [verb for verb in ("decode", "encode") if one in edges[one.subject, verb]],
             "landmark": one in landmarks,

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 
 from squeezelab.report.labels import coverage, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
-from squeezelab.results import Measurement, Results
+from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def ladder_table(results: Results) -> Table:
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
     lossy = "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
     notes = [
-        "Encode, decode: MB/s of raw bytes, in memory.",
+        f"Encode, decode: MB/s of raw bytes, in memory. {_sureness(order)}",
         lossy if any(one.lossy for one in order) else "",
         *(coverage(one, facts.samples) for one in order),
     ]
@@ -105,9 +105,63 @@ def column_table(results: Results, subject: str) -> Table:
     note = f"Ratio to 8 bytes a {item}; bits for each {item}; encode, decode: MB/s of raw bytes."
     if memcpy:
         headers += ["share"]
-        note += f" Share: decode by memcpy ({memcpy:,.0f} MB/s)."
-    notes = [note, *(coverage(one, samples) for one in order)]
+        note += f" Share: decode by memcpy ({_speed(memcpy, results.memcpy_ci.get(subject))} MB/s)."
+    notes = [note, _sureness(order), *(coverage(one, samples) for one in order)]
     return Table(f"Codecs of {subject}", [*headers, "exact"], rows, " ".join(filter(None, notes)))
+
+
+def access_table(results: Results) -> Table:
+    """Return how long each format takes for a little of a file, quickest first."""
+    order = sorted(results.access, key=lambda one: one.one_series_s)
+    rows = [
+        [
+            one.codec,
+            f"{one.file_bytes:,}",
+            *(_duration(seconds) for seconds in (one.one_sample_s, one.one_series_s, one.one_hour_s)),
+            "yes" if one.decodes_all else "no",
+            "yes" if one.bit_exact else "no",
+        ]
+        for one in order
+    ]
+    samples = order[0].samples if order else 0
+    note = (
+        f"From a file of {samples:,} samples in memory; the hour is out of one series. Where a format "
+        "has no other way than to decode all, this is what it takes."
+    )
+    headers = ["file format", "bytes", "one sample", "one series", "one hour", "decodes all", "exact"]
+    return Table("Random access", headers, rows, note)
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds in the unit that suits them.
+
+    Examples
+    --------
+    >>> _duration(0.0000123), _duration(0.5)
+    ('12.3 µs', '500 ms')
+    """
+    factor, unit = next(((f, u) for f, u in ((1, "s"), (1e3, "ms")) if seconds * f >= 1), (1e6, "µs"))
+    return f"{seconds * factor:.3g} {unit}"
+
+
+def memory_table(results: Results) -> Table:
+    """Return the peak memory of each format, least for decoding first."""
+    rows = [
+        [
+            one.codec,
+            f"{one.proven_samples:,}",
+            f"{16 * one.proven_samples / 1e6:,.1f}",
+            f"{one.encode_peak_mb:,.1f}",
+            f"{one.decode_peak_mb:,.1f}",
+        ]
+        for one in sorted(results.find("dataset"), key=lambda one: one.decode_peak_mb or 0)
+        if one.encode_peak_mb is not None and one.decode_peak_mb is not None
+    ]
+    note = (
+        "Megabytes of resident memory at its highest (Linux, VmHWM), beyond what was there before; what is made, the "
+        "file or the data set, is part of it."
+    )
+    return Table("Peak memory", ["file format", "samples", "raw MB", "encode", "decode"], rows, note)
 
 
 def family_table(results: Results) -> Table:
@@ -141,7 +195,7 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
     """Return ratios.md: data, all tables, charts, method and machine."""
     facts = results.dataset
     tables = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
-    tables += [family_table(results), published_table(results)]
+    tables += [access_table(results), memory_table(results), family_table(results), published_table(results)]
     pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
     return "\n".join(
         [
@@ -176,7 +230,10 @@ def machine(results: Results) -> str:
     run = results.run
     rss = f", peak memory {run.peak_rss_mb:,.0f} MB" if run.peak_rss_mb else ""
     return (
-        f"Run {run.started} on {run.cpu}, {run.cores} cores, {run.platform}, Python {run.python}; "
+        f"Run {run.started} on {run.cpu}, {run.cores} cores, "
+        + (f"governor {run.governor}, " if run.governor else "")
+        + f"{run.platform}, Python {run.python}; "
+        + (f"commit {run.commit}; " if run.commit else "")
         + ", ".join(f"{package} {number}" for package, number in run.versions.items())
         + f"; {run.seconds:.1f} s{rss}."
     )
@@ -185,7 +242,10 @@ def machine(results: Results) -> str:
 def method(results: Results) -> list[str]:
     """Return, sentence by sentence, what was counted and how it was timed."""
     facts = results.dataset
-    timed = {one.subject: one.timed_samples for one in results.measurements if one.timed_samples}
+    timed: dict[str, int] = {}
+    for one in results.measurements:
+        if one.timed_samples:
+            timed[one.subject] = max(timed.get(one.subject, 0), one.timed_samples)
     lines = [
         "Raw is 16 bytes a sample: 8 of timestamp, 8 of value. NDJSON is a line a sample, as `json.dumps` writes it.",
         "A codec makes one frame a series; header and checksum of each frame are counted.",
@@ -197,8 +257,9 @@ def method(results: Results) -> list[str]:
     if timed:
         amounts = ", ".join(f"{subject} on {samples:,} samples" for subject, samples in timed.items())
         lines.append(
-            f"Speeds are raw megabytes (10^6 bytes) a second, one thread, the median of {results.run.rounds} rounds in "
-            f"which all take turns: {amounts}. Series are encoded one by one: what a call costs is part of it."
+            f"Speeds are raw megabytes (10^6 bytes) a second, one thread, the median of {results.run.rounds} rounds or "
+            f"more in which all take turns: up to {amounts}, fewer where a codec is slow. Series are encoded one by "
+            "one: what a call costs is part of it. Intervals are bootstrapped, 95 %."
         )
     return [*lines, *results.run.notes]
 
@@ -206,17 +267,43 @@ def method(results: Results) -> list[str]:
 def to_csv(kind: type[Any], rows: Iterable[Any]) -> str:
     """Return dataclass instances as CSV, a column a field."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, [one.name for one in fields(kind)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(column for one in fields(kind) for column in _columns(one.name))
+    for row in rows:
+        cells: list[Any] = []
+        for name, value in asdict(row).items():
+            cells += (value or (None, None)) if len(_columns(name)) == 2 else [value]
+        writer.writerow(cells)
     return file.getvalue()
 
 
+def _columns(name: str) -> list[str]:
+    """Return the columns of a field: an interval has two, its ends."""
+    return [f"{name}_low", f"{name}_high"] if name.endswith("_ci") else [name]
+
+
 def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
-    cells = [f"{speed:,.0f}" if speed else "-" for speed in (one.encode_mb_s, one.decode_mb_s)]
+    cells = [_speed(one.encode_mb_s, one.encode_ci), _speed(one.decode_mb_s, one.decode_ci)]
     if memcpy:
         cells.append(f"{one.decode_mb_s / memcpy:.3f}" if one.decode_mb_s else "-")
     return cells
+
+
+def _speed(speed: float | None, interval: tuple[float, float] | None) -> str:
+    """Return a speed with half its interval in percent, and a mark where that is wide."""
+    if not speed:
+        return "-"
+    if interval is None:
+        return f"{speed:,.0f}"
+    width = relative_width(speed, interval)
+    return f"{'~' if width > NOISY_WIDTH else ''}{speed:,.0f} ±{width / 2:.0%}"
+
+
+def _sureness(measurements: Sequence[Measurement]) -> str:
+    """Say what the marks beside speeds mean, where there are any."""
+    if not any(one.encode_ci for one in measurements):
+        return ""
+    return f"±: half the 95 % interval; ~ where it is wider than {NOISY_WIDTH:.0%}: noisy."
 
 
 def _exact(one: Measurement) -> str:

@@ -1,56 +1,64 @@
-"""How fast codecs are: each codec and direction on four million values, beside memcpy of the same bytes.
+"""How fast codecs are, with pytest-benchmark: the subjects and codecs of a run of the lab, beside memcpy.
 
     pytest tests/benchmarks/bench_codecs.py --benchmark-group-by=group
 
-The figures that matter are shares of memcpy within one run; pytest-benchmark's own ``--benchmark-save`` and
-``--benchmark-compare`` set two runs side by side.
+As in a run, a pass encodes or decodes the timestamps or the values of whole series one by one, in one thread and
+without garbage collection; ``DATA_GENERATOR`` and ``DATASET_SIZE`` choose others than the small synthetic ones. The
+figures that matter are shares of memcpy within one run. ``--benchmark-save=NAME`` keeps a run; to set runs side by side
+there are ``--benchmark-compare=NUMBER --benchmark-compare-fail=median:10%`` and ``pytest-benchmark compare``.
 """
+
+import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from squeezelab.codecs import available_codecs, get_codec
-from squeezelab.measure import Memcpy
+from squeezelab import generate_metric_data
+from squeezelab.codecs import get_codec
+from squeezelab.experiment import DEFAULT_CODECS, TIMED_COLUMN_SAMPLES, spread_series
+from squeezelab.timing import Memcpy, undisturbed
 
-COUNT = 4_000_000
-CODECS = [*available_codecs(), "delta_of_delta+zstd", "xor+zstd"]
-
-
-def regular_timestamps() -> np.ndarray:
-    """Every 15 s, a second late so often that 94.6 % of deltas of deltas are zero."""
-    late = np.random.default_rng(1).random(COUNT) < 0.01834
-    return 1_700_000_000 + 15 * np.arange(COUNT) + late
-
-
-def random_walk() -> np.ndarray:
-    """One decimal, steps of about one."""
-    return np.round(50 + np.cumsum(np.random.default_rng(1).normal(size=COUNT)), 1)
-
-
-SUBJECTS = {"timestamps": regular_timestamps(), "values": random_walk()}
+DATASET = generate_metric_data(os.environ.get("DATA_GENERATOR", "synthetic"), os.environ.get("DATASET_SIZE", "small"))
+CHOSEN = list(DATASET.select(spread_series(DATASET.keys, TIMED_COLUMN_SAMPLES / len(DATASET))))
+SUBJECTS = {"timestamps": [series.timestamps for series in CHOSEN], "values": [series.values for series in CHOSEN]}
 CASES = [
     (subject, codec)
-    for subject, column in SUBJECTS.items()
-    for codec in ["memcpy", *CODECS]
-    if codec == "memcpy" or column.dtype in get_codec(codec).dtypes
+    for subject, columns in SUBJECTS.items()
+    for codec in ["memcpy", *DEFAULT_CODECS]
+    if codec == "memcpy" or columns[0].dtype in get_codec(codec).dtypes
 ]
+
+pytestmark = pytest.mark.benchmark(warmup=True, warmup_iterations=1, min_rounds=5, max_time=0.2)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with undisturbed():
+        yield
 
 
 def find(codec: str):
     return Memcpy() if codec == "memcpy" else get_codec(codec)
 
 
+def do_each(verb, subjects: list) -> list:
+    return [verb(subject) for subject in subjects]
+
+
 @pytest.mark.parametrize(("subject", "codec"), CASES)
 def test_encode(benchmark, subject: str, codec: str) -> None:
     benchmark.group = f"encode {subject}"
-    column = SUBJECTS[subject]
-    frame = benchmark.pedantic(find(codec).encode, (column,), rounds=5, warmup_rounds=1)
-    benchmark.extra_info["ratio"] = column.nbytes / memoryview(frame).nbytes
+    columns = SUBJECTS[subject]
+    frames = benchmark(do_each, find(codec).encode, columns)
+    raw = sum(column.nbytes for column in columns)
+    benchmark.extra_info |= {"raw_bytes": raw, "ratio": raw / sum(memoryview(frame).nbytes for frame in frames)}
 
 
 @pytest.mark.parametrize(("subject", "codec"), CASES)
 def test_decode(benchmark, subject: str, codec: str) -> None:
     benchmark.group = f"decode {subject}"
-    column = SUBJECTS[subject]
-    decoded = benchmark.pedantic(find(codec).decode, (find(codec).encode(column),), rounds=5, warmup_rounds=1)
-    assert np.array_equal(decoded, column)
+    columns = SUBJECTS[subject]
+    decoded = benchmark(do_each, find(codec).decode, do_each(find(codec).encode, columns))
+    assert np.array_equal(np.concatenate(decoded).view(np.uint64), np.concatenate(columns).view(np.uint64))
+    benchmark.extra_info["raw_bytes"] = sum(column.nbytes for column in columns)

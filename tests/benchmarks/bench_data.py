@@ -73,5 +73,11 @@ def test_read_50_000_samples(benchmark, name: str, small) -> None:
     benchmark(get_format(name).decode, get_format(name).encode(small))
 
 
+@pytest.mark.parametrize("name", available_formats())
+def test_read_one_series_of_50(benchmark, name: str, small) -> None:
+    benchmark.group = "read one series"
+    benchmark(get_format(name).read_series, get_format(name).encode(small), 25)
+
+
 def test_count_the_bytes_of_ndjson(benchmark, small) -> None:
     assert benchmark(ndjson_bytes, small) == len(get_format("ndjson").encode(small))

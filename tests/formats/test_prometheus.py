@@ -202,3 +202,16 @@ def test_promtool_writes_the_same_bytes(tmp_path: Path) -> None:
     theirs = [path.read_bytes() for path in (tmp_path / "out").glob("*/chunks/*")]
     assert len(theirs) > 20
     assert sorted(theirs) == sorted(ours)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("ms", 1000), ("us", 10**6), ("ns", 10**9)])
+def test_chunks_span_two_hours_whatever_timestamps_count(unit: str, factor: int) -> None:
+    seconds = 1_700_000_000 + 60 * np.arange(1000)
+    key, values = SeriesKey("a", {}), np.zeros(1000)
+    whole = MetricDataset.from_series([Series(key, seconds, values)])
+    finer = MetricDataset.from_series([Series(key, seconds * factor, values)], time_unit=unit)
+    encoded = get_format("prometheus").encode(finer)
+    assert get_format("prometheus").decode(encoded).fingerprint == finer.fingerprint
+    # Chunks of another span would be far more; these differ in the factor and their first two timestamps.
+    more = len(encoded) - len(get_format("prometheus").encode(whole))
+    assert more == -1 if unit == "ms" else 0 < more < 150

@@ -10,12 +10,21 @@ import pytest
 
 from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment import measure_dataset
+from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
 from squeezelab.report import write_report
 from squeezelab.report.charts import CHARTS
 from squeezelab.report.published import compare_published
-from squeezelab.report.tables import Table, column_table, family_table, ladder_table
-from squeezelab.results import Results
+from squeezelab.report.tables import (
+    Table,
+    access_table,
+    column_table,
+    family_table,
+    ladder_table,
+    memory_table,
+    ratios_markdown,
+    to_csv,
+)
+from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
     f"{name}.{kind}" for name in CHARTS for kind in ("png", "svg")
@@ -24,7 +33,7 @@ ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
 
 @pytest.fixture(scope="module")
 def results(small: MetricDataset) -> Results:
-    return measure_dataset(small, generator="synthetic", size="small", provenance={"version": "1"}, rounds=1)
+    return measure_dataset(small, generator="synthetic", size="small", provenance={"version": "1"}, rounds=2, budget=0)
 
 
 def test_everything_is_written_and_named(results: Results, tmp_path: Path) -> None:
@@ -79,10 +88,80 @@ def test_what_is_no_results_file_is_refused(text: str, tmp_path: Path) -> None:
 def test_fields_of_later_versions_are_passed_over(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path / "results.json")
     content = json.loads((tmp_path / "results.json").read_text())
-    content["run"]["governor"] = "performance"
-    content["measurements"][0]["noisy"] = True
+    content["run"]["moon"] = "full"
+    content["measurements"][0]["joules"] = 5
+    content["access"][0]["seeks"] = 7
     (tmp_path / "results.json").write_text(json.dumps(content))
     assert Results.read(tmp_path / "results.json") == results
+
+
+def test_results_of_earlier_versions_are_read(results: Results, tmp_path: Path) -> None:
+    """Before there were intervals, memory and access, files had none of these."""
+    results.write(tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    for name in ("memcpy_ci", "access"):
+        del content[name]
+    for name in ("governor", "commit", "settings"):
+        del content["run"][name]
+    added = ("encode_ci", "decode_ci", "rounds", "timed_seconds", "noisy", "encode_peak_mb", "decode_peak_mb")
+    for one in content["measurements"]:
+        for name in added:
+            del one[name]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    read = Results.read(tmp_path / "results.json")
+    assert read.access == []
+    assert read.get("values", "xor").encode_ci is None
+    assert read.get("values", "xor").encode_mb_s == results.get("values", "xor").encode_mb_s
+    assert {path.name for path in write_report(read, tmp_path / "again")} == ALL_FILES
+
+
+def test_results_say_how_sure_they_are_and_what_was_chosen(results: Results) -> None:
+    assert results.run.settings["formats"] == list(DEFAULT_FORMATS)
+    assert results.run.settings["codecs"] == list(DEFAULT_CODECS)
+    for one in results.measurements:
+        if one.metric is None:
+            assert one.encode_ci[0] <= one.encode_mb_s <= one.encode_ci[1]
+            assert one.decode_ci[0] <= one.decode_mb_s <= one.decode_ci[1]
+            assert one.rounds >= 2
+            assert one.timed_seconds > 0
+            widths = [
+                relative_width(speed, interval)
+                for speed, interval in ((one.encode_mb_s, one.encode_ci), (one.decode_mb_s, one.decode_ci))
+            ]
+            assert one.noisy == (max(widths) > NOISY_WIDTH)
+    for subject in ("timestamps", "values", "dataset"):
+        low, high = results.memcpy_ci[subject]
+        assert low <= results.memcpy_mb_s[subject] <= high
+    assert any("timed for less than 0.2 s" in note and "--budget " in note for note in results.run.notes)
+
+
+def test_noisy_speeds_are_marked(results: Results) -> None:
+    speeds = {"encode_mb_s": 1000.0, "decode_mb_s": 500.0, "encode_ci": (990.0, 1010.0), "decode_ci": (450.0, 550.0)}
+    marked = [replace(one, **speeds) if one.codec == "xor" else one for one in results.measurements]
+    table = column_table(replace(results, measurements=marked, memcpy_ci={"values": (1.0, 1.0)}), "values")
+    row = next(row for row in table.rows if row[0] == "xor")
+    assert row[3:5] == ["1,000 ±1%", "~500 ±10%"]
+    assert "noisy" in table.note
+
+
+def test_access_and_memory_have_tables(results: Results, tmp_path: Path) -> None:
+    rows = {row[0]: row for row in access_table(results).rows}
+    assert set(rows) == {one.codec for one in results.find("dataset")}
+    columnar = next(one for one in results.access if one.codec == "columnar")
+    assert rows["columnar"][1] == f"{columnar.file_bytes:,}"
+    assert {row[-1] for row in rows.values()} == {"yes"}
+    memory = memory_table(results)
+    assert len(memory.rows) == sum(one.encode_peak_mb is not None for one in results.find("dataset"))
+    text = ratios_markdown(results, [])
+    assert "## Random access" in text
+    assert ("## Peak memory" in text) == bool(memory.rows)
+
+
+def test_the_csv_has_the_ends_of_intervals_in_columns_of_their_own(results: Results) -> None:
+    rows = list(csv.DictReader(to_csv(Measurement, results.measurements).splitlines()))
+    for row, one in zip(rows, results.measurements, strict=True):
+        low, high = one.encode_ci or ("", "")
+        assert (row["encode_ci_low"], row["encode_ci_high"]) == (str(low), str(high))
 
 
 def test_the_csv_has_a_row_a_measurement(results: Results, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from time import perf_counter
 from matplotlib.figure import Figure
 
 from squeezelab.documents import Made, check_documents, make_documents, plain_documents
-from squeezelab.experiment import cpu_model
 from squeezelab.files import replacing
 from squeezelab.generators._services import Services
+from squeezelab.machine import cpu_model
 from squeezelab.report.charts import BLUE, GREY, draw_bars, new_figure, save_figure
 from squeezelab.report.tables import Table, to_csv
 

@@ -1,0 +1,163 @@
+"""What every reader is: a file of a user's, as samples, with all that could not be read counted and named."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.dataset import SeriesKey
+from squeezelab.readers._sources import Source
+
+NAMED_REFUSALS = 5
+"""How many refusals of a file are told one by one; the others are counted."""
+
+
+class Samples(NamedTuple):
+    """Some samples of a file: each has a series, a time, a value and the row that it stands in."""
+
+    keys: list[SeriesKey]
+    series: npt.NDArray[np.int64]
+    timestamps: npt.NDArray[np.int64]
+    unit: str
+    values: npt.NDArray[np.float64]
+    rows: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user says of the files, so that it need not be found out.
+
+    Attributes
+    ----------
+    time_column : str or None
+        The column that holds the time.
+    time_unit : str or None
+        Its unit where it holds numbers: s, ms, us or ns.
+    file_label : str or None
+        What tells this file's series from those of other files, where the file itself does not.
+    start, stop : int or None
+        First nanosecond that is wanted, and the first that is not. Readers may leave out what lies outside.
+    """
+
+    time_column: str | None = None
+    time_unit: str | None = None
+    file_label: str | None = None
+    start: int | None = None
+    stop: int | None = None
+
+
+@dataclass
+class FileFacts:
+    """What was understood of one file.
+
+    Attributes
+    ----------
+    name, format : str
+        The path as it was given, and the name of the reader.
+    size : int
+        Bytes on disk.
+    rows, samples : int
+        Rows that were read, refused ones among them; samples that are in the data set.
+    place : str
+        What rows are called: ``line`` or ``row``.
+    shape : str
+        How samples lie in it, ``wide`` for instance; empty where a format has only one.
+    time : str
+        What its times are, and where they stand.
+    refused : int
+        Rows or cells that could not be read.
+    refusals : list of (int, str)
+        The first of them: the number of the line or row, and the reason.
+    words : list of str
+        What else a user wants to know: columns left out, times that were rounded.
+    cut : bool
+        Whether reading stopped at a limit.
+    """
+
+    name: str
+    format: str
+    size: int
+    rows: int = 0
+    samples: int = 0
+    place: str = "line"
+    shape: str = ""
+    time: str = ""
+    refused: int = 0
+    refusals: list[tuple[int, str]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    cut: bool = False
+
+    def refuse(self, row: int, reason: str) -> None:
+        """Count what could not be read, and keep the reason if it is one of the first."""
+        self.refused += 1
+        insort(self.refusals, (row, reason))
+        del self.refusals[NAMED_REFUSALS:]
+
+    def say(self, word: str) -> None:
+        """Keep a word, once."""
+        if word not in self.words:
+            self.words.append(word)
+
+
+class Reader(ABC):
+    """A way to read metrics from a file.
+
+    A subclass names itself and gives `recognises` and `read`; limits, order and units are handled elsewhere.
+
+    Attributes
+    ----------
+    name : str
+        As in ``--input-format``.
+    suffixes : tuple of str
+        What its files' names usually end with.
+    """
+
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def recognises(self, source: Source) -> bool:
+        """Tell by its content whether this is a file of this format."""
+
+    @abstractmethod
+    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+        """Yield the samples in the order of their rows, and tell what was understood and refused.
+
+        Raises
+        ------
+        DataSourceError
+            If nothing of the file can be used.
+        """
+
+
+def clip(text: str, most: int = 40) -> str:
+    """Return a text as a message can show it: quoted and short.
+
+    Examples
+    --------
+    >>> print(clip("12.5 degrees"))
+    '12.5 degrees'
+    """
+    return repr(text if len(text) <= most else text[: most - 3] + "...")
+
+
+def file_stem(path: Path) -> str:
+    """Return a file's name without the suffixes of compression and format.
+
+    Examples
+    --------
+    >>> file_stem(Path("data/system-2.csv.gz")), file_stem(Path("load.1m.csv"))
+    ('system-2', 'load.1m')
+    """
+    name = path.name
+    for suffix in (".gz", ".zst"):
+        name = name.removesuffix(suffix)
+    stem = Path(name).stem if Path(name).suffix and not Path(name).suffix[1:].isdigit() else name
+    return stem or name

@@ -1,0 +1,101 @@
+"""Blocks of a Prometheus TSDB, through promtool."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from squeezelab.errors import DataSourceError
+from squeezelab.readers._sources import Source, split_pieces
+from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes
+from squeezelab.readers.prometheus import read_pieces
+
+PROMTOOL = "promtool"
+MILLISECOND = 10**6
+_LOG = "wal"
+_BLOCK = ("meta.json", "index", "chunks")
+
+
+class Tsdb(Reader):
+    """A Prometheus server's data folder, or one block of it.
+
+    Notes
+    -----
+    ``promtool tsdb dump`` reads it, in a folder of links to the blocks: nothing is written beside the user's data. What
+    it prints has a single NaN, so that stale markers come as plain NaN.
+    """
+
+    name = "tsdb"
+    suffixes = ()
+
+    def recognises(self, source: Source) -> bool:
+        """Tell whether a folder is a block, or has blocks or a server's log in it."""
+        return bool(_find_blocks(source.path)) or (source.path / _LOG).is_dir()
+
+    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+        """Yield what promtool dumps."""
+        promtool = shutil.which(PROMTOOL)
+        if promtool is None:
+            raise DataSourceError(f"{facts.name} is a TSDB, read with promtool, which is not there: install Prometheus")
+        blocks = _find_blocks(source.path)
+        logged = (source.path / _LOG).is_dir()
+        if not blocks and not logged:
+            raise DataSourceError(f"{facts.name} holds no TSDB block, a folder with {', '.join(_BLOCK)}")
+        facts.say(f"blocks: {len(blocks)}{', and the log of the latest samples' * logged}; dumped with promtool")
+        with tempfile.TemporaryDirectory() as folder:
+            database = _link_blocks(source.path, blocks, Path(folder))
+            with _dump([promtool, "tsdb", "dump", *_span(wishes), str(database)], facts) as output:
+                yield from read_pieces(split_pieces(output, facts.name), wishes, facts)
+
+
+def _find_blocks(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in (folder, *sorted(folder.iterdir())) if all((path / name).exists() for name in _BLOCK)]
+
+
+def _link_blocks(source: Path, blocks: list[Path], folder: Path) -> Path:
+    """Make a database of links: promtool wants blocks in folders that are no links, and a log beside them."""
+    for block in blocks:
+        try:
+            ulid = json.loads((block / "meta.json").read_bytes())["ulid"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise DataSourceError(f"{block / 'meta.json'} does not say the block's name: it is damaged") from error
+        linked = folder / Path(ulid).name
+        linked.mkdir()
+        for path in block.iterdir():
+            (linked / path.name).symlink_to(path.resolve())
+    if (source / _LOG).is_dir():
+        (folder / _LOG).symlink_to((source / _LOG).resolve())
+    else:
+        (folder / _LOG).mkdir()
+    return folder
+
+
+def _span(wishes: Wishes) -> list[str]:
+    first = [] if wishes.start is None else [f"--min-time={wishes.start // MILLISECOND}"]
+    return first + ([] if wishes.stop is None else [f"--max-time={-(-wishes.stop // MILLISECOND)}"])
+
+
+@contextmanager
+def _dump(command: list[str], facts: FileFacts) -> Iterator[IO[bytes]]:
+    """Run promtool, and end it when its output is no longer wanted."""
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints)
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+            if process.wait():
+                complaints.seek(0)
+                reason = complaints.read().decode(errors="replace").strip()
+                raise DataSourceError(f"{facts.name}: promtool cannot read it: {reason}")
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()

@@ -1,0 +1,71 @@
+"""What there is to choose from: codecs and formats with all that they accept."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from squeezelab.codecs import ByteCodec, available_codecs, get_codec
+from squeezelab.formats import available_formats, get_format
+
+_PARAMETER = re.compile(r"^(\w+(?:, \w+)*) : (.+)\n((?:    .*\n?|\n)+)", re.MULTILINE)
+
+
+def split_specs(specs: str | Sequence[str]) -> list[str]:
+    """Return the specifications that a text names, parted by blanks or commas.
+
+    A comma before ``key=`` does not part: it stands between the parameters of one codec.
+
+    Examples
+    --------
+    >>> split_specs("xor,zstd:level=19 delta_of_delta:widths=gorilla,other=1,raw")
+    ['xor', 'zstd:level=19', 'delta_of_delta:widths=gorilla,other=1', 'raw']
+    """
+    if not isinstance(specs, str):
+        return list(specs)
+    return [spec for spec in re.split(r"\s+|,(?!\w+=)", specs) if spec]
+
+
+def describe_codecs() -> Iterator[str]:
+    """Yield lines that say of every codec what it takes and what it is.
+
+    Examples
+    --------
+    >>> [line for line in describe_codecs() if line.startswith("xor")]
+    ["xor (float64 values): Gorilla's value compression for any float64 column."]
+    """
+    yield ""
+    byte_codecs = ", ".join(name for name in available_codecs() if isinstance(get_codec(name), ByteCodec))
+    yield f"Codecs, as name:key=value,...; these may also follow another one, as in xor+zstd: {byte_codecs}"
+    for name in available_codecs():
+        codec = get_codec(name)
+        subjects = {"i": "int64 timestamps", "f": "float64 values"}
+        takes = ", ".join(subjects[dtype.kind] for dtype in codec.dtypes)
+        yield from _describe(f"{name} ({takes})", type(codec))
+
+
+def describe_formats() -> Iterator[str]:
+    """Yield lines that say of every format what it is."""
+    yield ""
+    yield "Formats; +zstd or +zstd:level=... behind one compresses the whole file"
+    for name in available_formats():
+        if not name.endswith("+zstd"):
+            yield from _describe(name, type(get_format(name)))
+
+
+def _describe(title: str, kind: type[Any]) -> Iterator[str]:
+    """Yield what a class is, and each parameter with its default and what the class says of it."""
+    text = inspect.cleandoc(kind.__doc__ or "")
+    yield f"{title}: {_one_line(text.partition(chr(10) * 2)[0])}"
+    told: dict[str, str] = {}
+    for names, _, words in _PARAMETER.findall(text + "\n"):
+        told |= dict.fromkeys(names.split(", "), _one_line(words))
+    for parameter in inspect.signature(kind).parameters.values():
+        default = "" if parameter.default is parameter.empty else f"={parameter.default}"
+        yield f"  {parameter.name}{default}: {told.get(parameter.name, 'see its documentation')}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("``", "").split())

@@ -1,0 +1,256 @@
+"""Prometheus text, OpenMetrics, TSDB blocks, Influx line protocol, and NDJSON of the lab's own records."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from squeezelab import MetricDataset, Series, SeriesKey
+from squeezelab.errors import DataSourceError
+from squeezelab.formats import get_format
+from squeezelab.readers import Loaded, load
+from squeezelab.readers._sources import Source
+from squeezelab.readers.influx import parse_key
+from squeezelab.readers.prometheus import parse_series
+from squeezelab.readers.tsdb import Tsdb
+
+T = 1_700_000_000
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Loaded]:
+    def write_and_load(content: str, name: str = "metrics", **options: object) -> Loaded:
+        (tmp_path / name).write_text(content)
+        return load(tmp_path / name, **options)  # type: ignore[arg-type]
+
+    return write_and_load
+
+
+def as_dict(loaded: Loaded) -> dict[str, list[tuple[int, float]]]:
+    return {str(key): list(zip(t.tolist(), v.tolist(), strict=True)) for key, t, v in loaded.dataset}
+
+
+# Prometheus
+
+
+PROMETHEUS = f"""# HELP up Whether it answers.
+# TYPE up gauge
+up{{host="a",path="C:\\\\x\\"y z"}} 1 {T}000
+up 2 {T}000
+  http_requests_total {{ code = "200", }}\t1e+06   {T}015
+up{{host="b"}} +Inf {T}015 # {{trace="x"}} 0.5
+up 3
+
+rubbish here
+up x {T}000
+"""
+
+
+def test_prometheus_text(read: Callable[..., Loaded]) -> None:
+    loaded = read(PROMETHEUS)
+    assert loaded.files[0].format == "prometheus"
+    assert loaded.unit == "ms"
+    assert as_dict(loaded) == {
+        'up{host="a",path="C:\\x"y z"}': [(T * 1000, 1)],
+        "up{}": [(T * 1000, 2)],
+        'http_requests_total{code="200"}': [(T * 1000 + 15, 1e6)],
+        'up{host="b"}': [(T * 1000 + 15, float("inf"))],
+    }
+    assert loaded.files[0].refusals == [
+        (7, "it has no timestamp"),
+        (9, "'rubbish here' is no sample"),
+        (10, "'x' is no number"),
+    ]
+    assert (loaded.files[0].rows, loaded.refused) == (7, 3)
+
+
+def test_openmetrics_counts_seconds_with_a_fraction(read: Callable[..., Loaded]) -> None:
+    text = f'# TYPE a gauge\na{{x="1"}} 0.1 {T}.123\na{{x="1"}} NaN {T + 15}\n# EOF\n'
+    loaded = read(text)
+    assert loaded.unit == "ms"
+    assert loaded.dataset.timestamps.tolist() == [T * 1000 + 123, (T + 15) * 1000]
+    assert loaded.dataset.values[0] == 0.1
+    assert np.isnan(loaded.dataset.values[1])
+
+
+def test_text_without_timestamps_says_so(read: Callable[..., Loaded]) -> None:
+    with pytest.raises(DataSourceError, match=r"2 rows refused, the first: .*line 1: it has no timestamp"):
+        read('up{a="b"} 1\nup 2\n')
+
+
+LABEL_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x85\u2028\u2029"), max_size=8)
+
+
+@given(
+    name=st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]*", fullmatch=True),
+    labels=st.dictionaries(st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]*", fullmatch=True), LABEL_TEXT, max_size=3),
+)
+def test_any_label_comes_back(name: str, labels: dict[str, str]) -> None:
+    labels.pop("__name__", None)
+
+    def quote(text: str) -> str:
+        return '"' + text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"') + '"'
+
+    inside = [f"{label}={quote(text)}" for label, text in labels.items()]
+    expected = SeriesKey(name, labels)
+    assert parse_series(f"{name}{{{','.join(inside)}}}") == expected
+    assert parse_series("{" + ", ".join([f'__name__="{name}"', *inside]) + "}") == expected
+    assert parse_series("{" + ",".join([f'"{name}"', *inside]) + "}") == expected
+
+
+needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A folder of two TSDB blocks."""
+    lines = (f'load{{host="h{i % 2}"}} {0.1 * i!r} {T + 15 * i}.5\n' for i in range(1000))
+    (tmp_path / "x.om").write_text("# TYPE load gauge\n" + "".join(lines) + "# EOF\n")
+    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "x.om", "data"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path / "data"
+
+
+@needs_promtool
+def test_tsdb_blocks(database: Path) -> None:
+    before = sorted(database.rglob("*"))
+    loaded = load(database)
+    text = load(database.parent / "x.om")
+    assert loaded.files[0].format == "tsdb"
+    assert loaded.unit == "ms"
+    assert loaded.dataset.fingerprint == text.dataset.fingerprint
+    assert len(loaded.dataset) == 1000
+    assert sorted(database.rglob("*")) == before, "nothing is written beside the user's data"
+    block = next(path for path in database.iterdir() if (path / "meta.json").exists())
+    assert 0 < len(load(block).dataset) < 1000
+
+
+@needs_promtool
+def test_a_span_of_tsdb_blocks(database: Path) -> None:
+    loaded = load(database, start=T + 15, stop=T + 46)
+    assert loaded.dataset.timestamps.tolist() == [(T + 30) * 1000 + 500, (T + 15) * 1000 + 500, (T + 45) * 1000 + 500]
+    assert len(load(database, limit=10).dataset) == 10
+
+
+def test_the_folder_of_a_young_server_has_only_a_log(tmp_path: Path) -> None:
+    (tmp_path / "wal").mkdir()
+    assert Tsdb().recognises(Source(tmp_path))
+    assert not Tsdb().recognises(Source(tmp_path / "wal"))
+
+
+def test_a_tsdb_without_promtool_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("index", "chunks"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "meta.json").write_text('{"ulid": "01M7W76Z7APSBN9644E65FS03E"}')
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(DataSourceError, match="promtool, which is not there: install Prometheus"):
+        load(tmp_path)
+
+
+@needs_promtool
+def test_a_damaged_tsdb_is_an_error(database: Path) -> None:
+    for index in database.rglob("index"):
+        index.write_bytes(index.read_bytes()[:20])
+    with pytest.raises(DataSourceError, match="promtool cannot read it"):
+        load(database)
+
+
+# Influx
+
+
+INFLUX = f"""# a word
+cpu,host=a,region=eu\\ west user=1.5,n=2i,up=t,msg="a,b=c \\" d" {T}000000000
+cpu,host=a,region=eu\\ west user=2.5 {T + 15}000000000
+mem value=3u {T}000000000
+plain,host=b x=1,y=2 {T}000000000
+bad line
+cpu,host=a user=1
+cpu,host=a user=1x {T}000000000
+"""
+
+
+def test_influx_line_protocol(read: Callable[..., Loaded]) -> None:
+    loaded = read(INFLUX)
+    assert loaded.files[0].format == "influx"
+    assert loaded.unit == "s", "all of the nanoseconds are whole seconds"
+    assert as_dict(loaded) == {
+        'cpu_user{host="a",region="eu west"}': [(T, 1.5), (T + 15, 2.5)],
+        'cpu_n{host="a",region="eu west"}': [(T, 2)],
+        'cpu_up{host="a",region="eu west"}': [(T, 1)],
+        "mem{}": [(T, 3)],
+        'plain_x{host="b"}': [(T, 1)],
+        'plain_y{host="b"}': [(T, 2)],
+    }
+    assert loaded.files[0].refusals == [
+        (6, "'bad line' is no point"),
+        (7, "it has no timestamp"),
+        (8, "'1x' in 'cpu_user' is no number"),
+    ]
+    assert loaded.files[0].words == ["field 'msg' was left out: it holds text, such as 'a,b=c \\\\\" d'"]
+
+
+def test_influx_precision(read: Callable[..., Loaded]) -> None:
+    assert read(f"a b=1 {T}000000001\n").unit == "ns"
+    assert read(f"a b=1 {T}001\n").unit == "ms"
+    assert read("a b=1 5\n", time_unit="ns").unit == "ns"
+
+
+NAME = st.text(st.characters(codec="utf-8", exclude_characters="\\\n\r"), min_size=1, max_size=8)
+
+
+@given(measurement=NAME, field=NAME.filter(lambda name: name != "value"), tags=st.dictionaries(NAME, NAME, max_size=3))
+def test_any_tag_comes_back(measurement: str, field: str, tags: dict[str, str]) -> None:
+    def escape(text: str, special: str) -> str:
+        return "".join("\\" + letter if letter in special else letter for letter in text)
+
+    pairs = (f",{escape(name, ',= ')}={escape(value, ',= ')}" for name, value in tags.items())
+    key = parse_key(escape(measurement, ", ") + "".join(pairs), escape(field, ",= "))
+    assert key == SeriesKey(f"{measurement}_{field}", tags)
+
+
+# NDJSON
+
+
+def test_the_labs_own_records(read: Callable[..., Loaded], small: MetricDataset, tmp_path: Path) -> None:
+    get_format("ndjson").write(small, tmp_path / "x")
+    loaded = load(tmp_path / "x")
+    assert loaded.dataset.fingerprint == small.fingerprint
+    assert (loaded.files[0].format, loaded.unit, loaded.files[0].rows) == ("ndjson", "s", len(small))
+    get_format("ndjson+zstd").write(small, tmp_path / "y")
+    assert load(tmp_path / "y").dataset.fingerprint == small.fingerprint
+
+
+def test_bad_records_are_named_by_line(read: Callable[..., Loaded]) -> None:
+    good = '{"metric_name": "a", "labels": {"h": "1"}, "timestamp": %d, "value": 1.5}'
+    lines = [good % T, "xx", good % (T + 15), "", '{"metric_name": "a", "labels": {}, "value": 2}', good % (T + 30)]
+    loaded = read("\n".join(lines) + "\n")
+    assert as_dict(loaded) == {'a{h="1"}': [(T, 1.5), (T + 15, 1.5), (T + 30, 1.5)]}
+    assert [row for row, _ in loaded.files[0].refusals] == [2, 5]
+    assert (loaded.files[0].rows, loaded.refused) == (5, 2)
+
+
+def test_other_records_are_told_what_they_lack(read: Callable[..., Loaded]) -> None:
+    with pytest.raises(DataSourceError, match="lacks metric_name, labels, timestamp"):
+        read('{"time": 1700000000, "value": 2}\n')
+
+
+# Numbers of all
+
+
+@given(values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=20))
+def test_values_come_back_bit_for_bit(values: list[float], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    moments = np.arange(len(values)) * 15 + T
+    expected = MetricDataset.from_series([Series(SeriesKey("a_b", {"h": "1"}), moments, np.array(values))])
+    pairs = list(zip(values, moments.tolist(), strict=True))
+    (folder / "p").write_text("".join(f'a_b{{h="1"}} {value!r} {moment}000\n' for value, moment in pairs))
+    assert load(folder / "p").dataset.fingerprint == expected.fingerprint
+    finite = all(np.isfinite(values))
+    if finite:  # line protocol has no infinities
+        (folder / "i").write_text("".join(f"a,h=1 b={value!r} {moment}000000000\n" for value, moment in pairs))
+        assert load(folder / "i").dataset.fingerprint == expected.fingerprint

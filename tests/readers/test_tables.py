@@ -1,0 +1,280 @@
+"""CSV, Parquet, Arrow and Feather: wide and long tables, and what is wrong with some of their rows."""
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import feather, ipc, parquet
+
+from columns import same_bits
+from squeezelab.dataset import SeriesKey
+from squeezelab.errors import DataSourceError
+from squeezelab.readers import Loaded, load
+
+T = 1_700_000_000
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Loaded]:
+    def write_and_load(content: str | bytes, name: str = "metrics.csv", **options: object) -> Loaded:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return load(path, **options)  # type: ignore[arg-type]
+
+    return write_and_load
+
+
+def as_dict(loaded: Loaded) -> dict[str, list[tuple[int, float]]]:
+    return {str(key): list(zip(t.tolist(), v.tolist(), strict=True)) for key, t, v in loaded.dataset}
+
+
+def test_a_wide_table(read: Callable[..., Loaded]) -> None:
+    loaded = read(f"time,load-1m,mem\n{T},0.25,10\n{T + 15},,20\n{T + 30},0.5,30\n")
+    assert as_dict(loaded) == {
+        "load-1m{}": [(T, 0.25), (T + 30, 0.5)],
+        "mem{}": [(T, 10), (T + 15, 20), (T + 30, 30)],
+    }
+    assert (loaded.files[0].shape, loaded.files[0].format, loaded.files[0].rows) == ("wide", "csv", 3)
+    assert loaded.refused == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "header"),
+    [
+        ('"{""host"": ""a""}"', "timestamp,name,labels,value"),
+        ('"{host=""a""}"', "ts,metric_name,tags,value"),
+        ("host=a", "value_time,metric,labels,value"),
+        ("a", "time,name,host,value"),
+    ],
+)
+def test_a_long_table(read: Callable[..., Loaded], labels: str, header: str) -> None:
+    loaded = read(f"{header}\n{T},cpu,{labels},1\n{T},mem,{labels},2\n{T + 15},cpu,{labels},3\n")
+    assert as_dict(loaded) == {'cpu{host="a"}': [(T, 1), (T + 15, 3)], 'mem{host="a"}': [(T, 2)]}
+    assert loaded.files[0].shape == "long"
+
+
+@given(
+    values=st.lists(st.floats(allow_nan=False), min_size=1, max_size=30),
+    more=st.lists(st.floats(allow_nan=False), min_size=30, max_size=30),
+)
+def test_text_comes_back_bit_for_bit(
+    values: list[float], more: list[float], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    rows = (f"{T + i},{a!r},{b!r}\n" for i, (a, b) in enumerate(zip(values, more, strict=False)))
+    path.write_text("time,a,b\n" + "".join(rows))
+    first, second = load(path).dataset
+    assert same_bits(first.values, np.array(values))
+    assert same_bits(second.values, np.array(more[: len(values)]))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_delimiters_and_line_ends(read: Callable[..., Loaded], delimiter: str, newline: str) -> None:
+    lines = ["time,a,b", f"{T},1,2", f"{T + 15},3,4", ""]
+    loaded = read(newline.join(lines).replace(",", delimiter), "x.txt")
+    assert as_dict(loaded) == {"a{}": [(T, 1), (T + 15, 3)], "b{}": [(T, 2), (T + 15, 4)]}
+
+
+def test_what_stands_around_a_table_is_passed_over(read: Callable[..., Loaded]) -> None:
+    loaded = read(f'\ufeff# made by hand, for once\n"time","a"\n\n"{T}","1"\n# a word\n{T + 15},2\n\n')
+    assert as_dict(loaded) == {"a{}": [(T, 1), (T + 15, 2)]}
+    assert (loaded.files[0].rows, loaded.refused) == (2, 0)
+
+
+def test_a_table_without_a_header(read: Callable[..., Loaded]) -> None:
+    assert as_dict(read(f"{T},1.5\n{T + 15},2.5\n")) == {"column 2{}": [(T, 1.5), (T + 15, 2.5)]}
+
+
+def test_a_header_within_a_comment(read: Callable[..., Loaded]) -> None:
+    assert as_dict(read(f"# made by numpy\n# time,a\n{T},1.5\n{T + 15},2.5\n")) == {"a{}": [(T, 1.5), (T + 15, 2.5)]}
+
+
+def test_a_value_column_has_the_name_of_its_file(read: Callable[..., Loaded]) -> None:
+    loaded = read("timestamp,value\n2014-04-10 00:04:00,91.958\n", "ec2_cpu.csv")
+    assert as_dict(loaded) == {"ec2_cpu{}": [(1397088240, 91.958)]}
+
+
+def test_bad_rows_are_counted_and_named_by_line(read: Callable[..., Loaded]) -> None:
+    rows = [f"{T},1,2", "bad,1,2", f"{T + 30},x,2", "", f"{T + 60},1", ",1,2", f"{T + 90},5,6"]
+    loaded = read("\n".join(["time,a,b", *rows]))
+    assert as_dict(loaded) == {"a{}": [(T, 1), (T + 90, 5)], "b{}": [(T, 2), (T + 30, 2), (T + 90, 6)]}
+    facts = loaded.files[0]
+    assert facts.refusals == [
+        (3, "'bad' in 'time' is no time"),
+        (4, "'x' in 'a' is no number"),
+        (6, f"2 cells in place of 3: '{T + 60},1'"),
+        (7, "it has no time"),
+    ]
+    assert (facts.rows, facts.refused) == (6, 4)
+    assert "refused line 4: 'x' in 'a' is no number" in str(loaded)
+
+
+def test_only_the_first_refusals_are_told_one_by_one(read: Callable[..., Loaded]) -> None:
+    loaded = read("time,a\n" + "".join(f"{T + i},{'x' if i % 3 == 0 else i}\n" for i in range(60)))
+    assert loaded.refused == 20
+    assert [row for row, _ in loaded.files[0].refusals] == [2, 5, 8, 11, 14]
+    assert "refused 15 more" in str(loaded)
+
+
+def test_lines_keep_their_numbers_beyond_the_first_piece(
+    read: Callable[..., Loaded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.readers._sources.PIECE_BYTES", 100)
+    loaded = read("time,a\n" + "".join(f"{T + i},{'x' if i == 50 else i}\n" for i in range(100)))
+    assert loaded.files[0].refusals == [(52, "'x' in 'a' is no number")]
+    assert len(loaded.dataset) == 99
+
+
+def test_a_line_that_is_no_utf8_is_refused(read: Callable[..., Loaded]) -> None:
+    loaded = read(b"time,a\n%d,1\n%d,\xff\xfe\n%d,3\n" % (T, T + 15, T + 30))
+    assert [row for row, _ in loaded.files[0].refusals] == [3]
+    assert len(loaded.dataset) == 2
+
+
+def test_order_is_made_and_doubled_moments_are_kept(read: Callable[..., Loaded]) -> None:
+    loaded = read(f"time,a\n{T + 15},1\n{T},2\n{T + 15},3\n")
+    assert as_dict(loaded) == {"a{}": [(T, 2), (T + 15, 1), (T + 15, 3)]}
+    assert "series were sorted by time; samples that came too late: 1" in loaded.words
+    assert "samples with the time of another one of their series: 1, all kept" in loaded.words
+
+
+def test_text_columns_are_labels_where_they_tell_rows_apart(read: Callable[..., Loaded]) -> None:
+    rows = (f"{T + 15 * i},{who},{i},seen\n" for i in range(6) for who in ("left", "right"))
+    loaded = read("time,side,cpu,state\n" + "".join(rows))
+    assert [str(key) for key in loaded.dataset.keys] == [
+        'cpu{side="left",state="seen"}',
+        'cpu{side="right",state="seen"}',
+    ]
+
+
+def test_other_text_columns_are_left_out_with_a_word(read: Callable[..., Loaded]) -> None:
+    loaded = read("time,state,cpu\n" + "".join(f"{T + i},{'ok' if i % 2 else 'bad'},{i}\n" for i in range(8)))
+    assert [str(key) for key in loaded.dataset.keys] == ["cpu{}"]
+    assert loaded.files[0].words == ["column 'state' was left out: it holds text, such as 'bad'"]
+
+
+def test_a_name_that_two_columns_have_is_taken_once(read: Callable[..., Loaded]) -> None:
+    loaded = read(f"time,a,a\n{T},1,2\n")
+    assert as_dict(loaded) == {"a{}": [(T, 1)]}
+    assert loaded.files[0].words == ["column 3 was left out: another one is called 'a'"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no rows"),
+        ("time,a\n", "nothing could be read"),
+        ("a,b\n1.5,2\n0.5,3\n", "no time column was found: give --time-column, one of 'a', 'b'"),
+        ("time,a\nx,1\ny,2\n", "no time column was found"),
+        (f"time,a\n{T},x\n", "no column holds numbers beside the time 'time'"),
+        ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: write dates as 2024-02-01"),
+        (bytes(range(256)) * 4, "of no known format: give --input-format"),
+        ("time,a\n1,2\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
+    ],
+)
+def test_files_that_hold_nothing(read: Callable[..., Loaded], content: str | bytes, message: str) -> None:
+    with pytest.raises(DataSourceError, match=message) as caught:
+        read(content)
+    assert "metrics.csv" in str(caught.value)
+
+
+def test_a_time_column_can_be_named(read: Callable[..., Loaded]) -> None:
+    content = f"time,other,a\n{T},{T + 1},1\n"
+    assert as_dict(read(content, time_column="other"))["a{}"] == [(T + 1, 1)]
+    assert as_dict(read("tick,a\n5,1\n6,2\n", time_column="tick"))["a{}"] == [(5, 1), (6, 2)]
+    with pytest.raises(DataSourceError, match="has no column 'when': it has 'time', 'other', 'a'"):
+        read(content, time_column="when")
+
+
+TABLE = pa.table(
+    {
+        "when": pa.array([T * 1000 + 5, T * 1000 + 15005, None], pa.timestamp("ms")),
+        "a": [0.1, None, 3.0],
+        "up": [True, False, True],
+        "host": pa.array(["x", "x", "x"]).dictionary_encode(),
+        "list": [[1], [2], [3]],
+        "huge": pa.array([2**53 + 1, 1, 2]),
+    }
+)
+TYPED = {
+    'a{host="x"}': [(T * 1000 + 5, 0.1)],
+    'up{host="x"}': [(T * 1000 + 5, 1), (T * 1000 + 15005, 0)],
+    'huge{host="x"}': [(T * 1000 + 5, float(2**53 + 1)), (T * 1000 + 15005, 1)],
+}
+
+
+def write_stream(table: pa.Table, path: str) -> None:
+    with ipc.new_stream(path, table.schema) as stream:
+        stream.write_table(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("x.parquet", parquet.write_table),
+        ("x.feather", feather.write_feather),
+        ("x.feather", lambda table, path: feather.write_feather(table, path, compression="zstd")),
+        ("x.arrows", write_stream),
+    ],
+)
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_typed_tables(name: str, write: Callable[[pa.Table, str], None], packed: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write(TABLE, str(path))
+    if packed:
+        pack = gzip.compress if packed == ".gz" else zstandard.compress
+        path = path.with_name(name + packed)
+        path.write_bytes(pack((tmp_path / name).read_bytes()))
+    loaded = load(path)
+    assert as_dict(loaded) == TYPED
+    assert loaded.unit == "ms"
+    facts = loaded.files[0]
+    assert facts.refusals == [(3, "it has no time")]
+    assert "refused row 3: it has no time" in str(loaded)
+    assert facts.words == [
+        "column 'list' was left out: it holds no numbers",
+        "column 'huge' has integers beyond 2^53: each became the nearest double",
+    ]
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(DataSourceError, match="is no whole"):
+        load(path)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
+def test_a_long_typed_table(kind: pa.DataType, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "timestamp": [T, T + 15, T],
+            "metric_name": pa.array(["cpu", "cpu", "mem"]).cast(kind),
+            "labels": [{"host": "a", "core": "0"}] * 3,
+            "value": [1.0, 2.0, 3.0],
+        }
+    )
+    parquet.write_table(table, tmp_path / "x")
+    loaded = load(tmp_path / "x")
+    assert list(loaded.dataset.keys) == [SeriesKey(name, {"host": "a", "core": "0"}) for name in ("cpu", "mem")]
+    assert loaded.files[0].shape == "long"
+
+
+def test_a_pandas_frame_with_a_date_index(tmp_path: Path) -> None:
+    import pandas as pd
+
+    index = pd.date_range("2024-01-01", periods=3, freq="15s")
+    pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=index).to_parquet(tmp_path / "x.parquet")
+    loaded = load(tmp_path / "x.parquet")
+    assert as_dict(loaded) == {"a{}": [(1704067200 + 15 * i, i + 1) for i in range(3)]}
+
+
+def test_labels_in_a_map_or_json(tmp_path: Path) -> None:
+    labels = pa.array([[("host", "a")], [("host", "b")]], pa.map_(pa.string(), pa.string()))
+    parquet.write_table(
+        pa.table({"time": [T, T], "name": ["x", "x"], "labels": labels, "value": [1, 2]}), tmp_path / "x"
+    )
+    assert [key.labels["host"] for key in load(tmp_path / "x").dataset.keys] == ["a", "b"]

@@ -1,0 +1,297 @@
+"""Comparing two runs: sizes to the byte, speeds only where they differ for sure, and exit codes for pull requests."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PROJECT
+
+from squeezelab.errors import InvalidRequestError
+from squeezelab.report.compare import compare_runs, comparison_markdown, find_exceeded, parse_limits, read_run
+from squeezelab.results import Access, DatasetFacts, Measurement, Results, Run
+
+RUN = Run(
+    started="2026-01-01T00:00:00+00:00",
+    python="3.12",
+    platform="Linux",
+    cpu="a processor",
+    cores=2,
+    versions={"squeezelab": "1"},
+    seconds=9.0,
+    peak_rss_mb=None,
+    stages={},
+    commit="0123456789abcdef",
+)
+FACTS = DatasetFacts(
+    generator="synthetic",
+    size="small",
+    seed=0,
+    provenance={},
+    series=2,
+    samples=1000,
+    fingerprint="f" * 32,
+    zero_dod_share=1.0,
+    delta_of_delta_counts=[],
+    raw_bytes=16_000,
+    ndjson_bytes=100_000,
+    dictionary_bytes=50,
+)
+
+
+def measured(subject: str, codec: str, encoded: int, metric: str | None = None, **changed: Any) -> Measurement:
+    item, samples = (16 if subject == "dataset" else 8), changed.pop("samples", 1000)
+    given = {
+        "samples": samples,
+        "raw_bytes": item * samples,
+        "encoded_bytes": encoded,
+        "ratio": item * samples / encoded,
+        "bits_per_item": 8 * encoded / samples,
+        "encode_mb_s": 500.0,
+        "decode_mb_s": 1000.0,
+        "encode_ci": (490.0, 510.0),
+        "decode_ci": (990.0, 1010.0),
+        "timed_samples": samples,
+        "bit_exact": True,
+        "proven_samples": samples,
+        "lossy": False,
+        "frames_digest": f"{encoded}",
+    }
+    return Measurement(subject=subject, metric=metric, codec=codec, **(given | changed))
+
+
+def run_of(*measurements: Measurement, facts: DatasetFacts = FACTS, memcpy: float = 10_000.0) -> Results:
+    subjects = ("timestamps", "values", "dataset")
+    return Results(
+        RUN,
+        facts,
+        list(measurements),
+        dict.fromkeys(subjects, memcpy),
+        dict.fromkeys(subjects, (0.99 * memcpy, 1.01 * memcpy)),
+        [Access("columnar", 1.0, 1.0, 1.0)],
+    )
+
+
+def changed(**fields: Any) -> Results:
+    """Return a run in which something about xor is as given."""
+    return run_of(measured("values", "xor", fields.pop("encoded", 2000), **fields))
+
+
+BASE = run_of(measured("values", "xor", 2000))
+
+
+def test_a_run_is_like_itself() -> None:
+    comparison = compare_runs(BASE, BASE)
+    assert comparison.sizes == comparison.speeds == comparison.inexact == comparison.only_old == []
+    assert (comparison.compared_sizes, comparison.compared_speeds) == (1, 2)
+    assert find_exceeded(comparison, {"size": 0, "speed": 0}) == []
+    text = comparison_markdown(comparison)
+    assert "Of 1 sizes 0 are larger and 0 smaller" in text
+    assert "commit 0123456789ab;" in text
+
+
+def test_a_byte_more_is_seen() -> None:
+    (size,) = compare_runs(BASE, changed(encoded=2001)).sizes
+    assert size.change == pytest.approx(0.0005)
+    assert "| xor (values) | 2,000 | 2,001 | +0.05 % |" in comparison_markdown(
+        compare_runs(BASE, changed(encoded=2001))
+    )
+
+
+def test_a_tiny_change_never_looks_like_none() -> None:
+    old, new = run_of(measured("values", "xor", 10**9)), run_of(measured("values", "xor", 10**9 + 1))
+    assert "+1e-07 %" in comparison_markdown(compare_runs(old, new))
+
+
+def test_families_that_make_up_for_each_other_are_seen() -> None:
+    def families(cpu: int, disk: int) -> Results:
+        parts = [
+            measured("values", "xor", cpu, "cpu", samples=500),
+            measured("values", "xor", disk, "disk", samples=500),
+        ]
+        return run_of(*parts, measured("values", "xor", 2000))
+
+    (size,) = compare_runs(families(1000, 1000), families(900, 1100)).sizes
+    assert size.change == 0
+    assert size.family in ("cpu -10.00 %", "disk +10.00 %")
+
+
+def test_other_bytes_of_the_same_size_are_told() -> None:
+    comparison = compare_runs(BASE, changed(frames_digest="other"))
+    assert comparison.sizes == []
+    assert comparison.other_bytes == ["xor (values)"]
+    assert "made of other bytes:** xor (values)" in comparison_markdown(comparison)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "differ"),
+    [
+        ({"decode_mb_s": 900.0, "decode_ci": (880.0, 920.0)}, ["decode"]),
+        ({"decode_mb_s": 1200.0, "decode_ci": (1100.0, 1300.0)}, ["decode"]),
+        # Wide, so that it may be as it was.
+        ({"decode_mb_s": 500.0, "decode_ci": (200.0, 1000.0)}, []),
+        # Apart by themselves, but not with what is unsure about memcpy.
+        ({"decode_mb_s": 975.0, "decode_ci": (970.0, 980.0)}, []),
+        ({"encode_mb_s": 100.0, "encode_ci": (90.0, 110.0), "decode_mb_s": 1.0, "decode_ci": (1.0, 1.0)}, None),
+        ({"encode_ci": None, "decode_ci": None, "decode_mb_s": 1.0}, []),
+    ],
+)
+def test_speeds_differ_only_where_intervals_part(speeds: dict, differ: list[str] | None) -> None:
+    found = [one.direction for one in compare_runs(BASE, changed(**speeds)).speeds]
+    assert found == (["decode", "encode"] if differ is None else differ), "slowest first"
+
+
+def test_a_machine_half_as_fast_is_no_difference() -> None:
+    halved = {"encode_mb_s": 250.0, "decode_mb_s": 500.0, "encode_ci": (245.0, 255.0), "decode_ci": (495.0, 505.0)}
+    other = run_of(measured("values", "xor", 2000, **halved), memcpy=5_000.0)
+    comparison = compare_runs(BASE, other)
+    assert comparison.speeds == []
+    assert comparison.compared_speeds == 2
+
+
+def test_runs_without_intervals_say_so() -> None:
+    comparison = compare_runs(changed(encode_ci=None, decode_ci=None), BASE)
+    assert comparison.compared_speeds == 0
+    assert "run the older one again" in comparison_markdown(comparison)
+
+
+def test_what_is_in_one_run_only_is_listed() -> None:
+    new = run_of(measured("values", "chimp", 2000), measured("dataset", "columnar", 20_000))
+    comparison = compare_runs(BASE, new)
+    assert comparison.only_old == ["xor (values)"]
+    assert comparison.only_new == ["chimp (values)", "columnar (file)"]
+    text = comparison_markdown(comparison)
+    assert "**Only in the old run:** xor (values)." in text
+    assert "**Only in the new run:** chimp (values), columnar (file)." in text
+
+
+def test_sizes_of_different_parts_are_not_compared() -> None:
+    comparison = compare_runs(BASE, changed(samples=500))
+    assert comparison.compared_sizes == 0
+    assert comparison.unlike_parts == ["xor (values)"]
+
+
+def test_other_data_are_refused_unless_forced() -> None:
+    other = run_of(
+        measured("values", "xor", 1000, samples=500), facts=replace(FACTS, fingerprint="e" * 32, seed=1, samples=500)
+    )
+    with pytest.raises(InvalidRequestError, match="--force") as refused:
+        compare_runs(BASE, other)
+    assert "\n" not in str(refused.value)
+    comparison = compare_runs(BASE, other, force=True)
+    assert comparison.sizes == [], "both take 16 bits a value"
+    assert "**The data differ**" in comparison_markdown(comparison)
+
+
+def test_limits_are_for_the_worse_only() -> None:
+    worse = changed(encoded=2030, decode_mb_s=850.0, decode_ci=(840.0, 860.0))
+    comparison = compare_runs(BASE, worse)
+    assert find_exceeded(comparison, {"size": 1.0, "speed": 10.0}) == [
+        "xor (values) +1.50 % bytes",
+        "xor (values) decode -15.00 % speed",
+    ]
+    assert find_exceeded(comparison, {"size": 2.0}) == []
+    assert find_exceeded(comparison, {"speed": 20.0}) == []
+    assert find_exceeded(compare_runs(worse, BASE), {"size": 0.0, "speed": 0.0}) == []
+
+
+def test_a_lost_bit_exceeds_every_limit() -> None:
+    comparison = compare_runs(BASE, changed(bit_exact=False, lossy=True))
+    assert find_exceeded(comparison, {"speed": 99.0}) == ["xor (values) is no longer bit for bit"]
+    assert "**No longer bit for bit:** xor (values)." in comparison_markdown(comparison)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("size=1%,speed=10%", {"size": 1.0, "speed": 10.0}),
+        ("speed=2.5", {"speed": 2.5}),
+        (" size = 1%", None),
+        ("size=1 %, speed=0%", {"size": 1.0, "speed": 0.0}),
+        ("", None),
+        ("size", None),
+        ("size=-1%", None),
+        ("size=1%,size=2%", None),
+        ("memory=1%", None),
+    ],
+)
+def test_limits_are_read_or_refused(text: str, limits: dict[str, float] | None) -> None:
+    if limits is None:
+        with pytest.raises(InvalidRequestError, match="size=1%,speed=10%"):
+            parse_limits(text)
+    else:
+        assert parse_limits(text) == limits
+
+
+# As a user types it
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    BASE.write(tmp_path / "old" / "results.json")
+    changed(encoded=2030).write(tmp_path / "larger" / "results.json")
+    replace(BASE, dataset=replace(FACTS, fingerprint="e" * 32)).write(tmp_path / "other" / "results.json")
+    (tmp_path / "broken.json").write_text("{}")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, PROJECT / "main.py", "compare", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"COLUMNS": "40"}, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_the_command_prints_markdown_and_writes_the_same(compare: Callable, tmp_path: Path) -> None:
+    done = compare("old", "larger/results.json", "--output", "deep/pull.md")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == comparison_markdown(compare_runs(read_run(tmp_path / "old"), read_run(tmp_path / "larger")))
+    assert (tmp_path / "deep" / "pull.md").read_text() == done.stdout
+    assert done.stderr == "Comparison: deep/pull.md\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["old", "larger", "--fail-on", "size=1%"], 1, "xor (values) +1.50 % bytes"),
+        (["old", "larger", "--fail-on", "size=2%,speed=10%"], 0, "nothing"),
+        (["larger", "old", "--fail-on", "size=0%"], 0, "nothing"),
+        (["old", "other", "--force", "--fail-on", "size=0%"], 0, "The data differ"),
+    ],
+)
+def test_the_exit_code_says_whether_a_limit_was_exceeded(
+    arguments: list[str], status: int, said: str, compare: Callable
+) -> None:
+    done = compare(*arguments)
+    assert done.returncode == status, done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["old", "other"], "--force"),
+        (["old", "nowhere"], "there is no nowhere"),
+        (["old", "broken.json"], "broken.json is no results file"),
+        (["old", "larger", "--fail-on", "bytes=1%"], "size=1%,speed=10%"),
+        (["old"], "NEW"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(arguments: list[str], said: str, compare: Callable) -> None:
+    done = compare(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_the_run_kept_in_the_gallery_can_be_read() -> None:
+    for file in (PROJECT / "reports" / "gallery").glob("*/results.json"):
+        results = read_run(file.parent)
+        assert json.loads(file.read_text())["dataset"]["fingerprint"] == results.dataset.fingerprint
+        assert not compare_runs(results, results).sizes
