@@ -27,8 +27,35 @@ import numpy.typing as npt
 from squeezelab.codecs._bits import U, byte_swap, load_word, take_varint
 from squeezelab.codecs._frame import varint
 from squeezelab.codecs._nibbles import LOWEST_STATE, MODELS, write_operations
-from squeezelab.codecs._quanta import BITS, CUT, GRID, STEPS, Parts, Quantum, find_quanta, order, ordered, restore, split
-from squeezelab.codecs._streams import NEAR_TIE, Stream, Words, code_stream, plain_stream, plan_stream, predict_stream, read_stream, rising_stream
+from squeezelab.codecs._quanta import (
+    BITS,
+    CUT,
+    GRID,
+    STEPS,
+    Parts,
+    Quantum,
+    find_quanta,
+    order,
+    ordered,
+    restore,
+    split,
+)
+from squeezelab.codecs._streams import (
+    AT,
+    CLASSES,
+    FOUR_BITS,
+    NEAR_TIE,
+    PLACE,
+    RAW,
+    Stream,
+    Words,
+    code_stream,
+    plain_stream,
+    plan_stream,
+    predict_stream,
+    read_stream,
+    rising_stream,
+)
 from squeezelab.kernels import kernel
 
 KIND, RANKED, DISTANT, STATES = 7, 8, 16, 32
@@ -45,11 +72,14 @@ class Room(NamedTuple):
     models: npt.NDArray[np.uint16]
     ages: npt.NDArray[np.uint8]
     rows: Words
+    cursor: Words
+    stops: Words
 
     @classmethod
     def of(cls, count: int) -> Room:
         """Return room for blocks of up to so many values."""
-        return cls(np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty((6, count), np.uint64))
+        models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
+        return cls(models, ages, np.empty((6, count), np.uint64), cursor, np.empty(5, np.uint64))
 
 
 @dataclass(frozen=True)
@@ -185,7 +215,7 @@ def _draft(quantum: Quantum, own: Stream, parts: Parts, packed: bool) -> Draft:
 
 
 @kernel
-def read_block(data, at, stop, is_double, others, models, ages, rows, levels, words):
+def read_block(data, at, stop, is_double, others, models, ages, rows, cursor, stops, levels, words):
     """Decode a block into a column.
 
     Parameters
@@ -194,9 +224,9 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, levels, wo
         The block is ``data[at:stop]``; `READ_SLACK` bytes behind it must be readable.
     is_double : bool
         Whether the column holds doubles.
-    others : uint64[streams before, n]
+    others : uint64[streams, n]
         Levels of other columns' streams that this one may be predicted from.
-    models, ages, rows
+    models, ages, rows, cursor, stops
         `Room` for at least n values.
     levels, words : uint64[n]
         Filled with the levels of the column's own stream, and with the column's bits.
@@ -206,53 +236,33 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, levels, wo
     whole : bool
         Whether the block holds exactly n values.
     """
-    count = U(words.size)
     head_size, at = take_varint(data, at, stop)
     words_size, at = take_varint(data, at, stop)
     if at > stop or head_size == U(0) or head_size > stop - at or words_size > stop - at - head_size:
         return False
-    head_stop = at + head_size
-    words_stop = head_stop + words_size
+    stops[AT], stops[PLACE], stops[RAW] = at + head_size, at + head_size + words_size, stop
     flags = U(data[at])
     at += U(1)
     if flags & U(KIND) == U(AS_THEY_ARE):
-        return _read_as_they_are(data, words_stop, stop, levels, words)
-    classes, bits, distinct = U(0), U(0), count
+        return at == stops[PLACE] and _read_as_they_are(data, at, stop, levels, words)
+    classes, bits, distinct = U(0), U(0), U(words.size)
     if flags & U(STATES):
-        classes, at = take_varint(data, at, head_stop)
-        bits, at = take_varint(data, at, head_stop)
+        classes, at = take_varint(data, at, stops[AT])
+        bits, at = take_varint(data, at, stops[AT])
     if flags & U(RANKED):
-        distinct, at = take_varint(data, at, head_stop)
-    if at > head_stop or distinct == U(0) or distinct > count:
+        distinct, at = take_varint(data, at, stops[AT])
+    if at > stops[AT] or distinct == U(0) or distinct > U(words.size):
         return False
-    ranked = distinct != count or flags & U(RANKED) != U(0)
-    dictionary = rows[U(0), :distinct] if ranked else words
-    own = rows[U(1), :distinct] if ranked else levels
-    classes, bits, place, raw = classes + LOWEST_STATE, bits + LOWEST_STATE, head_stop, words_stop
-    whole, at, classes, bits, place, raw = _read_values(
-        data, at, head_stop, classes, bits, place, words_stop, raw, stop, flags, is_double, others, models, ages, rows,
-        own, dictionary,
-    )  # fmt: skip
-    if whole and ranked:
-        whole, at, classes, bits, place, raw, base, divisor = read_stream(
-            data,
-            at,
-            head_stop,
-            classes,
-            bits,
-            place,
-            words_stop,
-            raw,
-            stop,
-            others,
-            models,
-            ages,
-            rows[U(2), :count],
-            levels,
+    cursor[AT], cursor[CLASSES], cursor[FOUR_BITS] = at, classes + LOWEST_STATE, bits + LOWEST_STATE
+    cursor[PLACE], cursor[RAW] = stops[AT], stops[PLACE]
+    if flags & U(RANKED):
+        whole = _read_ranked(
+            data, cursor, stops, flags, is_double, others, models, ages, rows, levels, rows[U(5), :distinct], words
         )
-        if whole:
-            whole = _look_up(levels, base, divisor, dictionary, words)
-    return whole and at == head_stop and classes == bits == LOWEST_STATE and place == words_stop and raw == stop
+    else:
+        whole = _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, words)
+    ended = cursor[AT] == stops[AT] and cursor[PLACE] == stops[PLACE] and cursor[RAW] == stops[RAW]
+    return whole and ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
 
 
 @kernel
@@ -267,8 +277,16 @@ def _read_as_they_are(data, at, stop, levels, words):
 
 
 @kernel
-def _look_up(levels, base, divisor, dictionary, words):
-    for i in range(U(levels.size)):
+def _read_ranked(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, dictionary, words):
+    """Decode the distinct values, and the rank that each value has among them."""
+    own = rows[U(0), : dictionary.size]
+    if not _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, own, dictionary):
+        return False
+    sums = rows[U(1), : words.size]
+    whole, base, divisor = read_stream(data, cursor, stops, others, models, ages, sums, levels)
+    if not whole:
+        return False
+    for i in range(U(words.size)):
         rank = base + divisor * levels[i]
         if rank >= U(dictionary.size):
             return False
@@ -277,98 +295,59 @@ def _look_up(levels, base, divisor, dictionary, words):
 
 
 @kernel
-def _read_values(
-    data,
-    at,
-    stop,
-    classes,
-    bits,
-    place,
-    place_stop,
-    raw,
-    raw_stop,
-    flags,
-    is_double,
-    others,
-    models,
-    ages,
-    rows,
-    levels,
-    words,
-):
+def _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, words):
     """Decode a quantum and its streams into a column."""
-    count = U(words.size)
-    kind = flags & U(KIND)
-    failed = (False, at, classes, bits, place, raw)
-    divisor, window, precision = U(1), U(1), U(0)
+    kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
+    if kind > U(CUT):
+        return False
     if kind != U(BITS):
-        divisor, at = take_varint(data, at, stop)
+        divisor, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
     if kind == U(GRID) or kind == U(CUT):
-        window, at = take_varint(data, at, stop)
-        precision, at = take_varint(data, at, stop)
-    if (
-        at > stop
-        or not divisor
-        or not window
-        or precision > U(MOST_BITS)
-        or (kind == U(STEPS) and divisor > U(MOST_DIGITS))
-    ):
-        return failed
-    sums, numbers, noise = rows[U(2), :count], rows[U(3), :count], rows[U(4), :count]
-    whole, at, classes, bits, place, raw, base, factor = read_stream(
-        data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, levels
-    )
+        window, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+        precision, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+    if cursor[AT] > stops[AT] or divisor == U(0) or window == U(0) or precision > U(MOST_BITS):
+        return False
+    if kind == U(STEPS) and divisor > U(MOST_DIGITS):
+        return False
+    sums, numbers, noise = rows[U(1), : words.size], rows[U(2), : words.size], rows[U(3), : words.size]
+    whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, levels)
     if not whole:
-        return failed
-    for i in range(count):
+        return False
+    for i in range(U(words.size)):
         numbers[i] = base + factor * levels[i]
     if kind == U(GRID) or kind == U(CUT):
-        whole, at, classes, bits, place, raw, base, factor = read_stream(
-            data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, noise
-        )
+        whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, noise)
         if not whole:
-            return failed
-        for i in range(count):
+            return False
+        for i in range(U(words.size)):
             noise[i] = base + factor * noise[i]
     if is_double:
         restore(kind, divisor, window, precision, numbers, noise, words, words.view(np.float64))
     else:
         words[:] = numbers
     if flags & U(DISTANT):
-        amount, at = take_varint(data, at, stop)
-        if at > stop or amount > count:
-            return failed
-        gaps, distances = rows[U(3), :amount], rows[U(4), :amount]
-        whole, at, classes, bits, place, raw, base, factor = read_stream(
-            data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums[:amount], gaps
-        )
-        if not whole:
-            return failed
-        first = base
-        gap_factor = factor
-        whole, at, classes, bits, place, raw, base, factor = read_stream(
-            data,
-            at,
-            stop,
-            classes,
-            bits,
-            place,
-            place_stop,
-            raw,
-            raw_stop,
-            others,
-            models,
-            ages,
-            sums[:amount],
-            distances,
-        )
-        if not whole:
-            return failed
-        i = ~U(0)
-        for j in range(amount):
-            gap = first + gap_factor * gaps[j]
-            if gap >= count - U(1) - i:
-                return failed
-            i += gap + U(1)
-            words[i] = ordered(ordered(words[i]) + base + factor * distances[j])
-    return True, at, classes, bits, place, raw
+        return _add_distances(data, cursor, stops, others, models, ages, rows, words)
+    return True
+
+
+@kernel
+def _add_distances(data, cursor, stops, others, models, ages, rows, words):
+    """Move the values that the quantum missed to where they belong."""
+    amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+    if cursor[AT] > stops[AT] or amount > U(words.size):
+        return False
+    sums, gaps, distances = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
+    whole, first, step = read_stream(data, cursor, stops, others, models, ages, sums, gaps)
+    if not whole:
+        return False
+    whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, distances)
+    if not whole:
+        return False
+    i = ~U(0)
+    for j in range(amount):
+        gap = first + step * gaps[j]
+        if gap >= U(words.size) - U(1) - i:
+            return False
+        i += gap + U(1)
+        words[i] = ordered(ordered(words[i]) + base + factor * distances[j])
+    return True

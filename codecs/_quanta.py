@@ -302,8 +302,8 @@ def survey_grids(words, doubles, windows, divisors, numbers, noise, distances, s
     Returns
     -------
     count : int
-        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed``, for GRID and CUT and
-        each number of bits from `LEAST_BITS` on, with how many doubles are off.
+        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed`` with the doubles that
+        are off, for GRID and CUT and each number of bits from `LEAST_BITS` on.
     """
     count = 0
     for i in range(windows.size):

@@ -14,7 +14,7 @@ A stream's header, all numbers but the first LEB128::
     shift       for nibbles: how many low bits of each residual are raw
 
 Residuals coded as nibbles are in the block's words and raw bits (`squeezelab.codecs._nibbles`), packed ones in its raw
-bits: for each 128 of them a byte, their width, and as many bits for each. Raw bits of each stream begin at a whole byte.
+bits: for each 128 of them a byte, their width, and as many bits for each. A stream's raw bits begin at a whole byte.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ ZERO, NIBBLES, PACKED = range(3)
 PLAIN, DELTA, DELTA_OF_DELTA, LINEAR = range(4)
 SIGNED, DIVIDED = 16, 32
 MINIBLOCK = 128
+AT, CLASSES, FOUR_BITS, PLACE, RAW = range(5)
 WEIGHT_BITS = 16
 WEIGHT, MOST_WEIGHT, MOST_CONSTANT = 2.0**WEIGHT_BITS, 2.0**31, 2.0**62
 PLANS = ((PLAIN, False), (PLAIN, True), (DELTA, True), (DELTA, False), (DELTA_OF_DELTA, True))
@@ -356,7 +357,7 @@ def pack_integers(numbers, raw):
 
 @kernel
 def unpack_integers(data, at, stop, numbers):
-    """Fill numbers from the miniblocks that begin at a byte; return the byte behind them, beyond ``stop`` if cut short."""
+    """Fill numbers from the miniblocks at a byte; return the byte behind them, beyond ``stop`` if one is cut short."""
     count = U(numbers.size)
     for first in range(U(0), count, U(MINIBLOCK)):
         last = min(first + U(MINIBLOCK), count)
@@ -383,16 +384,17 @@ def unpack_integers(data, at, stop, numbers):
 
 
 @kernel
-def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop, others, models, ages, sums, levels):
+def read_stream(data, cursor, stops, others, models, ages, sums, levels):
     """Decode one stream.
 
     Parameters
     ----------
-    data, at, stop : uint8[...], uint64, uint64
-        The stream's header begins at a byte; all headers end before ``stop``.
-    classes, bits, place, place_stop, raw, raw_stop : uint64
-        The rANS states, and the bytes of words and raw bits that are still to be read.
-    others : uint64[streams before, n]
+    data : uint8[...]
+        Where the block is.
+    cursor, stops : uint64[5], uint64[5]
+        What is read next, and where that must end: the byte `AT` of the head, the states `CLASSES` and `FOUR_BITS`, the
+        byte `PLACE` of the words, the byte `RAW` of the raw bits. The cursor is moved on.
+    others : uint64[streams, n]
         Levels of other streams that this one may be predicted from.
     models, ages, sums : uint16[MODELS * 16], uint8[MODELS], uint64[n]
         Room to work in.
@@ -403,14 +405,12 @@ def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop,
     -------
     whole : bool
         Whether the data sufficed and made sense.
-    at, classes, bits, place, raw : uint64
-        Where the next stream goes on.
     base, divisor : uint64
         Integers are base plus divisor times levels.
     """
-    failed = (False, at, classes, bits, place, raw, U(0), U(1))
+    at, stop = cursor[AT], stops[AT]
     if at >= stop:
-        return failed
+        return False, U(0), U(1)
     kind = U(data[at])
     coder, order, signed = kind & U(3), (kind >> U(2)) & U(3), kind & U(SIGNED) != U(0)
     base, at = take_varint(data, at + U(1), stop)
@@ -427,32 +427,41 @@ def read_stream(data, at, stop, classes, bits, place, place_stop, raw, raw_stop,
     if order == U(LINEAR):
         for _ in range(U(2) * U(others.shape[0]) + U(2)):
             _, at = take_varint(data, at, stop)
+    shift = U(0)
+    if coder == U(NIBBLES) and at < stop:
+        shift = U(data[at])
+        at += U(1)
+    elif coder == U(NIBBLES):
+        return False, base, divisor
     if at > stop or kind >> U(6) or coder > U(PACKED):
-        return failed
+        return False, base, divisor
+    cursor[AT] = at
     if coder == U(ZERO):
         levels[:] = U(0)
     elif coder == U(PACKED):
-        raw = unpack_integers(data, raw, raw_stop, levels)
-        if raw > raw_stop:
-            return failed
-    else:
-        if at >= stop:
-            return failed
-        shift = U(data[at])
-        at += U(1)
-        models[:] = FRESH
-        ages[:] = 0
-        whole, classes, bits, place, position = read_integers(
-            data, classes, bits, place, place_stop, raw << U(3), raw_stop << U(3), shift, models, ages, TARGETS, levels
-        )
-        if not whole:
-            return failed
-        raw = (position + U(7)) >> U(3)
+        cursor[RAW] = unpack_integers(data, cursor[RAW], stops[RAW], levels)
+    elif not _read_nibbles(data, cursor, stops, shift, models, ages, levels):
+        return False, base, divisor
+    if cursor[RAW] > stops[RAW]:
+        return False, base, divisor
     if order == U(LINEAR):
         _add_linear(data, weights, stop, start, others, sums, levels)
     elif order or signed:
         add_prediction(levels, order, signed, start, slope, levels)
-    return True, at, classes, bits, place, raw, base, divisor
+    return True, base, divisor
+
+
+@kernel
+def _read_nibbles(data, cursor, stops, shift, models, ages, levels):
+    models[:] = FRESH
+    ages[:] = 0
+    whole, classes, bits, place, position = read_integers(
+        data, cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], stops[PLACE], cursor[RAW] << U(3), stops[RAW] << U(3),
+        shift, models, ages, TARGETS, levels,
+    )  # fmt: skip
+    cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE] = classes, bits, place
+    cursor[RAW] = (position + U(7)) >> U(3)
+    return whole
 
 
 @kernel

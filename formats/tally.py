@@ -1,4 +1,4 @@
-"""Tally's file: columns in blocks, and behind them an index, so that one series or one hour is read without the rest."""
+"""Tally's file: columns in blocks, and an index behind them, so that one series or hour is read without the rest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 import xxhash
 import zstandard
 
-from squeezelab.codecs._bits import READ_SLACK, U, take_varint
+from squeezelab.codecs._bits import U
 from squeezelab.codecs._blocks import Draft, Room, as_it_is, plan_block, read_block, smallest
-from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.codecs._frame import Bytes, read_varint, read_varints, varint
 from squeezelab.codecs._streams import Words, signed_varint
 from squeezelab.codecs.base import as_bytes
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
@@ -29,6 +29,7 @@ FIRST_LINE = b"squeezelab tally 1\n"
 BLOCK_CHECKSUM_BYTES = 4
 FOOTER_BYTES = 16
 INDEX_LEVEL = 19
+TIME_UNITS = ("s", "ms", "us", "ns")
 MOST_REFERENCES = 3
 LEAST_CORRELATION = 0.2
 WORTH_A_REFERENCE = 0.98
@@ -41,8 +42,8 @@ Integers = npt.NDArray[np.int64]
 class Tally(Format):
     """Tally's file: what `squeezelab.codecs.tally` does to a column, and what columns of one host say of each other.
 
-    Series that were scraped together share their timestamps, which are stored once. A series may be predicted from up to
-    three others of the same labels, those that explain it best: available memory from what is free and what is cached.
+    Series that were scraped together share their timestamps, which are stored once. A series may be predicted from up
+    to three others of the same labels, those that explain it best: available memory from what is free and cached.
 
     Parameters
     ----------
@@ -51,18 +52,12 @@ class Tally(Format):
 
     Notes
     -----
-    ::
+    ``docs/format.md`` describes the file for readers in other languages. In short::
 
         line        "squeezelab tally 1", ended by a newline
-        blocks      of the clocks, then of the series, each as `squeezelab.codecs._blocks` draws it and followed by the low
-                    four bytes of its XXH3-64, big-endian
-        index       a zstd frame, which says its content's size; in it, all numbers LEB128:
-                    dictionary  its bytes, and the dictionary as `squeezelab.formats._dictionary` draws it
-                    clocks      how many; for each the number of its timestamps, and for each block its bytes without
-                                checksum, and its first and last timestamp less the one before, zigzag, beginning with 0
-                    series      for each of the dictionary its clock, how many others it is predicted from, how far before
-                                it each of them stands, and for each block its bytes
-        footer      8 bytes, the bytes of the index, and XXH3-64 of the first line, the index and these 8, big-endian
+        blocks      of the clocks, then of the series; behind each the low four bytes of its XXH3-64
+        index       a zstd frame: series, and for each column the sizes of its blocks
+        footer      8 bytes, the bytes of the index; XXH3-64 of line, index and these 8
 
     A clock is a column of timestamps, of which each block but the last has 8192; so have the columns of values. What a
     series is predicted from is itself predicted from none: to read one block of a series is to read at most four.
@@ -72,7 +67,8 @@ class Tally(Format):
     >>> from squeezelab import generate_metric_data
     >>> dataset = generate_metric_data()
     >>> file = Tally().encode(dataset)
-    >>> Tally().read_range(file, 3, 100, 102) == dataset.series(3)[100:102]
+    >>> key, timestamps, values = Tally().read_range(file, 3, 100, 102)
+    >>> bool((values == dataset.values[dataset.offsets[3] + 100 : dataset.offsets[3] + 102]).all())
     True
     """
 
@@ -93,7 +89,9 @@ class Tally(Format):
         for column in (*written, *blocks):
             for block in column:
                 yield block + _block_checksum(block)
-        index = bytearray(varint(len(dictionary := encode_keys(dataset.keys))) + dictionary + varint(len(clocks)))
+        dictionary = encode_keys(dataset.keys)
+        index = bytearray([TIME_UNITS.index(dataset.time_unit)]) + varint(len(dictionary)) + dictionary
+        index += varint(len(clocks))
         for span, column in zip(clocks, written, strict=True):
             index += varint(span.stop - span.start) + _index_clock(dataset.timestamps[span], column)
         for clock, others, column in zip(clock_of, references, blocks, strict=True):
@@ -269,6 +267,8 @@ class TallyReader:
 
     Attributes
     ----------
+    time_unit : {"s", "ms", "us", "ns"}
+        Unit of the timestamps.
     keys : list of SeriesKey
         The series.
 
@@ -280,7 +280,7 @@ class TallyReader:
 
     def __init__(self, data: Buffer) -> None:
         self._data = as_bytes(data)
-        self.keys, numbers = _read_index(self._data)
+        self.time_unit, self.keys, numbers = _read_index(self._data)
         self._clocks, self._bounds, self._clock_of, self._series = _read_columns(
             numbers, len(self.keys), self._data.size
         )
@@ -311,7 +311,7 @@ class TallyReader:
         return Series(self.keys[number], ticks.view(np.int64)[part], own.view(np.float64)[part])
 
     def read_between(self, number: int, begin: int, end: int) -> Series:
-        """Read the samples of one series from one time up to, and without, another, in Unix seconds."""
+        """Read the samples of one series from one time up to, and without, another, in the file's unit of time."""
         self.length(number)
         clock = self._clock_of[number]
         bounds = self._bounds[2 * self._clocks.blocks[clock] : 2 * self._clocks.blocks[clock + 1]].reshape(-1, 2)
@@ -329,7 +329,7 @@ class TallyReader:
         spread_clocks(ticks, ticks_at[self._clock_of], self._series.counts, offsets, timestamps)
         values = self._read(self._series, True)
         try:
-            return MetricDataset(self.keys, offsets, timestamps.view(np.int64), values.view(np.float64))
+            return MetricDataset(self.keys, offsets, timestamps.view(np.int64), values.view(np.float64), self.time_unit)
         except ValueError as error:
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
 
@@ -357,8 +357,8 @@ def _begins_of(counts: Integers) -> Integers:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
-def _read_index(data: Bytes) -> tuple[list[SeriesKey], list[int]]:
-    """Return the series, and the index's numbers behind them."""
+def _read_index(data: Bytes) -> tuple[str, list[SeriesKey], list[int]]:
+    """Return the unit of time, the series, and the index's numbers behind them."""
     size = data.size
     if data[: len(FIRST_LINE)].tobytes() != FIRST_LINE or size < len(FIRST_LINE) + FOOTER_BYTES:
         raise CorruptDataError("this is no tally file: its first line differs")
@@ -373,14 +373,11 @@ def _read_index(data: Bytes) -> tuple[list[SeriesKey], list[int]]:
         index = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
     except (zstandard.ZstdError, MemoryError) as error:
         raise CorruptDataError(f"zstd cannot read the index: {error}") from error
-    length, at = read_varint(index, 0)
+    if not index or index[0] >= len(TIME_UNITS):
+        raise CorruptDataError("the index names no unit of time: it is damaged")
+    length, at = read_varint(index, 1)
     keys = decode_keys(index[at : at + length])
-    rest = np.frombuffer(index[at + length :] + bytes(READ_SLACK), np.uint8)
-    numbers = np.empty(rest.size, np.uint64)
-    count = int(take_numbers(rest, U(rest.size - READ_SLACK), numbers))
-    if count > rest.size:
-        raise CorruptDataError("the index ends inside a number: it is damaged")
-    return keys, numbers[:count].tolist()
+    return TIME_UNITS[index[0]], keys, read_varints(index, at + length)
 
 
 def _read_columns(
@@ -430,7 +427,7 @@ def _read_columns(
 def _locate(
     counts: list[int], sizes: list[list[int]], references: Sequence[Sequence[int]], begin: int, size: int
 ) -> tuple[Columns, int]:
-    """Return columns whose blocks, of these sizes, lie one behind the other from a byte on, and the byte behind them."""
+    """Return columns whose blocks, of these sizes, lie one behind the other, and the byte behind them."""
     flat = list(chain.from_iterable(sizes))
     end = begin + sum(flat) + BLOCK_CHECKSUM_BYTES * len(flat)
     if end > size:
@@ -450,16 +447,6 @@ def unfold(words: Words) -> Words:
 
 
 @kernel
-def take_numbers(data, stop, numbers):
-    """Fill numbers from LEB128; return how many, more than there is room for if the last one is cut short."""
-    at, count = U(0), U(0)
-    while at < stop:
-        numbers[count], at = take_varint(data, at, stop)
-        count += U(1)
-    return count if at == stop else U(numbers.size) + U(1)
-
-
-@kernel
 def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
     """Fill the timestamps of all series from those of their clocks."""
     for i in range(counts.size):
@@ -468,8 +455,8 @@ def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
 
 @kernel
 def read_columns(
-    data, counts, blocks, begins, ends, references, is_double, models, ages, rows, offsets, levels_at, others, levels,
-    words,
+    data, counts, blocks, begins, ends, references, is_double, models, ages, rows, cursor, stops, offsets, levels_at,
+    others, levels, words,
 ):  # fmt: skip
     """Fill the words of columns; return whether their blocks hold exactly these many.
 
@@ -481,7 +468,7 @@ def read_columns(
         `Columns`.
     is_double : bool
         Whether they hold doubles.
-    models, ages, rows
+    models, ages, rows, cursor, stops
         `Room` for a span.
     offsets, levels_at : int64[columns]
         Where each column's words begin, and where its levels are kept; -1 if they need not be.
@@ -502,8 +489,8 @@ def read_columns(
                 others[j, :size] = levels[at : at + size]
             own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
             if not read_block(
-                data, begins[block], ends[block], is_double, others[:known, :size], models, ages, rows,
-                levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
+                data, begins[block], ends[block], is_double, others[:known, :size], models, ages, rows, cursor,
+                stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
             ):  # fmt: skip
                 return False
     return True
