@@ -263,7 +263,8 @@ def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
     quanta = [Quantum(DIVIDE, divisor)]
     if not split(doubles, quanta[0]).missed:
         return quanta[0]
-    common = int(np.gcd.reduce(np.rint(sample * divisor).astype(np.int64)))
+    whole = np.rint(sample[np.abs(sample) < MOST_WHOLE / divisor] * divisor)
+    common = int(np.gcd.reduce(whole.astype(np.int64)))
     if divisor > 1:
         quanta.append(Quantum(TIMES, divisor // gcd(divisor, common)))
     digits = len(str(divisor)) - 1
@@ -302,8 +303,8 @@ def survey_grids(words, doubles, windows, divisors, numbers, noise, distances, s
     Returns
     -------
     count : int
-        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed`` with the doubles that
-        are off, for GRID and CUT and each number of bits from `LEAST_BITS` on.
+        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed`` with the doubles
+        that are off, for GRID and CUT and each number of bits from `LEAST_BITS` on.
     """
     count = 0
     for i in range(windows.size):
