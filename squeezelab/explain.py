@@ -28,7 +28,7 @@ TELLING = 1e14
 """Integers up to here lie so far apart that a double does not come near one of them by chance."""
 ROUND_TRIP = 1e15
 """Decimals of so many digits at most come back from the double nearest to them."""
-NEAR, NEARLY_ZERO, MOST_NEAR_DECIMALS, MOST_NEAR = 1e-3, 1e-6, 9, 1e12
+NEAR, NEARLY_ZERO, MOST_NEAR_DECIMALS, MOST_NEAR = 1e-3, 1e-9, 9, 1e12
 GROUP = 8
 MOST_GROUPS = 512
 
@@ -161,7 +161,7 @@ def _count_decimals(numbers: Floats, counts: Integers) -> int | None:
     """Return the fewest digits with which enough of the numbers are written, 0 if there are none."""
     for digits in range(MOST_DECIMALS + 1):
         whole, decimal = _nearest(numbers, digits)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             close = np.abs(decimal - numbers) <= UNITS_IN_LAST_PLACE * np.spacing(np.abs(numbers))
         written = _is_decimal(numbers, digits) | (close & (np.abs(whole) < TELLING))
         if np.sum(counts[written]) >= ENOUGH * np.sum(counts):
@@ -170,12 +170,13 @@ def _count_decimals(numbers: Floats, counts: Integers) -> int | None:
 
 
 def _count_near_decimals(numbers: Floats, counts: Integers) -> int | None:
-    """Return the fewest digits that enough of the numbers come near to; what is nearly zero is near to none else."""
+    """Return the fewest digits that enough of the numbers come near to, or what is nothing beside the largest."""
+    nearly_zero = np.abs(numbers) <= NEARLY_ZERO * np.max(np.abs(numbers), initial=0.0)
     for digits in range(MOST_NEAR_DECIMALS + 1):
         with np.errstate(over="ignore", invalid="ignore"):
             moved = numbers * 10.0**digits
             whole = np.rint(moved)
-            near = np.abs(moved - whole) <= np.where(whole == 0, NEARLY_ZERO, NEAR)
+            near = np.where(whole == 0, nearly_zero, np.abs(moved - whole) <= NEAR)
         if np.sum(counts[near & (np.abs(whole) < MOST_NEAR)]) >= ENOUGH * np.sum(counts):
             return digits
     return None
@@ -396,7 +397,7 @@ def why(facts: Explanation) -> str:
     if facts.decimals is not None:
         told.append("whole numbers" if facts.decimals == 0 else _plural(facts.decimals, "decimal"))
         if facts.exact_share is not None and facts.exact_share < ENOUGH:
-            told.append(f"{_percent(1 - facts.exact_share, 0)} of them off by a few last bits")
+            told.append(f"{percent(1 - facts.exact_share, 0)} of them off by a few last bits")
         if _has_step(facts):
             told.append(f"multiples of {plain_number(facts.step)}")
     elif facts.near_decimals is not None:
@@ -404,7 +405,7 @@ def why(facts: Explanation) -> str:
     else:
         told.append("doubles without decimals")
     if facts.repeat_share:
-        told.append(f"{_percent(facts.repeat_share, 0)} repeats")
+        told.append(f"{percent(facts.repeat_share, 0)} repeats")
     told.append(f"{facts.distinct:,} distinct")
     if facts.monotone:
         told.append("never fall")
@@ -415,7 +416,7 @@ def why(facts: Explanation) -> str:
 def _tell_timestamps(facts: Explanation, winner: Winner | None) -> Iterator[str]:
     if facts.zero_dod_share is not None:
         yield (
-            f"{_percent(facts.zero_dod_share)} of the intervals repeat the one before: their delta of delta is zero. "
+            f"{percent(facts.zero_dod_share)} of the intervals repeat the one before: their delta of delta is zero. "
             f"The most common one is {facts.interval:,} {facts.time_unit}."
         )
     if winner:
@@ -433,16 +434,19 @@ def _tell_values(facts: Explanation) -> Iterator[str]:
         return
     if facts.repeat_share is not None:
         yield (
-            f"{_percent(facts.repeat_share)} of the values equal the one before; they stand in runs of "
+            f"{percent(facts.repeat_share)} of the values equal the one before; they stand in runs of "
             f"{facts.mean_run:.1f} on average."
         )
     if facts.decimals is not None:
         digits = f"have {_plural(facts.decimals, 'digit')} after the point" if facts.decimals else "are whole numbers"
-        yield f"Values {digits}{f', and are multiples of {plain_number(facts.step)}' if _has_step(facts) else ''}."
-        if facts.exact_share is not None and facts.exact_share < 1:
+        step = f", and are multiples of {plain_number(facts.step)}" if _has_step(facts) else ""
+        if facts.exact_share == 1:
+            yield f"Values {digits}{step}."
+        else:
             yield (
-                f"{_percent(1 - facts.exact_share)} of them are not the double nearest to such a decimal: "
-                "arithmetic left them some units in the last place away, or they have more digits."
+                f"At least {percent(ENOUGH, 0)} of the values {digits}, to within {UNITS_IN_LAST_PLACE} units in the "
+                f"last place{step}. {percent(1 - (facts.exact_share or 0))} are not the very double nearest to such a "
+                "decimal: arithmetic has left its traces, or they have more digits."
             )
     elif facts.near_decimals is not None:
         yield (
@@ -463,7 +467,10 @@ def _tell_values(facts: Explanation) -> Iterator[str]:
 def _tell_floor(facts: Explanation, winner: Winner | None) -> Iterator[str]:
     if facts.distinct == 1:
         if winner:
-            yield f"{winner.codec} takes {winner.bits:.2f} bits a value{_tell_runner_up(winner)}: header and checksum."
+            yield (
+                f"{winner.codec} takes {winner.bits:.2f} bits a value{_tell_runner_up(winner)}: one value, header and "
+                "checksum are all there is to keep."
+            )
         return
     least = min(facts.entropies, key=lambda name: facts.entropies[name].bits)
     parts = ", ".join(
@@ -523,6 +530,7 @@ _VALUE_HABITS = _GENERAL | {
     "alp": "It turns decimals into integers and packs these.",
     "alp_rd": "It gives the common upper bits numbers of a dictionary, and writes the lower ones as they are.",
     "delta_bitpack": _PACKED,
+    "pattern": "It encodes each block as the pattern it is found to be: constant, steps, decimals.",
     "pcodec": "It finds a common step, takes deltas where these are smaller, and writes common ranges in fewer bits.",
 }
 
@@ -532,10 +540,10 @@ def _has_step(facts: Explanation) -> bool:
     return facts.step is not None and facts.decimals is not None and facts.step > 1.5 * 10.0**-facts.decimals
 
 
-def _percent(share: float, digits: int = 1) -> str:
+def percent(share: float, digits: int = 1) -> str:
     """Return a share in percent; one that is not whole is never rounded to none or to all.
 
-    >>> _percent(1.0), _percent(0.99999), _percent(0.00001), _percent(0.5, 0)
+    >>> percent(1.0), percent(0.99999), percent(0.00001), percent(0.5, 0)
     ('100.0 %', 'over 99.9 %', 'under 0.1 %', '50 %')
     """
     finest = 10.0**-digits

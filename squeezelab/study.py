@@ -111,7 +111,8 @@ def _file_names(data: str, keys: Sequence[str]) -> list[str]:
     """Return names for files, all different even where case is none, without what file systems do not like."""
     names: list[str] = []
     for key in keys:
-        plain = re.sub(r"[^\w-]+", "_", f"{data}-{key}").strip("_")
+        title = key if key.startswith(data) else f"{data}-{key}"
+        plain = re.sub(r"[^\w-]+", "_", title).strip("_")
         taken = plain.lower() in (one.lower() for one in names)
         if len(plain) > LONGEST_NAME or taken:
             plain = f"{plain[: LONGEST_NAME - 9]}-{xxhash.xxh32_hexdigest(key.encode('utf-8', 'surrogatepass'))}"

@@ -98,8 +98,10 @@ def _choices(results: Results) -> Iterator[tuple[str, answer.Choice]]:
     """Yield roles and choices of which the bytes of a whole sample are known."""
     for subjects, what in ((answer.COLUMNS, "codecs"), (answer.FILES, "file")):
         if all(results.find(subject) for subject in subjects):
-            for choice in answer.best(results, subjects):
-                yield f"{choice.role} {what}", choice
+            best = answer.best(results, subjects)
+            for i, choice in enumerate(best):
+                if choice.names not in [other.names for other in best[:i]]:
+                    yield f"{choice.role} {what}", choice
             for choice in answer.used_in_the_field(results, subjects):
                 yield choice.role, choice
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from squeezelab.explain import plain_number
+from squeezelab.explain import percent, plain_number
 from squeezelab.report.charts import BLUE, COLOURS, GREEN, draw_bars, save_figure
 from squeezelab.report.labels import kind, label
 from squeezelab.report.tables import Table
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 MOST_POINTS = 2000
 """Of longer series, the smallest and the largest value of each stretch is drawn."""
 MOST_BARS = 40
+MOST_RANGES = 60
 MOST_CODECS = 8
-PLAUSIBLE_YEARS = np.datetime64("1902"), np.datetime64("2200")
-"""Timestamps outside of these are drawn as numbers: they may be no dates."""
+DRAWABLE = 1e300
+"""Axes of larger numbers overflow."""
+PLAUSIBLE_YEARS = np.datetime64("1980"), np.datetime64("2200")
+"""Timestamps outside of these are drawn as numbers: they are likely to count from a beginning of their own."""
 
 
 def facts_table(study: Study) -> Table:
@@ -34,12 +38,15 @@ def facts_table(study: Study) -> Table:
     rows = [
         ["samples", f"{facts.samples:,}"],
         ["most common interval", _amount(facts.interval, f"{{:,}} {facts.time_unit}")],
-        ["intervals that repeat the one before", _amount(facts.zero_dod_share, "{:.2%}")],
+        [
+            "intervals that repeat the one before",
+            "-" if facts.zero_dod_share is None else percent(facts.zero_dod_share, 2),
+        ],
         ["distinct values", f"{facts.distinct:,}"],
-        ["values that equal the one before", _amount(facts.repeat_share, "{:.2%}")],
+        ["values that equal the one before", "-" if facts.repeat_share is None else percent(facts.repeat_share, 2)],
         ["mean run of equal values", f"{facts.mean_run:.2f}"],
         ["digits after the point", _amount(facts.decimals, "{}")],
-        ["values exactly such decimals", _amount(facts.exact_share, "{:.2%}")],
+        ["values exactly such decimals", "-" if facts.exact_share is None else percent(facts.exact_share, 2)],
         ["nearly so many digits", _amount(facts.near_decimals, "{}")],
         ["multiples of", "-" if facts.step is None else plain_number(facts.step)],
         ["never falls", "yes" if facts.monotone else "no"],
@@ -79,7 +86,7 @@ def draw_study(study: Study, path: Path) -> list[Path]:
         figure = Figure(figsize=(12, 8.5), layout="constrained")
         panels = figure.subplot_mosaic([["values", "values"], ["deltas", "codecs"]], height_ratios=[1, 1.15])
         _draw_values(panels["values"], study)
-        _draw_deltas(panels["deltas"], study.series.values)
+        _draw_deltas(panels["deltas"], study.series.values, study.explained.facts.step)
         _draw_codecs(panels["codecs"], study)
         return figure
 
@@ -101,8 +108,13 @@ def _entropy(one: Entropy) -> str:
 def _draw_values(axes: Axes, study: Study) -> None:
     chosen = _envelope(study.series.values)
     moments = _moments(study.series.timestamps[chosen], study.time_unit)
-    values = np.where(np.isfinite(study.series.values[chosen]), study.series.values[chosen], np.nan)
+    values = np.clip(study.series.values[chosen], -DRAWABLE, DRAWABLE)
+    values[np.isinf(study.series.values[chosen])] = np.nan
     axes.plot(moments, values, color=BLUE, linewidth=1.2, marker="." if chosen.size < 100 else "")
+    if moments.dtype.kind == "M":
+        locator = AutoDateLocator()
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.set_title(_shortened(str(study.series.key), 80))
     unit = "" if moments.dtype.kind == "M" else f"timestamps in {study.time_unit}; "
     thinned = ", smallest and largest of each stretch" if chosen.size < study.series.values.size else ""
@@ -127,11 +139,11 @@ def _moments(timestamps: npt.NDArray[np.int64], unit: str) -> npt.NDArray[Any]:
     return dates if dates.size and first <= dates.min() <= dates.max() < last else timestamps
 
 
-def _draw_deltas(axes: Axes, values: npt.NDArray[np.float64]) -> None:
+def _draw_deltas(axes: Axes, values: npt.NDArray[np.float64], step: float | None) -> None:
     """Draw how often each delta occurs, or how many lie in each range where there are many."""
     with np.errstate(over="ignore", invalid="ignore"):
         deltas = np.diff(values)
-    deltas = deltas[np.isfinite(deltas)]
+    deltas = np.clip(deltas[np.isfinite(deltas)], -DRAWABLE, DRAWABLE)
     axes.set_title("Deltas of values")
     if not deltas.size:
         axes.text(0.5, 0.5, "none", ha="center", transform=axes.transAxes)
@@ -143,14 +155,25 @@ def _draw_deltas(axes: Axes, values: npt.NDArray[np.float64]) -> None:
         axes.bar(numbers, 100 * counts / deltas.size, width=width, color=GREEN)
         axes.set_xlabel(f"delta; {_counted(numbers.size)}")
     else:
-        low, high = np.percentile(deltas, [0.5, 99.5])
-        low, high = (low, high) if low < high else (deltas.min(), deltas.max())
+        edges = _edges(deltas, step)
         shares = np.full(deltas.size, 100 / deltas.size)
-        axes.hist(np.clip(deltas, low, high), bins=61, weights=shares, color=GREEN)
+        axes.hist(np.clip(deltas, edges[0], edges[-1]), bins=edges, weights=shares, color=GREEN)
         axes.set_xlabel(f"delta; {_counted(numbers.size)}; the ends hold what lies beyond")
     axes.set_ylabel("% of deltas")
     axes.ticklabel_format(axis="x", useOffset=False, scilimits=(-4, 6))
     axes.grid(axis="y", alpha=0.3)
+
+
+def _edges(deltas: npt.NDArray[np.float64], step: float | None) -> npt.NDArray[np.float64]:
+    """Return ends of ranges for almost all deltas; each holds as many multiples of the step, where there is one."""
+    low, high = np.percentile(deltas, [0.5, 99.5])
+    if not low < high:
+        low, high = deltas.min(), deltas.max()
+    width = (high - low) / MOST_RANGES
+    if step:
+        width = step * np.ceil(width / step)
+        low = step * (np.round(low / step) - 0.5)
+    return low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
 
 
 def _counted(number: int) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from squeezelab.explain import explain_text, why
+from squeezelab.explain import explain_text, percent, why
 from squeezelab.report.tables import Table
 from squeezelab.results import Explained, Results, Winner
 
 NOTE = (
-    "The smallest lossless codec of those that ran on all of a family; bits an item, header and checksum included. "
-    "Why: what the values are like; distinct ones are those of one series. Floor: the least zeroth-order entropy of "
-    "values, their deltas, or the XORs of their bits, without the list of symbols. A codec that sees more than one "
-    "symbol at a time may go below it. In brackets: symbols occur less than twice on average, and tell how many "
-    "samples there are, not what they need."
+    "The smallest lossless codec of those that ran on all of a family; with bits an item, header and checksum "
+    "included. Why: what the values are like; distinct ones are those of one series. Floor: the least zeroth-order "
+    "entropy of values, their deltas, or the XORs of their bits, without the list of symbols. A codec that sees "
+    "more than one symbol at a time may go below it. In brackets: symbols occur less than twice on average, and "
+    "tell how many samples there are, not what they need."
 )
 
 
@@ -21,31 +21,20 @@ def family_winners(results: Results) -> Table:
     rows = [
         [
             one.metric,
-            codec_of(one.timestamps),
-            codec_of(one.values),
+            _winner(one.timestamps),
+            _winner(one.values),
             runner_up_of(one.values),
             why(one.facts),
-            _share(one.facts.zero_dod_share),
-            _bits(one.timestamps and one.timestamps.bits),
-            _bits(one.values and one.values.bits),
+            "-" if one.facts.zero_dod_share is None else percent(one.facts.zero_dod_share),
             floor_of(one),
             _distance(one),
         ]
         for one in families
     ]
-    headers = [
-        "metric family",
-        "timestamps",
-        "values",
-        "next",
-        "why",
-        "same interval",
-        "bits a timestamp",
-        "bits a value",
-    ]
+    headers = ["metric family", "timestamps", "values", "next on values", "why", "same interval", "floor", "above"]
     looked, samples = sum(one.facts.samples for one in families), sum(one.samples for one in families)
     part = f" Looked at for why: {looked:,} of {samples:,} samples, whole series." if looked < samples else ""
-    return Table("Which codec for which metric family", [*headers, "floor", "above"], rows, NOTE + part, names=5)
+    return Table("Which codec for which metric family", headers, rows, NOTE + part, names=5)
 
 
 def explained_in_words(results: Results) -> dict[str, list[str]]:
@@ -55,6 +44,10 @@ def explained_in_words(results: Results) -> dict[str, list[str]]:
         for one in results.explanations
         if one.series is None
     }
+
+
+def _winner(winner: Winner | None) -> str:
+    return f"{winner.codec}, {_bits(winner.bits)}" if winner else "-"
 
 
 def codec_of(winner: Winner | None) -> str:
@@ -88,7 +81,3 @@ def _distance(one: Explained) -> str:
 
 def _bits(bits: float | None) -> str:
     return "-" if bits is None else f"{bits:.2f}"
-
-
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
