@@ -154,7 +154,8 @@ def _is_decimal(values: Floats, digits: int | None) -> Mask:
         return np.zeros(values.shape, np.bool_)
     whole, decimal = _nearest(values, digits)
     # Doubles are whole from 2**52 on, whatever they were made from.
-    return (decimal == values) & (np.abs(whole) < (2.0**63 if digits == 0 else ROUND_TRIP))
+    exact: Mask = (decimal == values) & (np.abs(whole) < (2.0**63 if digits == 0 else ROUND_TRIP))
+    return exact
 
 
 def _count_decimals(numbers: Floats, counts: Integers) -> int | None:
@@ -211,7 +212,7 @@ def _deltas(values: Floats, exact: Mask, decimals: int | None) -> Floats:
 
 
 def combine(facts: Sequence[Explanation]) -> Explanation:
-    """Return the facts of several series as one: shares and means over all samples, else what is commonest.
+    """Return the facts of several series as one: shares and means over all samples, else what holds for almost all.
 
     Examples
     --------
@@ -233,6 +234,14 @@ def combine(facts: Sequence[Explanation]) -> Explanation:
             tally[item] = tally.get(item, 0) + weight
         return max(tally, key=lambda item: tally[item])
 
+    def enough_for(digits: Sequence[int | None]) -> int | None:
+        """Return what suffices for series with enough of the samples."""
+        for most in sorted({one for one in digits if one is not None}):
+            fitting = (w for one, w in zip(digits, weights, strict=True) if one is not None and one <= most)
+            if sum(fitting) >= ENOUGH * sum(weights):
+                return most
+        return None
+
     def mean_entropy(entropies: Sequence[Entropy]) -> Entropy:
         bits, corrected = (
             mean(column) or 0.0 for column in zip(*((e.bits, e.corrected) for e in entropies), strict=True)
@@ -240,7 +249,9 @@ def combine(facts: Sequence[Explanation]) -> Explanation:
         return Entropy(bits, corrected, round(sum(one.symbols for one in entropies) / len(entropies)))
 
     runs = sum(one.samples / one.mean_run for one in facts if one.mean_run)
-    decimals = commonest(one.decimals for one in facts)
+    decimals = enough_for([one.decimals for one in facts])
+    near = [one.decimals if one.near_decimals is None else one.near_decimals for one in facts]
+    exact = mean(0.0 if one.decimals is None else one.exact_share for one in facts)
     return Explanation(
         series=sum(one.series for one in facts),
         samples=sum(weights),
@@ -252,17 +263,27 @@ def combine(facts: Sequence[Explanation]) -> Explanation:
         repeat_share=mean(one.repeat_share for one in facts),
         mean_run=sum(weights) / runs if runs else 0.0,
         decimals=decimals,
-        exact_share=None if decimals is None else mean(one.exact_share for one in facts),
-        near_decimals=None if decimals is not None else commonest(one.near_decimals for one in facts),
-        step=None if decimals is None else commonest(one.step for one in facts),
+        exact_share=None if decimals is None else exact,
+        near_decimals=None if decimals is not None else enough_for(near),
+        step=None if decimals is None else _common_step([one.step for one in facts], weights, decimals),
         nans=sum(one.nans for one in facts),
         infinities=sum(one.infinities for one in facts),
-        monotone=all(one.monotone for one in facts),
+        monotone=any(one.monotone for one in facts) and all(one.monotone or one.distinct < 2 for one in facts),
         intervals_entropy=mean_entropy([one.intervals_entropy for one in facts]),
         values_entropy=mean_entropy([one.values_entropy for one in facts]),
         deltas_entropy=mean_entropy([one.deltas_entropy for one in facts]),
         xors_entropy=mean_entropy([one.xors_entropy for one in facts]),
     )
+
+
+def _common_step(steps: Sequence[float | None], weights: Sequence[int], decimals: int) -> float | None:
+    """Return the least step if those of series with enough of the samples are multiples of it, else the last digit."""
+    known = [(step, weight) for step, weight in zip(steps, weights, strict=True) if step is not None]
+    if not known:
+        return None
+    least = min(step for step, _ in known)
+    fitting = sum(weight for step, weight in known if abs(step / least - round(step / least)) < NEAR)
+    return least if fitting >= ENOUGH * sum(weight for _, weight in known) else 10.0**-decimals
 
 
 # ---- Who wins ----
@@ -391,7 +412,7 @@ def why(facts: Explanation) -> str:
     >>> why(explain_series([0, 15, 30, 45], [0.05, 0.5, 0.5, 1.0]))
     '2 decimals; multiples of 0.05; 33 % repeats; 3 distinct; never fall'
     """
-    if facts.distinct == 1:
+    if facts.is_constant:
         return "constant"
     told = []
     if facts.decimals is not None:
@@ -429,7 +450,7 @@ def _tell_timestamps(facts: Explanation, winner: Winner | None) -> Iterator[str]
 
 
 def _tell_values(facts: Explanation) -> Iterator[str]:
-    if facts.distinct == 1:
+    if facts.is_constant:
         yield "All values are the same." if facts.series == 1 else "The values of a series are all the same."
         return
     if facts.repeat_share is not None:
@@ -440,11 +461,12 @@ def _tell_values(facts: Explanation) -> Iterator[str]:
     if facts.decimals is not None:
         digits = f"have {_plural(facts.decimals, 'digit')} after the point" if facts.decimals else "are whole numbers"
         step = f", and are multiples of {plain_number(facts.step)}" if _has_step(facts) else ""
+        enough = ENOUGH if facts.series == 1 else ENOUGH**2  # of series with enough of the samples
         if facts.exact_share == 1:
             yield f"Values {digits}{step}."
         else:
             yield (
-                f"At least {percent(ENOUGH, 0)} of the values {digits}, to within {UNITS_IN_LAST_PLACE} units in the "
+                f"At least {percent(enough, 0)} of the values {digits}, to within {UNITS_IN_LAST_PLACE} units in the "
                 f"last place{step}. {percent(1 - (facts.exact_share or 0))} are not the very double nearest to such a "
                 "decimal: arithmetic has left its traces, or they have more digits."
             )
@@ -457,7 +479,8 @@ def _tell_values(facts: Explanation) -> Iterator[str]:
         yield f"Values are not decimals of up to {MOST_DECIMALS} digits: their low bits look like noise."
     if facts.distinct:
         bits = log2(facts.distinct)
-        yield f"{facts.distinct:,} distinct values: a number for each of them takes {_plural(bits, 'bit')}."
+        where = "" if facts.series == 1 else " in a series, the median"
+        yield f"{facts.distinct:,} distinct values{where}: a number for each of them takes {_plural(bits, 'bit')}."
     if facts.monotone:
         yield "They never fall: a counter."
     if facts.nans or facts.infinities:
@@ -465,7 +488,7 @@ def _tell_values(facts: Explanation) -> Iterator[str]:
 
 
 def _tell_floor(facts: Explanation, winner: Winner | None) -> Iterator[str]:
-    if facts.distinct == 1:
+    if facts.is_constant:
         if winner:
             yield (
                 f"{winner.codec} takes {winner.bits:.2f} bits a value{_tell_runner_up(winner)}: one value, header and "

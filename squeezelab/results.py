@@ -195,7 +195,7 @@ class Entropy:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What decides how small a series gets; of several series shares and means of all samples, and what is commonest.
+    """What decides how small a series gets; of several series shares and means of all samples.
 
     Attributes
     ----------
@@ -208,25 +208,26 @@ class Explanation:
     interval_share, zero_dod_share : float or None
         Share of the steps that are this one, and of those that equal the one before: their delta of delta is zero.
     distinct : int
-        Values that differ in a bit, of one series.
+        Values that differ in a bit; of several series their median.
     repeat_share : float or None
         Share of the values that equal the one before, bit by bit.
     mean_run : float
         How many equal ones follow each other on average.
     decimals : int or None
         Fewest digits after the point with which 99 % of the values that are finite and not zero are written to within
-        4 units in the last place; None if 15 do not do.
+        4 units in the last place; None if 15 do not do. Of several series, what does for 99 % of the samples.
     exact_share : float or None
         Share of the finite values that are the very doubles nearest to such decimals; None if there are no decimals.
     near_decimals : int or None
         Where there are no decimals: fewest digits that 99 % come within a thousandth of a digit of, as the differences
         of large decimals do.
     step : float or None
-        Largest decimal number that 99 % of the values are multiples of; None if there is none.
+        Largest decimal number that 99 % of the values are multiples of; None if there is none. Of several series, the
+        least of theirs where the others are multiples of it.
     nans, infinities : int
         Values that are no finite numbers.
     monotone : bool
-        Whether values never fall and rise at least once, as a counter's do.
+        Whether values never fall and rise at least once, as a counter's do; of several series, in one of them.
     intervals_entropy, values_entropy, deltas_entropy, xors_entropy : Entropy
         Of the deltas of deltas of timestamps; of the values, their deltas, and the XORs of their bits.
     """
@@ -251,6 +252,11 @@ class Explanation:
     values_entropy: Entropy
     deltas_entropy: Entropy
     xors_entropy: Entropy
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no series has two values."""
+        return self.samples > 0 and self.values_entropy.bits == 0
 
     @property
     def entropies(self) -> dict[str, Entropy]:
@@ -422,7 +428,7 @@ def _explained(content: dict[str, Any]) -> Explained:
 
 
 def _cost(content: dict[str, Any] | None) -> CostBasis | None:
-    return content and _known(CostBasis, content | {"assumed": tuple(content.get("assumed", ()))})
+    return _known(CostBasis, content | {"assumed": tuple(content.get("assumed", ()))}) if content else None
 
 
 def _known(cls: type[Any], content: dict[str, Any]) -> Any:

@@ -193,8 +193,25 @@ def test_families_are_shares_and_means_of_all_samples() -> None:
     assert (both.series, both.samples) == (2, 6)
     assert both.repeat_share == pytest.approx((4 * 2 / 3 + 2 * 0) / 6)
     assert both.mean_run == 6 / 4
-    assert (both.decimals, both.step) == (0, 1.0), "of most samples"
+    assert (both.decimals, both.step) == (2, 0.25), "what does for both"
     assert both.values_entropy.bits == pytest.approx((4 * one.values_entropy.bits + 2 * 1) / 6)
+
+
+def test_a_family_claims_nothing_that_many_of_its_samples_do_not_keep() -> None:
+    pages, large, odd = facts([4096.0, 8192.0] * 9), facts([8192.0, 24576.0] * 9), facts([3.0, 5.0] * 9)
+    assert combine([pages, large]).step == 4096
+    assert combine([pages, large, odd]).step == 1
+    noise = facts([math.pi, math.e] * 9)
+    assert combine([pages, noise]).decimals is None
+    assert combine([pages] * 99 + [noise]).decimals == 0
+    still, rising, falling = facts([2.0, 2.0]), facts([2.0, 3.0]), facts([3.0, 2.0])
+    assert combine([still, rising]).monotone
+    assert not combine([rising, falling]).monotone
+    assert not combine([still, still]).monotone
+    mostly = combine([still, still, rising])
+    assert mostly.distinct == 1
+    assert why(mostly) != "constant"
+    assert why(combine([still, still])) == "constant"
 
 
 @given(DOUBLES)

@@ -304,9 +304,9 @@ def series_winners(results: Results) -> Listing:
             cells = [
                 Cell(one.series),
                 Cell(codec_of(one.timestamps)),
-                _number(one.timestamps and one.timestamps.bits, ".2f"),
+                _number(one.timestamps.bits if one.timestamps else None, ".2f"),
                 Cell(codec_of(one.values)),
-                _number(one.values and one.values.bits, ".2f"),
+                _number(one.values.bits if one.values else None, ".2f"),
                 Cell(runner_up_of(one.values)),
                 Cell(floor_of(one), facts.floor),
                 _number(distance_of(one), ".2f"),

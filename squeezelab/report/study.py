@@ -112,9 +112,9 @@ def _draw_values(axes: Axes, study: Study) -> None:
     values[np.isinf(study.series.values[chosen])] = np.nan
     axes.plot(moments, values, color=BLUE, linewidth=1.2, marker="." if chosen.size < 100 else "")
     if moments.dtype.kind == "M":
-        locator = AutoDateLocator()
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes.set_title(_shortened(str(study.series.key), 80))
     unit = "" if moments.dtype.kind == "M" else f"timestamps in {study.time_unit}; "
     thinned = ", smallest and largest of each stretch" if chosen.size < study.series.values.size else ""
@@ -151,16 +151,20 @@ def _draw_deltas(axes: Axes, values: npt.NDArray[np.float64], step: float | None
     # What arithmetic on doubles adds to a decimal shall make no bar of its own.
     numbers, counts = np.unique([float(f"{delta:.9g}") for delta in deltas.tolist()], return_counts=True)
     if numbers.size <= MOST_BARS:
-        width = 0.8 * float(np.min(np.diff(numbers))) if numbers.size > 1 else 1.0
+        alone = max(1.0, float(abs(numbers[0])))
+        width = 0.8 * float(np.min(np.diff(numbers))) if numbers.size > 1 else 0.1 * alone
         axes.bar(numbers, 100 * counts / deltas.size, width=width, color=GREEN)
+        if numbers.size == 1:
+            axes.set_xlim(numbers[0] - alone, numbers[0] + alone)
         axes.set_xlabel(f"delta; {_counted(numbers.size)}")
     else:
         edges = _edges(deltas, step)
         shares = np.full(deltas.size, 100 / deltas.size)
-        axes.hist(np.clip(deltas, edges[0], edges[-1]), bins=edges, weights=shares, color=GREEN)
+        axes.hist(np.clip(deltas, edges[0], edges[-1]), bins=edges.tolist(), weights=shares, color=GREEN)
         axes.set_xlabel(f"delta; {_counted(numbers.size)}; the ends hold what lies beyond")
     axes.set_ylabel("% of deltas")
-    axes.ticklabel_format(axis="x", useOffset=False, scilimits=(-4, 6))
+    axes.ticklabel_format(axis="x", useOffset=False, scilimits=(-4, 5))
+    axes.locator_params(axis="x", nbins=6)
     axes.grid(axis="y", alpha=0.3)
 
 
@@ -173,7 +177,8 @@ def _edges(deltas: npt.NDArray[np.float64], step: float | None) -> npt.NDArray[n
     if step:
         width = step * np.ceil(width / step)
         low = step * (np.round(low / step) - 0.5)
-    return low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
+    edges: npt.NDArray[np.float64] = low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
+    return edges
 
 
 def _counted(number: int) -> str:

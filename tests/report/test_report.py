@@ -16,7 +16,6 @@ from squeezelab.report.charts import CHARTS
 from squeezelab.report.cost import cost_table
 from squeezelab.report.published import compare_published
 from squeezelab.report.tables import (
-    ratios_markdown,
     Table,
     access_table,
     column_table,
@@ -26,6 +25,7 @@ from squeezelab.report.tables import (
     ratios_markdown,
     to_csv,
 )
+from squeezelab.report.winners import family_winners
 from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
