@@ -229,7 +229,7 @@ def order(words: Words) -> Words:
 
 def find_quanta(doubles: Doubles) -> list[Quantum]:
     """Return the quanta that may have made a column; none where its doubles look like any."""
-    part = dict.fromkeys(doubles[:: max(1, doubles.size // SAMPLE)].tolist())
+    part = dict.fromkeys(doubles[(_SPREAD * doubles.size).astype(np.intp)].tolist())
     sample = np.array([double for double in part if isfinite(double) and double])
     if not sample.size:
         return []
@@ -241,6 +241,8 @@ def find_quanta(doubles: Doubles) -> list[Quantum]:
 
 
 _DIVISORS = np.array(DIVISORS, np.float64)
+# At even distances a counter would show multiples of its step times the distance, and a divisor too small.
+_SPREAD = np.arange(1, SAMPLE + 1) * ((5**0.5 - 1) / 2) % 1
 
 
 @kernel

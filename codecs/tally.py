@@ -52,7 +52,7 @@ class Tally(ColumnCodec):
     >>> codec = Tally()
     >>> column = np.arange(1000) * 0.05
     >>> len(codec.encode(column))
-    26
+    21
     >>> bool((codec.decode(codec.encode(column)) == column).all())
     True
     """

@@ -36,7 +36,13 @@ from squeezelab.memory import Metered, peak_rss_mb
 from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Explained, Measurement, Results, Run
 from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
-DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
+DEFAULT_CODECS = (
+    *available_codecs(),
+    "tally:level=1",
+    "delta_of_delta:widths=gorilla",
+    "delta_of_delta+zstd",
+    "xor+zstd",
+)
 """Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
 DEFAULT_FORMATS = (
     "ndjson",
@@ -53,6 +59,8 @@ DEFAULT_FORMATS = (
     "pattern",
     "pattern+zstd",
     *(f"downsampled:step={step}+zstd" for step in STEPS),
+    "tally:level=1",
+    "tally",
 )
 """The ladder, rung by rung: tables and charts keep this order."""
 BUDGET = 4.0

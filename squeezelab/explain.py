@@ -541,6 +541,7 @@ _TIMESTAMP_HABITS = _GENERAL | {
     "prometheus_xor": "An interval that repeats takes it one bit.",
     "delta_bitpack": _PACKED,
     "simple8b": _PACKED,
+    "tally": "Intervals that repeat take it nothing.",
 }
 _VALUE_HABITS = _GENERAL | {
     "xor": "A value that equals the one before takes it one bit.",
@@ -554,6 +555,7 @@ _VALUE_HABITS = _GENERAL | {
     "alp_rd": "It gives the common upper bits numbers of a dictionary, and writes the lower ones as they are.",
     "delta_bitpack": _PACKED,
     "pattern": "It encodes each block as the pattern it is found to be: constant, steps, decimals.",
+    "tally": "It takes values back to the integers they were made from, and codes these with models that learn.",
     "pcodec": "It finds a common step, takes deltas where these are smaller, and writes common ranges in fewer bits.",
 }
 

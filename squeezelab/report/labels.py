@@ -16,7 +16,7 @@ KINDS = {
 """Where a codec or format comes from, in the order of legends."""
 
 _NAMES = {
-    "ours": "pattern downsampled",
+    "ours": "pattern downsampled tally",
     "papers": "delta_of_delta xor chimp chimp128 patas fpc simple8b elf alp alp_rd delta prometheus_xor victoria",
     "general": "raw zlib zstd lz4 brotli blosc2 ndjson cbor table columnar",
 }
