@@ -49,6 +49,7 @@ from squeezelab.codecs._streams import (
     RAW,
     Stream,
     Words,
+    as_constant,
     code_stream,
     plain_stream,
     plan_stream,
@@ -183,6 +184,7 @@ def _drafts(column: npt.NDArray[Any], packed: bool, plan: Callable[..., Stream] 
         return [Draft(BITS, b"", ((b"", plan(column.view(np.uint64), packed=packed)),), packed)]
     drafts: list[Draft] = []
     planned: dict[int, Stream] = {}
+    column = as_constant(column)
     for quantum in find_quanta(column):
         parts = split(column, quantum)
         # The grids of one window and counter differ in their noise alone.
@@ -215,7 +217,7 @@ def _draft(quantum: Quantum, own: Stream, parts: Parts, packed: bool) -> Draft:
 
 
 @kernel
-def read_block(data, at, stop, is_double, others, models, ages, rows, cursor, stops, levels, words):
+def read_block(data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, levels, words):
     """Decode a block into a column.
 
     Parameters
@@ -224,8 +226,8 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, cursor, st
         The block is ``data[at:stop]``; `READ_SLACK` bytes behind it must be readable.
     is_double : bool
         Whether the column holds doubles.
-    others : uint64[streams, n]
-        Levels of other columns' streams that this one may be predicted from.
+    others, known : uint64[..., n or more], uint64
+        Levels of other columns' streams, and from how many of them this one may be predicted: the first ones.
     models, ages, rows, cursor, stops
         `Room` for at least n values.
     levels, words : uint64[n]
@@ -257,10 +259,22 @@ def read_block(data, at, stop, is_double, others, models, ages, rows, cursor, st
     cursor[PLACE], cursor[RAW] = stops[AT], stops[PLACE]
     if flags & U(RANKED):
         whole = _read_ranked(
-            data, cursor, stops, flags, is_double, others, models, ages, rows, levels, rows[U(5), :distinct], words
+            data,
+            cursor,
+            stops,
+            flags,
+            is_double,
+            others,
+            known,
+            models,
+            ages,
+            rows,
+            levels,
+            rows[U(5), :distinct],
+            words,
         )
     else:
-        whole = _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, words)
+        whole = _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words)
     ended = cursor[AT] == stops[AT] and cursor[PLACE] == stops[PLACE] and cursor[RAW] == stops[RAW]
     return whole and ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
 
@@ -277,13 +291,13 @@ def _read_as_they_are(data, at, stop, levels, words):
 
 
 @kernel
-def _read_ranked(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, dictionary, words):
+def _read_ranked(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, dictionary, words):
     """Decode the distinct values, and the rank that each value has among them."""
     own = rows[U(0), : dictionary.size]
-    if not _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, own, dictionary):
+    if not _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, own, dictionary):
         return False
     sums = rows[U(1), : words.size]
-    whole, base, divisor = read_stream(data, cursor, stops, others, models, ages, sums, levels)
+    whole, base, divisor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
     if not whole:
         return False
     for i in range(U(words.size)):
@@ -295,7 +309,7 @@ def _read_ranked(data, cursor, stops, flags, is_double, others, models, ages, ro
 
 
 @kernel
-def _read_values(data, cursor, stops, flags, is_double, others, models, ages, rows, levels, words):
+def _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words):
     """Decode a quantum and its streams into a column."""
     kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
     if kind > U(CUT):
@@ -310,13 +324,13 @@ def _read_values(data, cursor, stops, flags, is_double, others, models, ages, ro
     if kind == U(STEPS) and divisor > U(MOST_DIGITS):
         return False
     sums, numbers, noise = rows[U(1), : words.size], rows[U(2), : words.size], rows[U(3), : words.size]
-    whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, levels)
+    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
     if not whole:
         return False
     for i in range(U(words.size)):
         numbers[i] = base + factor * levels[i]
     if kind == U(GRID) or kind == U(CUT):
-        whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, noise)
+        whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, noise)
         if not whole:
             return False
         for i in range(U(words.size)):
@@ -324,23 +338,24 @@ def _read_values(data, cursor, stops, flags, is_double, others, models, ages, ro
     if is_double:
         restore(kind, divisor, window, precision, numbers, noise, words, words.view(np.float64))
     else:
-        words[:] = numbers
+        for i in range(U(words.size)):
+            words[i] = numbers[i]
     if flags & U(DISTANT):
-        return _add_distances(data, cursor, stops, others, models, ages, rows, words)
+        return _add_distances(data, cursor, stops, others, known, models, ages, rows, words)
     return True
 
 
 @kernel
-def _add_distances(data, cursor, stops, others, models, ages, rows, words):
+def _add_distances(data, cursor, stops, others, known, models, ages, rows, words):
     """Move the values that the quantum missed to where they belong."""
     amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
     if cursor[AT] > stops[AT] or amount > U(words.size):
         return False
     sums, gaps, distances = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
-    whole, first, step = read_stream(data, cursor, stops, others, models, ages, sums, gaps)
+    whole, first, step = read_stream(data, cursor, stops, others, known, models, ages, sums, gaps)
     if not whole:
         return False
-    whole, base, factor = read_stream(data, cursor, stops, others, models, ages, sums, distances)
+    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, distances)
     if not whole:
         return False
     i = ~U(0)

@@ -20,7 +20,7 @@ bits: for each 128 of them a byte, their width, and as many bits for each. A str
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ from squeezelab.codecs._nibbles import FRESH, MODELS, TARGETS, model_integers, r
 from squeezelab.kernels import kernel
 
 Words = npt.NDArray[np.uint64]
+Array = TypeVar("Array", bound=npt.NDArray[Any])
 
 ZERO, NIBBLES, PACKED = range(3)
 PLAIN, DELTA, DELTA_OF_DELTA, LINEAR = range(4)
@@ -118,6 +119,7 @@ def plan_stream(integers: Words, *, packed: bool = False) -> Stream:
     packed : bool
         Whether residuals will be packed into bits: larger, and faster to read.
     """
+    integers = as_constant(integers)
     size = integers.size
     levels, residuals = np.empty(size, np.uint64), np.empty((len(PLANS), size), np.uint64)
     starts, slopes, bits = np.empty(len(PLANS), np.uint64), np.empty(len(PLANS), np.uint64), np.empty(len(PLANS))
@@ -153,6 +155,13 @@ def rising_stream(integers: Words, *, packed: bool = False) -> Stream:
     residuals = np.concatenate([np.zeros(1, np.uint64), deltas - U(least)])
     plan = Plan(DELTA, False, 0, _signed(least))
     return Stream(integers, 0, signed_varint(_signed(first)), ((plan, residuals),), _estimate(residuals, packed) + 64)
+
+
+def as_constant(array: Array) -> Array:
+    """Return a read-only view: kernels are compiled anew for arrays that may be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _estimate(residuals: Words, packed: bool) -> float:
@@ -267,7 +276,8 @@ def estimate_bits(residuals, counts):
 
     What models have yet to learn is counted as three bits for each symbol that comes.
     """
-    counts[:] = 0
+    for i in range(CELLS):
+        counts[i] = 0
     for residual in residuals:
         counts[residual if residual < U(32) else U(64) - leading_zeros(residual) + U(26)] += 1
     bits = 0.0
@@ -384,7 +394,7 @@ def unpack_integers(data, at, stop, numbers):
 
 
 @kernel
-def read_stream(data, cursor, stops, others, models, ages, sums, levels):
+def read_stream(data, cursor, stops, others, known, models, ages, sums, levels):
     """Decode one stream.
 
     Parameters
@@ -394,8 +404,8 @@ def read_stream(data, cursor, stops, others, models, ages, sums, levels):
     cursor, stops : uint64[5], uint64[5]
         What is read next, and where that must end: the byte `AT` of the head, the states `CLASSES` and `FOUR_BITS`, the
         byte `PLACE` of the words, the byte `RAW` of the raw bits. The cursor is moved on.
-    others : uint64[streams, n]
-        Levels of other streams that this one may be predicted from.
+    others, known : uint64[..., n or more], uint64
+        Levels of other streams, and from how many of them this one may be predicted: the first ones.
     models, ages, sums : uint16[MODELS * 16], uint8[MODELS], uint64[n]
         Room to work in.
     levels : uint64[n]
@@ -425,7 +435,7 @@ def read_stream(data, cursor, stops, others, models, ages, sums, levels):
         slope = unzigzag(slope)
     weights = at
     if order == U(LINEAR):
-        for _ in range(U(2) * U(others.shape[0]) + U(2)):
+        for _ in range(U(2) * known + U(2)):
             _, at = take_varint(data, at, stop)
     shift = U(0)
     if coder == U(NIBBLES) and at < stop:
@@ -437,41 +447,50 @@ def read_stream(data, cursor, stops, others, models, ages, sums, levels):
         return False, base, divisor
     cursor[AT] = at
     if coder == U(ZERO):
-        levels[:] = U(0)
+        for i in range(U(levels.size)):
+            levels[i] = U(0)
     elif coder == U(PACKED):
         cursor[RAW] = unpack_integers(data, cursor[RAW], stops[RAW], levels)
-    elif not _read_nibbles(data, cursor, stops, shift, models, ages, levels):
-        return False, base, divisor
+    else:
+        for i in range(U(models.size)):
+            models[i] = FRESH[i]
+        for i in range(U(ages.size)):
+            ages[i] = 0
+        whole, cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], position = read_integers(
+            data,
+            cursor[CLASSES],
+            cursor[FOUR_BITS],
+            cursor[PLACE],
+            stops[PLACE],
+            cursor[RAW] << U(3),
+            stops[RAW] << U(3),
+            shift,
+            models,
+            ages,
+            TARGETS,
+            levels,
+        )
+        cursor[RAW] = (position + U(7)) >> U(3)
+        if not whole:
+            return False, base, divisor
     if cursor[RAW] > stops[RAW]:
         return False, base, divisor
     if order == U(LINEAR):
-        _add_linear(data, weights, stop, start, others, sums, levels)
+        _add_linear(data, weights, stop, start, others, known, sums, levels)
     elif order or signed:
         add_prediction(levels, order, signed, start, slope, levels)
     return True, base, divisor
 
 
 @kernel
-def _read_nibbles(data, cursor, stops, shift, models, ages, levels):
-    models[:] = FRESH
-    ages[:] = 0
-    whole, classes, bits, place, position = read_integers(
-        data, cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], stops[PLACE], cursor[RAW] << U(3), stops[RAW] << U(3),
-        shift, models, ages, TARGETS, levels,
-    )  # fmt: skip
-    cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE] = classes, bits, place
-    cursor[RAW] = (position + U(7)) >> U(3)
-    return whole
-
-
-@kernel
-def _add_linear(data, at, stop, start, others, sums, levels):
+def _add_linear(data, at, stop, start, others, known, sums, levels):
     """Fill levels from the residuals they hold, and from other streams' levels by the weights at a byte."""
     own, at = take_varint(data, at, stop)
     constant, at = take_varint(data, at, stop)
     own = unzigzag(own)
-    sums[:] = unzigzag(constant)
-    for row in range(U(others.shape[0])):
+    for i in range(U(sums.size)):
+        sums[i] = unzigzag(constant)
+    for row in range(known):
         same, at = take_varint(data, at, stop)
         before, at = take_varint(data, at, stop)
         add_weighted(others[row], unzigzag(same), unzigzag(before), sums)

@@ -9,7 +9,6 @@ from squeezelab.codecs._blocks import NO_OTHERS, Room, as_it_is, plan_block, rea
 from squeezelab.codecs._frame import FLOAT64, Bytes, Frame, varint
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
-from squeezelab.kernels import kernel
 
 BLOCK = 8192
 """Values a block; all have these many but the last."""
@@ -76,35 +75,23 @@ class Tally(ColumnCodec):
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode block by block."""
-        room = Room.of(min(column.size, BLOCK))
-        levels = np.empty(min(column.size, BLOCK), np.uint64)
-        whole = read_blocks(
-            data,
-            U(frame.start),
-            U(frame.stop),
-            column.dtype == FLOAT64,
-            NO_OTHERS,
-            *room,
-            levels,
-            column.view(np.uint64),
-        )
-        if not whole:
-            raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")
-
-
-@kernel
-def read_blocks(data, at, stop, is_double, others, models, ages, rows, cursor, stops, levels, words):
-    """Fill a column's words from the blocks in ``data[at:stop]``; return whether they hold exactly these many."""
-    count = U(words.size)
-    for first in range(U(0), count, U(BLOCK)):
-        last = min(first + U(BLOCK), count)
-        size, at = take_varint(data, at, stop)
-        if at > stop or size > stop - at:
-            return False
-        room = levels[: last - first]
-        if not read_block(
-            data, at, at + size, is_double, others, models, ages, rows, cursor, stops, room, words[first:last]
-        ):
-            return False
-        at += size
-    return at == stop
+        count, at = min(column.size, BLOCK), frame.start
+        room, levels, words = Room.of(count), np.empty(count, np.uint64), column.view(np.uint64)
+        for first in range(0, column.size, BLOCK):
+            block = words[first : first + BLOCK]
+            size, at = (int(number) for number in take_varint(data, U(at), U(frame.stop)))
+            at += size
+            if at > frame.stop or not read_block(
+                data,
+                U(at - size),
+                U(at),
+                column.dtype == FLOAT64,
+                NO_OTHERS,
+                U(0),
+                *room,
+                levels[: block.size],
+                block,
+            ):
+                raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")
+        if at != frame.stop:
+            raise CorruptDataError("bytes follow the last block of a tally payload: it is damaged")

@@ -450,7 +450,8 @@ def unfold(words: Words) -> Words:
 def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
     """Fill the timestamps of all series from those of their clocks."""
     for i in range(counts.size):
-        timestamps[offsets[i] : offsets[i] + counts[i]] = ticks[ticks_at[i] : ticks_at[i] + counts[i]]
+        for j in range(counts[i]):
+            timestamps[offsets[i] + j] = ticks[ticks_at[i] + j]
 
 
 @kernel
@@ -478,18 +479,19 @@ def read_columns(
         Filled.
     """
     for i in range(counts.size):
-        known = 0
-        while known < MOST_REFERENCES and references[i, known] >= 0:
-            known += 1
+        known = U(0)
+        while known < U(MOST_REFERENCES) and references[i, known] >= 0:
+            known += U(1)
         for block in range(blocks[i], blocks[i + 1]):
             first = (block - blocks[i]) * SPAN
             size = min(counts[i] - first, SPAN)
             for j in range(known):
                 at = levels_at[references[i, j]] + first
-                others[j, :size] = levels[at : at + size]
+                for k in range(size):
+                    others[j, k] = levels[at + k]
             own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
             if not read_block(
-                data, begins[block], ends[block], is_double, others[:known, :size], models, ages, rows, cursor,
+                data, begins[block], ends[block], is_double, others, known, models, ages, rows, cursor,
                 stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
             ):  # fmt: skip
                 return False
