@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
@@ -84,7 +85,7 @@ def run(
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
-    announce_compilation()
+    announce_compilation(chosen_codecs, chosen_formats)
     stopwatch = Stopwatch()
     chosen: dict[str, Any] = {
         "generator": generator,
@@ -219,7 +220,7 @@ def bench(
             limit=limit,
         )
     stdout.print(str(loaded), soft_wrap=True)
-    announce_compilation()
+    announce_compilation(chosen_codecs, chosen_formats)
     results = measure_dataset(
         loaded.dataset,
         generator="file",
@@ -346,12 +347,18 @@ def parse_time(text: str) -> int:
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def announce_compilation() -> None:
-    """Say so when numba has to compile a kernel, which a first run does and later ones do not."""
+def announce_compilation(codecs: Sequence[str] = (), formats: Sequence[str] = ()) -> None:
+    """Compile what a first run needs on all cores, and say so when numba has to compile another kernel."""
     from numba.core import event
 
+    warmed = False
+    if codecs or formats:
+        from squeezelab.warmup import warm_up
+
+        warmed = warm_up(codecs, formats)
+
     class Announcer(event.Listener):  # type: ignore[misc]
-        told = False
+        told = warmed
 
         def on_start(self, event: Any) -> None:
             if not Announcer.told:

@@ -51,7 +51,7 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
     if function is None:
         return lambda function: kernel(function, **options)
-    folder = _cache_folder()
+    folder = kernel_folder()
     if folder is None:
         return numba.njit(nogil=True, **options)(function)
     # numba decides where a function is kept when it is decorated. Others' functions stay where they were.
@@ -84,7 +84,7 @@ def _say_not_kept(reason: str) -> None:
 
 
 @cache
-def _cache_folder() -> Path | None:
+def kernel_folder() -> Path | None:
     """Return the folder for kernels of these very files; None where none can be made."""
     digest = xxhash.xxh3_64()
     for package in PACKAGES:

@@ -75,9 +75,9 @@ def test_kernels_that_nobody_used_for_long_are_removed(tmp_path: Path) -> None:
 
 def test_kernels_in_use_are_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
-    folder = kernels._cache_folder.__wrapped__()
+    folder = kernels.kernel_folder.__wrapped__()
     os.utime(folder / kernels.PROBE, (0, 0))
-    assert kernels._cache_folder.__wrapped__() == folder
+    assert kernels.kernel_folder.__wrapped__() == folder
     assert time.time() - (folder / kernels.PROBE).stat().st_mtime < 86_400
 
 
