@@ -44,9 +44,6 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         The package of PyPI that it needs beyond those which squeezelab always has.
     showcase : tuple of str
         The settings that a default run shows: what its authors recommend, and its strongest where that is another.
-    trusts_payload : bool
-        Whether a payload forged behind a good checksum can end the process, because the library that reads it does not
-        check enough.
     """
 
     name: ClassVar[str]
@@ -54,7 +51,6 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     kind: str = "ours"
     package: ClassVar[str | None] = None
     showcase: ClassVar[tuple[str, ...]] = ("",)
-    trusts_payload: ClassVar[bool] = False
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
     lossy: bool = False
     max_expansion: int
@@ -325,7 +321,9 @@ class Chain(ColumnCodec):
     def __init__(self, stages: Sequence[ColumnCodec | dict[str, Any]]) -> None:
         self.stages = tuple(get_numcodec(stage) if isinstance(stage, dict) else stage for stage in stages)
         if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
-            raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: brotli, lz4, zlib, zstd")
+            raise InvalidRequestError(
+                "a chain is a codec and one or more of those that squeeze bytes: brotli, lz4, zlib, zstd"
+            )
         self.dtypes = self.stages[0].dtypes
         self.lossy = self.stages[0].lossy
         self.kind = then_general(self.stages[0].kind)

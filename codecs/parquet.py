@@ -33,7 +33,7 @@ class Parquet(ColumnCodec):
 
     Notes
     -----
-    The payload is a whole Parquet file of one column, without statistics and Arrow's schema, which reading it needs not:
+    The payload is a whole Parquet file of one column, without statistics and the schema of Arrow, which it needs not:
     for a column of 1,000 values its footer still weighs. `squeezelab.formats` has Parquet for whole data sets. Source:
     https://parquet.apache.org/docs/file-format/data-pages/encodings/
 

@@ -7,6 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 from squeezelab.dataset import MetricDataset
 from squeezelab.files import replacing
@@ -19,9 +20,29 @@ class Format(ABC):
 
     A subclass names itself and gives `chunks` and `decode`; files larger than memory can be written because a file is
     made chunk by chunk.
+
+    Attributes
+    ----------
+    name : str
+        As in ``get_format(name)``.
+    kind : {"general", "peer", "ours", "ours+general"}
+        What it was made for: any data, numbers (by others), time series (here), or that and a general codec behind.
+    package : str or None
+        The package of PyPI that it needs beyond those which squeezelab always has.
+    showcase : tuple of str
+        The settings that a default run shows: what its authors recommend, and its strongest where that is another.
+    whole_file : bool
+        Whether its times are those of a database that is opened, filled and closed, more than those of encoding.
+    compressible : bool
+        Whether a run shows it with zstd behind as well.
     """
 
     name: str
+    kind: str = "ours"
+    package: ClassVar[str | None] = None
+    showcase: ClassVar[tuple[str, ...]] = ("",)
+    whole_file: ClassVar[bool] = False
+    compressible: ClassVar[bool] = True
 
     @abstractmethod
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:

@@ -37,6 +37,7 @@ class Columnar(Format):
     """
 
     name = "columnar"
+    kind = "general"
     timestamp_codec: str = "raw"
     value_codec: str = "raw"
 
@@ -78,6 +79,7 @@ class DeltaOfDeltaXor(Columnar):
     """
 
     name = "delta_of_delta+xor"
+    kind = "ours"
     timestamp_codec = "delta_of_delta"
     value_codec = "xor"
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import zstandard
 
+from squeezelab.codecs import codec_spec
+from squeezelab.codecs.base import then_general
+from squeezelab.codecs.zstd import Zstd
 from squeezelab.dataset import MetricDataset
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer, Format
-
-DEFAULT_LEVEL = 3
 
 
 class Compressed(Format):
@@ -20,8 +21,8 @@ class Compressed(Format):
     ----------
     inner : Format
         What is compressed.
-    level : int
-        From 1 to 22; 3 as zstd itself.
+    zstd : Zstd
+        The codec, which has the level.
 
     Examples
     --------
@@ -32,16 +33,15 @@ class Compressed(Format):
     True
     """
 
-    def __init__(self, inner: Format, level: int = DEFAULT_LEVEL) -> None:
-        if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
-            raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
+    def __init__(self, inner: Format, zstd: Zstd) -> None:
         self.inner = inner
-        self.level = level
-        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != DEFAULT_LEVEL else "")
+        self.zstd = zstd
+        self.name = f"{inner.name}+{codec_spec(zstd)}"
+        self.kind = then_general(inner.kind)
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the compressed file as the compressor lets go of it."""
-        compressor = zstandard.ZstdCompressor(level=self.level, write_checksum=True).compressobj()
+        compressor = zstandard.ZstdCompressor(level=self.zstd.level, write_checksum=True).compressobj()
         for chunk in self.inner.chunks(dataset):
             if compressed := compressor.compress(chunk):
                 yield compressed

@@ -59,6 +59,7 @@ class Ndjson(Format):
     """
 
     name = "ndjson"
+    kind = "general"
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the lines, some megabytes at a time, all in one buffer.

@@ -60,7 +60,7 @@ def run(
     # Heavy imports wait until it is clear that there is work to do: --help answers at once.
     from squeezelab.cache import load_or_generate
     from squeezelab.codecs import get_codec
-    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset
+    from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, Stopwatch, measure_dataset, name_missing
     from squeezelab.formats import get_format
     from squeezelab.report import write_report
     from squeezelab.report.tables import column_table, ladder_table, published_table
@@ -100,6 +100,8 @@ def run(
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
+    for note in name_missing() if not (codecs and formats) else ():
+        stdout.print(note, soft_wrap=True)
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
     stdout.print(
         f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",

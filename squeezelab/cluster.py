@@ -41,6 +41,7 @@ from squeezelab.experiment import (
     describe_run,
     measure_formats,
     memcpy_speeds,
+    name_missing,
     package_versions,
     spread_series,
     summarize,
@@ -228,7 +229,10 @@ def measure_on_cluster(
         kept = MetricDataset.from_series([series for outcome in outcomes for series in outcome.kept])
         measurements += measure_formats(kept, facts, files, rounds)
     return Results(
-        describe_run(stopwatch, rounds, [_describe_workers(workers)]), facts, measurements, memcpy_speeds(trials)
+        describe_run(stopwatch, rounds, [_describe_workers(workers), *name_missing()]),
+        facts,
+        measurements,
+        memcpy_speeds(trials),
     )
 
 
@@ -484,11 +488,12 @@ def _join(parts: Sequence[range], trials: Sequence[Trial]) -> Trial:
         for spec in trials[0].proofs
     }
     timed = [one for one in trials if one.timings]
+    names = timed[0].timings if timed else ()
     timings = {
         name: Timing(
             sum(one.timings[name].encode_seconds for one in timed),
             sum(one.timings[name].decode_seconds for one in timed),
         )
-        for name in (timed[0].timings if timed else ())
+        for name in names
     }
-    return Trial(proofs, timings, sum(one.timed_samples for one in timed))
+    return Trial(proofs, timings, {name: sum(one.timed_samples[name] for one in timed) for name in names})

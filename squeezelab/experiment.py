@@ -19,39 +19,36 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import Progress
 
-from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
+from squeezelab.codecs import ColumnCodec, codec_spec, get_codec, missing_codecs, showcase_codecs
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats import Format, get_format
+from squeezelab.formats import Format, get_format, missing_formats, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
+from squeezelab.registry import PEERS_EXTRA, is_installed
 from squeezelab.results import DatasetFacts, Measurement, Results, Run
 
-DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
-"""Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
-DEFAULT_FORMATS = (
-    "ndjson",
-    "ndjson+zstd",
-    "columnar",
-    "columnar+zstd",
-    "prometheus",
-    "delta_of_delta+xor",
-    "delta_of_delta+xor+zstd",
-)
+DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
+"""Every codec that runs here, as its authors recommend it and at its strongest, and Gorilla's with zstd behind."""
+DEFAULT_FORMATS = tuple(showcase_formats())
+"""Likewise every format."""
 ROUNDS = 5
 TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
 TIMED_DATASET_SAMPLES = 100_000
 """Likewise formats, whose text is far larger."""
-MOST_SLOW_SAMPLES = 5_000_000
+TIMED_SLOW_SHARE = 0.1
+"""Slow codecs are timed on this share of the series that others are, of each metric family one at least."""
+MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
 MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
+PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
 
 
 class Stopwatch:
@@ -85,13 +82,13 @@ class Trial:
         For each codec its proofs, by the number of the series and in that order.
     timings : dict of str to Timing
         For each codec that was timed, and memcpy among them.
-    timed_samples : int
-        How many samples they were timed on.
+    timed_samples : dict of str to int
+        For each of these how many samples it was timed on.
     """
 
     proofs: dict[str, dict[int, Proof]]
     timings: dict[str, Timing]
-    timed_samples: int
+    timed_samples: dict[str, int]
 
 
 def measure_dataset(
@@ -163,7 +160,7 @@ def measure_dataset(
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
     with stopwatch.stage("formats"):
         measurements += measure_formats(dataset, facts, files, rounds)
-    return Results(describe_run(stopwatch, rounds), facts, measurements, memcpy_speeds(trials))
+    return Results(describe_run(stopwatch, rounds, name_missing()), facts, measurements, memcpy_speeds(trials))
 
 
 def try_codecs(
@@ -199,6 +196,7 @@ def try_codecs(
         One for ``timestamps`` and one for ``values``.
     """
     trials = {}
+    few = [timed[i] for i in spread_series([dataset.keys[i] for i in timed], TIMED_SLOW_SHARE)]
     with progress_bar() as progress:
         for subject, column in (("timestamps", dataset.timestamps), ("values", dataset.values)):
             columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
@@ -206,9 +204,15 @@ def try_codecs(
             with stopwatch.stage("proof"):
                 proofs = _prove_columns(subject, fitting, columns, slow, threads, progress)
             with stopwatch.stage("timing"):
-                chosen = [columns[i] for i in timed]
-                timings = _time_columns(subject, fitting, chosen, rounds, progress)
-            trials[subject] = Trial(proofs, timings, sum(map(len, chosen)))
+                timings, timed_samples = {}, {}
+                for slowly, chosen in ((False, timed), (True, few)):
+                    racers = {spec: codec for spec, codec in fitting.items() if codec.slow == slowly}
+                    raced = _time_columns(subject, racers, [columns[i] for i in chosen], rounds, progress)
+                    # memcpy takes its turn among both; it is the others' that counts.
+                    timings = raced | timings
+                    samples = int(np.diff(dataset.offsets)[chosen].sum())
+                    timed_samples = dict.fromkeys(raced, samples) | timed_samples
+            trials[subject] = Trial(proofs, timings, timed_samples)
     return trials
 
 
@@ -236,7 +240,7 @@ def _time_columns(
     subject: str, codecs: dict[str, ColumnCodec], columns: list[Column], rounds: int, progress: Progress
 ) -> dict[str, Timing]:
     """Return timings by codec, memcpy among them."""
-    if not rounds or not columns:
+    if not rounds or not columns or not codecs:
         return {}
     racers: dict[str, Coder] = {"memcpy": Memcpy(), **codecs}
     task = progress.add_task(f"Timing {subject}", total=len(racers) * rounds, unit="turns")
@@ -260,7 +264,15 @@ def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials:
                 measurements.append(_summary(subject, spec, family, lengths[numbers], [proofs[i] for i in numbers]))
             every, timing = list(proofs), trial.timings.get(spec)
             measurements.append(
-                _summary(subject, spec, None, lengths[every], list(proofs.values()), timing, trial.timed_samples)
+                _summary(
+                    subject,
+                    spec,
+                    None,
+                    lengths[every],
+                    list(proofs.values()),
+                    timing,
+                    trial.timed_samples.get(spec, 0),
+                )
             )
     return measurements
 
@@ -268,7 +280,7 @@ def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials:
 def memcpy_speeds(trials: dict[str, Trial]) -> dict[str, float]:
     """Return the megabytes a second at which columns were copied, by subject."""
     return {
-        subject: 8 * trial.timed_samples / trial.timings["memcpy"].decode_seconds / 1e6
+        subject: 8 * trial.timed_samples["memcpy"] / trial.timings["memcpy"].decode_seconds / 1e6
         for subject, trial in trials.items()
         if "memcpy" in trial.timings
     }
@@ -285,6 +297,7 @@ def _summary(
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
+    coder = get_format(spec) if subject == "dataset" else get_codec(spec)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and get_codec(spec).lossy)
@@ -306,6 +319,8 @@ def _summary(
         lossy=lossy,
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         frames_digest=combine_digests(proof.digest for proof in proofs),
+        kind=coder.kind,
+        whole_file=isinstance(coder, Format) and coder.whole_file,
     )
 
 
@@ -416,8 +431,14 @@ def describe_run(stopwatch: Stopwatch, rounds: int, notes: Sequence[str] = ()) -
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide what is measured."""
-    return {package: version(package) for package in PACKAGES}
+    """Return the versions of the packages that decide what is measured, of the peers those that are installed."""
+    return {package: version(package) for package in (*PACKAGES, *filter(is_installed, PEER_PACKAGES))}
+
+
+def name_missing() -> list[str]:
+    """Return a sentence on the codecs and formats that do not run here, none where all do."""
+    missing = missing_codecs() | missing_formats()
+    return [f"Not installed: {', '.join(sorted(missing))} ({PEERS_EXTRA})."] if missing else []
 
 
 def cpu_model() -> str:

@@ -63,7 +63,9 @@ class Registry(Generic[T]):
 
     def missing(self) -> dict[str, str]:
         """Return the names of all that do not run here, with the package that each lacks."""
-        return {name: one.package for name, one in self.classes.items() if one.package and not is_installed(one.package)}
+        return {
+            name: one.package for name, one in self.classes.items() if one.package and not is_installed(one.package)
+        }
 
     def showcase(self) -> list[str]:
         """Return what a default run shows: all that run here, at each of their `showcase` settings."""
@@ -143,7 +145,5 @@ def check_range(owner: str, key: str, value: int, low: int, high: int) -> None:
 def non_default_settings(kind: type[Any], config: Mapping[str, Any]) -> str:
     """Return ``:key=value,...`` for what differs from the defaults of a class, nothing where nothing does."""
     defaults = inspect.signature(kind).parameters
-    changed = [
-        f"{key}={value}" for key, value in config.items() if key in defaults and value != defaults[key].default
-    ]
+    changed = [f"{key}={value}" for key, value in config.items() if key in defaults and value != defaults[key].default]
     return ":" + ",".join(changed) if changed else ""

@@ -85,6 +85,10 @@ class Measurement:
     frames_digest : str
         XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
         bytes are.
+    kind : str
+        What the codec or format was made for: ``general``, ``peer`` (numbers, by others), ``ours`` or ``ours+general``.
+    whole_file : bool
+        Whether the speeds are those of a database that is opened, filled or read, and closed.
     """
 
     subject: str
@@ -103,6 +107,8 @@ class Measurement:
     lossy: bool
     largest_error: float | None = None
     frames_digest: str = ""
+    kind: str = ""
+    whole_file: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,10 @@ def ladder_table(results: Results) -> Table:
     ]
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
     notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in rungs)]
+    if whole := dict.fromkeys(one.codec.partition(":")[0] for one in rungs if one.whole_file):
+        notes.append(
+            f"Of {', '.join(sorted(whole))} they are those of the whole write and read, a database opened anew."
+        )
     return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
 
 
@@ -180,7 +184,10 @@ def machine(results: Results) -> str:
 def method(results: Results) -> list[str]:
     """Return, sentence by sentence, what was counted and how it was timed."""
     facts = results.dataset
-    timed = {one.subject: one.timed_samples for one in results.measurements if one.timed_samples}
+    timed: dict[str, str] = {}
+    for subject in ("timestamps", "values", "dataset"):
+        if amounts := sorted({one.timed_samples for one in results.find(subject) if one.timed_samples}, reverse=True):
+            timed[subject] = f"{amounts[0]:,}" + (f" ({amounts[-1]:,} if slow)" if len(amounts) > 1 else "")
     lines = [
         "Raw is 16 bytes a sample: 8 of timestamp, 8 of value. NDJSON is a line a sample, as `json.dumps` writes it.",
         "A codec makes one frame a series; header and checksum of each frame are counted.",
@@ -190,7 +197,7 @@ def method(results: Results) -> list[str]:
         "what is timed was proven first.",
     ]
     if timed:
-        amounts = ", ".join(f"{subject} on {samples:,} samples" for subject, samples in timed.items())
+        amounts = ", ".join(f"{subject} on {samples} samples" for subject, samples in timed.items())
         lines.append(
             f"Speeds are raw megabytes (10^6 bytes) a second, one thread, the median of {results.run.rounds} rounds in "
             f"which all take turns: {amounts}. Series are encoded one by one: what a call costs is part of it."
