@@ -48,7 +48,7 @@ class Blosc2(ColumnCodec):
 
     name = "blosc2"
     kind = "general"
-    showcase = ("", "shuffle=bitshuffle", "level=9", "shuffle=bitshuffle,level=9")
+    showcase = ("", "shuffle=bitshuffle", "shuffle=bitshuffle,level=9")
     # A chunk of nothing but zeros, up to 2**31 bytes, is a header of 32 bytes.
     max_expansion = 2**26
 

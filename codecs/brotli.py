@@ -28,7 +28,6 @@ class Brotli(ByteCodec):
     """
 
     name = "brotli"
-    showcase = ("quality=5", "")
     # One meta-block holds up to 16 MiB, which a single copy can fill (RFC 7932, section 9.2).
     max_expansion = 2**24
 

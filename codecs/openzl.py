@@ -47,7 +47,7 @@ class OpenZL(ColumnCodec):
     name = "openzl"
     kind = "peer"
     package = "openzl"
-    showcase = ("", "level=19", "graph=best,level=19")
+    showcase = ("", "graph=best,level=22")
     # A constant column is one number and how often it comes.
     max_expansion = 2**26
 

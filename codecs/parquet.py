@@ -47,7 +47,7 @@ class Parquet(ColumnCodec):
 
     name = "parquet"
     kind = "peer"
-    showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=byte_stream_split,level=22")
+    showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=plain,level=22")
     # Runs of one dictionary entry take a few bytes, whatever their length, and pages are compressed behind that.
     max_expansion = 2**26
 
@@ -80,7 +80,7 @@ class Parquet(ColumnCodec):
     @property
     def slow(self) -> bool:
         """At high levels."""
-        return self.level >= (10 if self.compression == "zstd" else 5)
+        return is_slow(self.compression, self.level)
 
     def pack(self, column: Column) -> Bytes:
         """Write a file of one column."""
@@ -99,3 +99,8 @@ class Parquet(ColumnCodec):
             if values.null_count:
                 raise CorruptDataError("the Parquet file lacks values: it is damaged")
             column[:] = values.to_numpy()
+
+
+def is_slow(compression: str, level: int) -> bool:
+    """Return whether a compression, at this level, takes in less than about 50 MB/s."""
+    return level >= (10 if compression == "zstd" else 5)

@@ -44,6 +44,11 @@ class Format(ABC):
     whole_file: ClassVar[bool] = False
     compressible: ClassVar[bool] = True
 
+    @property
+    def slow(self) -> bool:
+        """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
+        return False
+
     @abstractmethod
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the file's bytes, piece by piece; a piece may be overwritten once the next one is asked for."""

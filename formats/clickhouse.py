@@ -42,13 +42,7 @@ class ClickHouse(TableFormat):
 
     name = "clickhouse"
     package = "chdb"
-    showcase = (
-        "",
-        "values=FPC",
-        "values=ALP",
-        "timestamps=T64",
-        "values=NONE,zstd=22",
-    )
+    showcase = ("", "timestamps=T64,values=FPC", "values=ALP", "timestamps=Delta,values=NONE,zstd=22")
 
     def __init__(self, timestamps: str = "DoubleDelta", values: str = "Gorilla", zstd: int = 1) -> None:
         check_choice("clickhouse", "timestamps", timestamps, TIMESTAMP_CODECS)
@@ -57,6 +51,11 @@ class ClickHouse(TableFormat):
         self.timestamps = timestamps
         self.values = values
         self.zstd = zstd
+
+    @property
+    def slow(self) -> bool:
+        """From ZSTD's level 10 on."""
+        return self.zstd >= 10
 
     def store(self, table: pa.Table) -> bytes:
         """Insert all rows, merge what came of it into one part, and take that part's files."""
@@ -67,8 +66,8 @@ class ClickHouse(TableFormat):
             if self.values == "ALP":
                 session.query("SET enable_alp_codec = 1")
             _create(session, ordered, *map(self._codec, ("NONE", self.timestamps, self.values)))
-            given = table  # chdb finds a table by the name of a variable
-            session.query(f"INSERT INTO samples SELECT * FROM Python(given) -- {given.num_rows} rows")
+            given = table  # noqa: F841 -- chdb finds a table by the name of a variable
+            session.query("INSERT INTO samples SELECT * FROM Python(given)")
             session.query("OPTIMIZE TABLE samples FINAL")
             folder = Path(_ask(session, "SELECT path FROM system.parts WHERE table = 'samples' AND active"))
             files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

@@ -39,6 +39,11 @@ class Compressed(Format):
         self.name = f"{inner.name}+{codec_spec(zstd)}"
         self.kind = then_general(inner.kind)
 
+    @property
+    def slow(self) -> bool:
+        """Where zstd is, or what it is behind of."""
+        return self.zstd.slow or self.inner.slow
+
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the compressed file as the compressor lets go of it."""
         compressor = zstandard.ZstdCompressor(level=self.zstd.level, write_checksum=True).compressobj()

@@ -24,7 +24,8 @@ class DuckDB(TableFormat):
 
     Notes
     -----
-    It runs on one thread. Source: https://duckdb.org/docs/stable/internals/storage; A Afroozeh et al.: ALP: Adaptive
+    A file grows by whole blocks: below a million samples or so they count for more than the compression does. DuckDB
+    runs on one thread. Source: https://duckdb.org/docs/stable/internals/storage; A Afroozeh et al.: ALP: Adaptive
     Lossless floating-Point Compression, SIGMOD 2024.
     """
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS
+from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS, is_slow
 from squeezelab.formats._table import TableFormat
 from squeezelab.formats.base import Buffer
 from squeezelab.registry import check_choice, check_range
@@ -34,11 +36,7 @@ class Parquet(TableFormat):
 
     name = "parquet"
     whole_file = False
-    showcase = (
-        "",
-        "timestamps=delta,values=byte_stream_split",
-        "timestamps=delta,values=plain,level=22",
-    )
+    showcase = ("", "timestamps=delta,values=byte_stream_split", "timestamps=delta,values=plain,level=22")
 
     def __init__(
         self, timestamps: str = "dictionary", values: str = "dictionary", compression: str = "zstd", level: int = 0
@@ -48,7 +46,7 @@ class Parquet(TableFormat):
         check_choice("parquet", "compression", compression, LEVELS)
         check_range(f"{compression} in parquet", "level", level, 0, LEVELS[compression])
         chosen = {"timestamp": timestamps, "value": values}
-        self._options = {
+        self._options: dict[str, Any] = {
             "use_dictionary": ["series", *(name for name, encoding in chosen.items() if encoding == "dictionary")],
             "column_encoding": {
                 name: (ENCODINGS | DELTA)[encoding] for name, encoding in chosen.items() if encoding != "dictionary"
@@ -57,6 +55,11 @@ class Parquet(TableFormat):
             "compression_level": level or None,
             "store_schema": False,
         }
+
+    @property
+    def slow(self) -> bool:
+        """At high levels."""
+        return is_slow(self._options["compression"], self._options["compression_level"] or 0)
 
     def store(self, table: pa.Table) -> Buffer:
         """Write the table."""

@@ -21,7 +21,7 @@ class TsFile(TableFormat):
     ----------
     encoding : {"gorilla", "ts_2diff", "chimp", "sprintz", "plain"}
         Of the values; ``gorilla`` as TsFile itself. Timestamps are encoded as ``ts_2diff``, which is its own choice.
-        ``sprintz`` loses bits of doubles, and is then shown as lossy.
+        ``ts_2diff`` and ``sprintz`` lose bits of some doubles, and are shown as lossy where they do.
     compression : {"lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed"}
         What compresses the pages; ``lz4`` as TsFile itself.
 
@@ -33,13 +33,18 @@ class TsFile(TableFormat):
 
     name = "tsfile"
     package = "tsfile"
-    showcase = ("", "encoding=ts_2diff,compression=zstd", "encoding=plain,compression=lzma2")
+    showcase = ("", "encoding=plain,compression=lzma2")
 
     def __init__(self, encoding: str = "gorilla", compression: str = "lz4") -> None:
         check_choice("tsfile", "encoding", encoding, ENCODINGS)
         check_choice("tsfile", "compression", compression, COMPRESSIONS)
         self.encoding = encoding
         self.compression = compression
+
+    @property
+    def slow(self) -> bool:
+        """With LZMA2."""
+        return self.compression == "lzma2"
 
     def store(self, table: pa.Table) -> bytes:
         """Write the file, all rows in one batch."""

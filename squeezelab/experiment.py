@@ -44,6 +44,8 @@ TIMED_SLOW_SHARE = 0.1
 """Slow codecs are timed on this share of the series that others are, of each metric family one at least."""
 MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
+MOST_PEER_SAMPLES = 5_000_000
+"""Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
@@ -344,20 +346,29 @@ def measure_formats(
     ------
     Measurement
     """
-    part = _part(dataset, TIMED_DATASET_SAMPLES)
-    text_part = _part(dataset, facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes)
-    proofs = {}
+    most_text = facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes
+    proofs, timings = {}, {}
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
-            proven = text_part if name.startswith("ndjson") else dataset
+            most = min(
+                most_text if name.startswith("ndjson") else len(dataset),
+                MOST_PEER_SAMPLES if file.kind == "peer" else len(dataset),
+                MOST_SLOW_SAMPLES if file.slow else len(dataset),
+            )
+            proven = _part(dataset, most)
             proofs[name] = (proven, prove(file, proven))
             progress.advance(task)
         task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")
-        timings = race(dict(files), [part], rounds, lambda: progress.advance(task)) if rounds else {}
+        parts = {False: _part(dataset, TIMED_DATASET_SAMPLES)}
+        parts[True] = _part(parts[False], int(len(parts[False]) * TIMED_SLOW_SHARE))
+        for slow, part in parts.items() if rounds else ():
+            racers: dict[str, Coder] = {name: file for name, file in files.items() if file.slow == slow}
+            timings |= race(racers, [part], rounds, lambda: progress.advance(task))
     for name, (proven, proof) in proofs.items():
         lengths = np.diff(proven.offsets)
-        measured = _summary("dataset", name, None, lengths, [proof], timings.get(name), len(part))
+        timed = len(parts[files[name].slow])
+        measured = _summary("dataset", name, None, lengths, [proof], timings.get(name), timed)
         yield _counted(measured, facts) if name == "ndjson" and len(proven) < facts.samples else measured
 
 

@@ -173,7 +173,7 @@ def draw_bits(results: Results) -> Figure | None:
 
 
 def _short(codec: str) -> str:
-    return codec.replace("delta_of_delta", "delta of delta").replace("+", "\n+ ").replace(":", "\n")
+    return codec.replace("delta_of_delta", "delta of delta").replace("+", "\n+ ").replace(":", "\n").replace(",", "\n")
 
 
 def draw_families(results: Results) -> Figure | None:
