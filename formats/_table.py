@@ -20,6 +20,7 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary import decode_keys, encode_keys
 from squeezelab.formats.base import Buffer, Format
 
+MEMORY = Path("/dev/shm")
 SCHEMA = pa.schema([("series", pa.uint32()), ("timestamp", pa.int64()), ("value", pa.float64())])
 
 
@@ -99,8 +100,7 @@ def rises(table: pa.Table) -> bool:
 @contextmanager
 def workplace() -> Iterator[Path]:
     """Return a folder for an engine's files, gone when the block ends; in memory where there is one for that."""
-    memory = Path("/dev/shm")
-    folder = Path(tempfile.mkdtemp(prefix="squeezelab-", dir=memory if memory.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="squeezelab-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
         yield folder
     finally:

@@ -14,7 +14,7 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
 from squeezelab.registry import check_choice, check_range
 
-TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "Gorilla", "GCD", "NONE")
+TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "GCD", "NONE")
 VALUE_CODECS = ("Gorilla", "FPC", "ALP", "Delta", "NONE")
 
 
@@ -23,7 +23,7 @@ class ClickHouse(TableFormat):
 
     Parameters
     ----------
-    timestamps : {"DoubleDelta", "Delta", "T64", "Gorilla", "GCD", "NONE"}
+    timestamps : {"DoubleDelta", "Delta", "T64", "GCD", "NONE"}
         The codec that prepares timestamps.
     values : {"Gorilla", "FPC", "ALP", "Delta", "NONE"}
         The codec that prepares values. ALP is in beta: it is there from ClickHouse 26 on.
@@ -134,7 +134,7 @@ def _unpack_files(data: bytes) -> dict[str, bytes]:
     for _ in range(count):
         length, at = read_varint(data, at)
         name = data[at : at + length].decode()
-        if name != Path(name).name or name in (".", ".."):
+        if not name or name != Path(name).name or name == "..":
             raise CorruptDataError("a file of the part has a name that leads elsewhere: it is damaged")
         sizes[name], at = read_varint(data, at + length)
     if at + sum(sizes.values()) != len(data):

@@ -178,3 +178,24 @@ def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) ->
     assert sum(facts.delta_of_delta_counts) == 50 * 998
     assert facts.delta_of_delta_counts[31] / (50 * 998) == facts.zero_dod_share
     assert facts.zero_dod_share == pytest.approx(0.946, abs=0.005)
+
+
+def test_slow_codecs_and_formats_are_timed_on_less(small: MetricDataset) -> None:
+    specs = {"codecs": ["zstd", "zstd:level=19"], "formats": ["columnar", "columnar+zstd:level=10"]}
+    results = measure_dataset(small, generator="", size="", **specs, rounds=1)
+    assert results.get("values", "zstd").timed_samples == 50_000
+    assert results.get("values", "zstd:level=19").timed_samples == 10_000, "a series of each family"
+    assert results.get("values", "zstd:level=19").encode_mb_s > 0
+    assert results.get("dataset", "columnar").timed_samples == 50_000
+    assert results.get("dataset", "columnar+zstd:level=10").timed_samples == 10_000
+
+
+def test_files_of_other_engines_run_on_a_part_of_large_data(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.MOST_PEER_SAMPLES", 20_000)
+    monkeypatch.setattr("squeezelab.experiment.MOST_SLOW_SAMPLES", 10_000)
+    formats = ["columnar", "parquet", "parquet:level=22"]
+    results = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
+    covered = {one.codec: one.samples for one in results.find("dataset")}
+    assert covered == {"columnar": 50_000, "parquet": 20_000, "parquet:level=22": 10_000}

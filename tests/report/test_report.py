@@ -12,9 +12,9 @@ from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment import measure_dataset
 from squeezelab.report import write_report
-from squeezelab.report.charts import CHARTS
+from squeezelab.report.charts import CHARTS, COLOURS, LEGEND
 from squeezelab.report.published import compare_published
-from squeezelab.report.tables import Table, column_table, family_table, ladder_table
+from squeezelab.report.tables import Table, column_table, family_table, ladder_table, ratios_markdown
 from squeezelab.results import Results
 
 ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
@@ -184,3 +184,31 @@ def test_markdown_survives_a_bar_in_a_name() -> None:
         == 2
     )
     assert r"a\|b" in Table("t", ["a|b"], [["x"]]).to_markdown()
+
+
+def test_every_kind_of_codec_has_its_colour(results: Results) -> None:
+    kinds = {one.codec: one.kind for one in results.measurements}
+    assert kinds["pcodec"] == kinds["parquet"] == "peer"
+    assert kinds["brotli"] == kinds["columnar+zstd"] == kinds["ndjson"] == "general"
+    assert (kinds["xor"], kinds["xor+zstd"]) == ("ours", "ours+general")
+    assert all(kind in COLOURS or kind == "general" for kind in kinds.values())
+    assert set(COLOURS.values()) < set(LEGEND)
+
+
+def test_times_of_whole_databases_are_told_as_such(results: Results) -> None:
+    marked = [replace(one, whole_file=one.codec == "columnar") for one in results.measurements]
+    assert (
+        "Of columnar they are those of the whole write and read"
+        in ladder_table(replace(results, measurements=marked)).note
+    )
+    unmarked = [replace(one, whole_file=False) for one in results.measurements]
+    assert "whole write" not in ladder_table(replace(results, measurements=unmarked)).note
+
+
+def test_what_is_not_installed_is_named(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.experiment.missing_codecs", lambda: {"openzl": "openzl", "vortex": "vortex-data"})
+    monkeypatch.setattr("squeezelab.experiment.missing_formats", lambda: {"vortex": "vortex-data"})
+    told = measure_dataset(small, generator="", size="", codecs=[], formats=[], rounds=0)
+    sentence = "Not installed: openzl, vortex (pip install 'squeezelab[peers]')."
+    assert told.run.notes == [sentence]
+    assert f"- {sentence}" in ratios_markdown(told, [])
