@@ -32,7 +32,7 @@ MOST_STAGES = 8
 @cache
 def _registry() -> Registry[ColumnCodec]:
     """Find all codecs, and make them known to numcodecs."""
-    registry = Registry("codec", __name__, ColumnCodec)
+    registry = Registry[ColumnCodec]("codec", __name__, ColumnCodec)
     for codec in (*registry.classes.values(), Chain):
         register_codec(codec)
     return registry

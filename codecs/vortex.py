@@ -61,7 +61,8 @@ class Vortex(ColumnCodec):
 
 def _split(payload: bytes) -> list[list[bytes]]:
     """Return the buffers of the array, and those of its type."""
-    at, sizes = 0, []
+    at = 0
+    sizes: list[list[int]] = []
     for _ in range(2):
         count, at = read_varint(payload, at)
         if count > len(payload):
@@ -70,7 +71,7 @@ def _split(payload: bytes) -> list[list[bytes]]:
         for _ in range(count):
             size, at = read_varint(payload, at)
             sizes[-1].append(size)
-    if at + sum(map(sum, sizes)) != len(payload):
+    if at + sum(sum(part) for part in sizes) != len(payload):
         raise CorruptDataError("the payload is of another size than its buffers: it is damaged")
     parts: list[list[Any]] = []
     for part in sizes:

@@ -206,7 +206,8 @@ def try_codecs(
             with stopwatch.stage("proof"):
                 proofs = _prove_columns(subject, fitting, columns, slow, threads, progress)
             with stopwatch.stage("timing"):
-                timings, timed_samples = {}, {}
+                timings: dict[str, Timing] = {}
+                timed_samples: dict[str, int] = {}
                 for slowly, chosen in ((False, timed), (True, few)):
                     racers = {spec: codec for spec, codec in fitting.items() if codec.slow == slowly}
                     raced = _time_columns(subject, racers, [columns[i] for i in chosen], rounds, progress)
@@ -347,7 +348,8 @@ def measure_formats(
     Measurement
     """
     most_text = facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes
-    proofs, timings = {}, {}
+    proofs = {}
+    timings: dict[str, Timing] = {}
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():

@@ -9,22 +9,14 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from squeezelab.errors import InvalidRequestError
 
 PEERS_EXTRA = "pip install 'squeezelab[peers]'"
 
 
-class Named(Protocol):
-    """What a class says of itself to be found."""
-
-    name: ClassVar[str]
-    package: ClassVar[str | None]
-    showcase: ClassVar[tuple[str, ...]]
-
-
-T = TypeVar("T", bound=Named)
+T = TypeVar("T")
 
 
 class Registry(Generic[T]):
@@ -37,18 +29,19 @@ class Registry(Generic[T]):
     package : str
         Every module of this package but ``base`` is searched for classes that have a name of their own.
     base : type
-        What such a class derives from.
+        What such a class derives from. It says its ``name``, the ``package`` that it needs, and its ``showcase``.
     """
 
-    def __init__(self, kind: str, package: str, base: type[T]) -> None:
+    def __init__(self, kind: str, package: str, base: type[Any]) -> None:
         self.kind = kind
         self.package = package
         self.base = base
 
     @cached_property
-    def classes(self) -> Mapping[str, type[T]]:
+    def classes(self) -> Mapping[str, type[Any]]:
         """All classes by name, sorted; also those whose package is not installed."""
-        found = {}
+        found: dict[str, Any] = {}
+        member: Any
         for module in pkgutil.iter_modules(import_module(self.package).__path__):
             if module.name == "base":  # what all are made of
                 continue
@@ -97,7 +90,8 @@ class Registry(Generic[T]):
                 takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
                 raise InvalidRequestError(f"{self.kind} {name!r} has no parameter {setting!r}: {takes}")
             parameters[key] = self._to_parameter(name, setting, accepted[key].annotation)
-        return found(**parameters)
+        made: T = found(**parameters)
+        return made
 
     def _to_parameter(self, name: str, setting: str, annotation: str) -> int | str:
         """Return the value of ``key=value`` as its annotation wants it."""

@@ -210,14 +210,14 @@ def test_what_was_timed_adds_up(cluster: distributed.LocalCluster, tmp_path: Pat
 def test_seconds_of_partitions_are_summed() -> None:
     proof = object()
     trials = [
-        lab.Trial({"xor": {0: proof, 1: proof}, "zlib": {1: proof}}, {"xor": lab.Timing(1.0, 10.0)}, 100),
-        lab.Trial({"xor": {0: proof}, "zlib": {}}, {}, 0),
-        lab.Trial({"xor": {0: proof}, "zlib": {0: proof}}, {"xor": lab.Timing(2.0, 20.0)}, 50),
+        lab.Trial({"xor": {0: proof, 1: proof}, "zlib": {1: proof}}, {"xor": lab.Timing(1.0, 10.0)}, {"xor": 100}),
+        lab.Trial({"xor": {0: proof}, "zlib": {}}, {}, {}),
+        lab.Trial({"xor": {0: proof}, "zlib": {0: proof}}, {"xor": lab.Timing(2.0, 20.0)}, {"xor": 50}),
     ]
     joined = lab._join([range(2), range(2, 3), range(3, 4)], trials)
     assert {spec: list(proofs) for spec, proofs in joined.proofs.items()} == {"xor": [0, 1, 2, 3], "zlib": [1, 3]}
     assert joined.timings == {"xor": lab.Timing(3.0, 30.0)}
-    assert joined.timed_samples == 150
+    assert joined.timed_samples == {"xor": 150}
 
 
 def test_large_data_have_their_formats_run_on_a_part(

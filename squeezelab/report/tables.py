@@ -184,10 +184,11 @@ def machine(results: Results) -> str:
 def method(results: Results) -> list[str]:
     """Return, sentence by sentence, what was counted and how it was timed."""
     facts = results.dataset
-    timed: dict[str, str] = {}
+    timed = []
     for subject in ("timestamps", "values", "dataset"):
-        if amounts := sorted({one.timed_samples for one in results.find(subject) if one.timed_samples}, reverse=True):
-            timed[subject] = f"{amounts[0]:,}" + (f" ({amounts[-1]:,} if slow)" if len(amounts) > 1 else "")
+        if counts := {one.timed_samples for one in results.find(subject)} - {0}:
+            slow = f" ({min(counts):,} where slow)" if len(counts) > 1 else ""
+            timed.append(f"{subject} on {max(counts):,} samples{slow}")
     lines = [
         "Raw is 16 bytes a sample: 8 of timestamp, 8 of value. NDJSON is a line a sample, as `json.dumps` writes it.",
         "A codec makes one frame a series; header and checksum of each frame are counted.",
@@ -197,10 +198,9 @@ def method(results: Results) -> list[str]:
         "what is timed was proven first.",
     ]
     if timed:
-        amounts = ", ".join(f"{subject} on {samples} samples" for subject, samples in timed.items())
         lines.append(
             f"Speeds are raw megabytes (10^6 bytes) a second, one thread, the median of {results.run.rounds} rounds in "
-            f"which all take turns: {amounts}. Series are encoded one by one: what a call costs is part of it."
+            f"which all take turns: {', '.join(timed)}. Series are encoded one by one: what a call costs is part of it."
         )
     return [*lines, *results.run.notes]
 

@@ -212,3 +212,9 @@ def test_what_is_not_installed_is_named(small: MetricDataset, monkeypatch: pytes
     sentence = "Not installed: openzl, vortex (pip install 'squeezelab[peers]')."
     assert told.run.notes == [sentence]
     assert f"- {sentence}" in ratios_markdown(told, [])
+
+
+def test_the_method_tells_what_slow_codecs_were_timed_on(small: MetricDataset) -> None:
+    told = measure_dataset(small, generator="", size="", codecs=["zstd", "zlib"], formats=["columnar"], rounds=1)
+    text = ratios_markdown(told, [])
+    assert "values on 50,000 samples (10,000 where slow), dataset on 50,000 samples." in text
