@@ -38,8 +38,9 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     max_expansion : int
         The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
         is asked for.
-    kind : {"general", "peer", "ours", "ours+general"}
-        What it was made for: any bytes, numbers (by others), time series (here), or that and any bytes behind.
+    kind : {"papers", "general", "peers", "ours"}
+        Where it comes from: papers on time series, written anew here; a general codec; another project that is about
+        numbers; or this lab. A chain is of the kind of its first codec.
     package : str or None
         The package of PyPI that it needs beyond those which squeezelab always has.
     showcase : tuple of str
@@ -48,7 +49,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
 
     name: ClassVar[str]
     codec_id: ClassVar[str]
-    kind: str = "ours"
+    kind: str = "papers"
     package: ClassVar[str | None] = None
     showcase: ClassVar[tuple[str, ...]] = ("",)
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
@@ -172,11 +173,6 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         column = column.view()
         column.flags.writeable = False
         return column
-
-
-def then_general(kind: str) -> str:
-    """Return the kind of what is of a kind itself, with something behind it that squeezes any bytes."""
-    return "ours+general" if kind == "ours" else kind
 
 
 @contextmanager
@@ -326,7 +322,7 @@ class Chain(ColumnCodec):
             )
         self.dtypes = self.stages[0].dtypes
         self.lossy = self.stages[0].lossy
-        self.kind = then_general(self.stages[0].kind)
+        self.kind = self.stages[0].kind
         self.max_expansion = prod(stage.max_expansion for stage in self.stages)
 
     @property

@@ -45,7 +45,7 @@ class OpenZL(ColumnCodec):
     """
 
     name = "openzl"
-    kind = "peer"
+    kind = "peers"
     package = "openzl"
     showcase = ("", "graph=best,level=22")
     # A constant column is one number and how often it comes.

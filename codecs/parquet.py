@@ -46,7 +46,7 @@ class Parquet(ColumnCodec):
     """
 
     name = "parquet"
-    kind = "peer"
+    kind = "peers"
     showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=plain,level=22")
     # Runs of one dictionary entry take a few bytes, whatever their length, and pages are compressed behind that.
     max_expansion = 2**26

@@ -35,7 +35,7 @@ class Pcodec(ColumnCodec):
     """
 
     name = "pcodec"
-    kind = "peer"
+    kind = "peers"
     showcase = ("", "level=12")
     # A chunk holds up to 2**24 numbers, and takes 8 bytes or more even where all are the same.
     max_expansion = 2**24

@@ -30,7 +30,7 @@ class Vortex(ColumnCodec):
     """
 
     name = "vortex"
-    kind = "peer"
+    kind = "peers"
     package = "vortex-data"
     # A constant array is one number and how often it comes.
     max_expansion = 2**26

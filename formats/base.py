@@ -25,8 +25,8 @@ class Format(ABC):
     ----------
     name : str
         As in ``get_format(name)``.
-    kind : {"general", "peer", "ours", "ours+general"}
-        What it was made for: any data, numbers (by others), time series (here), or that and a general codec behind.
+    kind : {"papers", "general", "peers", "ours"}
+        Where it comes from, as of a codec (`squeezelab.codecs.base.ColumnCodec`).
     package : str or None
         The package of PyPI that it needs beyond those which squeezelab always has.
     showcase : tuple of str
@@ -38,7 +38,7 @@ class Format(ABC):
     """
 
     name: str
-    kind: str = "ours"
+    kind: str = "papers"
     package: ClassVar[str | None] = None
     showcase: ClassVar[tuple[str, ...]] = ("",)
     whole_file: ClassVar[bool] = False

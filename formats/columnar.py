@@ -79,7 +79,7 @@ class DeltaOfDeltaXor(Columnar):
     """
 
     name = "delta_of_delta+xor"
-    kind = "ours"
+    kind = "papers"
     timestamp_codec = "delta_of_delta"
     value_codec = "xor"
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import zstandard
 
 from squeezelab.codecs import codec_spec
-from squeezelab.codecs.base import then_general
 from squeezelab.codecs.zstd import Zstd
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
@@ -37,7 +36,7 @@ class Compressed(Format):
         self.inner = inner
         self.zstd = zstd
         self.name = f"{inner.name}+{codec_spec(zstd)}"
-        self.kind = then_general(inner.kind)
+        self.kind = inner.kind
 
     @property
     def slow(self) -> bool:

@@ -355,7 +355,7 @@ def measure_formats(
         for name, file in files.items():
             most = min(
                 most_text if name.startswith("ndjson") else len(dataset),
-                MOST_PEER_SAMPLES if file.kind == "peer" else len(dataset),
+                MOST_PEER_SAMPLES if file.kind == "peers" else len(dataset),
                 MOST_SLOW_SAMPLES if file.slow else len(dataset),
             )
             proven = _part(dataset, most)

@@ -86,7 +86,7 @@ class Measurement:
         XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
         bytes are.
     kind : str
-        What the codec or format was made for: ``general``, ``peer`` (numbers, by others), ``ours`` or ``ours+general``.
+        Where the codec or format comes from: ``papers``, ``general``, ``peers`` or ``ours``.
     whole_file : bool
         Whether the speeds are those of a database that is opened, filled or read, and closed.
     """
@@ -107,7 +107,7 @@ class Measurement:
     lossy: bool
     largest_error: float | None = None
     frames_digest: str = ""
-    kind: str = ""
+    kind: str = "general"
     whole_file: bool = False
 
 

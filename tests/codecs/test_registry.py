@@ -135,9 +135,9 @@ def test_a_chain_is_of_the_kind_of_its_first_codec() -> None:
     kinds = {spec: get_codec(spec).kind for spec in ("zstd", "xor", "pcodec", "xor+zstd", "pcodec+zstd", "zstd+lz4")}
     assert kinds == {
         "zstd": "general",
-        "xor": "ours",
-        "pcodec": "peer",
-        "xor+zstd": "ours+general",
-        "pcodec+zstd": "peer",
+        "xor": "papers",
+        "pcodec": "peers",
+        "xor+zstd": "papers",
+        "pcodec+zstd": "peers",
         "zstd+lz4": "general",
     }

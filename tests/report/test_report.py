@@ -12,7 +12,8 @@ from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment import measure_dataset
 from squeezelab.report import write_report
-from squeezelab.report.charts import CHARTS, COLOURS, LEGEND
+from squeezelab.report.charts import CHARTS, COLOURS
+from squeezelab.report.labels import KINDS
 from squeezelab.report.published import compare_published
 from squeezelab.report.tables import Table, column_table, family_table, ladder_table, ratios_markdown
 from squeezelab.results import Results
@@ -188,11 +189,11 @@ def test_markdown_survives_a_bar_in_a_name() -> None:
 
 def test_every_kind_of_codec_has_its_colour(results: Results) -> None:
     kinds = {one.codec: one.kind for one in results.measurements}
-    assert kinds["pcodec"] == kinds["parquet"] == "peer"
+    assert kinds["pcodec"] == kinds["parquet"] == "peers"
     assert kinds["brotli"] == kinds["columnar+zstd"] == kinds["ndjson"] == "general"
-    assert (kinds["xor"], kinds["xor+zstd"]) == ("ours", "ours+general")
-    assert all(kind in COLOURS or kind == "general" for kind in kinds.values())
-    assert set(COLOURS.values()) < set(LEGEND)
+    assert kinds["xor"] == kinds["xor+zstd"] == kinds["delta_of_delta+xor"] == "papers"
+    assert set(kinds.values()) <= set(COLOURS)
+    assert set(COLOURS) == set(KINDS)
 
 
 def test_times_of_whole_databases_are_told_as_such(results: Results) -> None:
