@@ -41,13 +41,12 @@ class Registry(Generic[T]):
     def classes(self) -> Mapping[str, type[Any]]:
         """All classes by name, sorted; also those whose package is not installed."""
         found: dict[str, Any] = {}
-        member: Any
         for module in pkgutil.iter_modules(import_module(self.package).__path__):
             if module.name == "base":  # what all are made of
                 continue
             for member in vars(import_module(f"{self.package}.{module.name}")).values():
                 if inspect.isclass(member) and issubclass(member, self.base) and "name" in vars(member):
-                    found[member.name] = member
+                    found[vars(member)["name"]] = member
         return dict(sorted(found.items()))
 
     def available(self) -> list[str]:
