@@ -9,6 +9,7 @@ from functools import cache
 
 from numcodecs.registry import register_codec
 
+from squeezelab.codecs._frame import split_frames
 from squeezelab.codecs.base import ByteCodec, Chain, ColumnCodec
 from squeezelab.errors import CorruptDataError
 from squeezelab.registry import Registry, non_default_settings
@@ -23,6 +24,7 @@ __all__ = [
     "get_codec",
     "missing_codecs",
     "showcase_codecs",
+    "split_frames",
 ]
 
 

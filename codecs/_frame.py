@@ -15,6 +15,7 @@ long so that a kernel may read whole words up to the payload's very end (`READ_S
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -130,3 +131,40 @@ def open_frame(codec_name: str, data: Bytes) -> Frame:
     if _checksum(codec_name, data[: frame.start], data[frame.start : frame.stop]) != data[frame.stop :].tobytes():
         raise CorruptDataError(f"the checksum differs: the frame is damaged, or not one of codec {codec_name!r}")
     return frame
+
+
+def split_frames(data: bytes | bytearray | memoryview | Bytes) -> Iterator[memoryview]:
+    """Yield the frames that stand one behind another, each as its codec's ``decode`` takes it.
+
+    Only headers are read: a frame's checksum is for its codec to check, whichever that is.
+
+    Parameters
+    ----------
+    data : bytes-like
+        Whole frames, of any codecs, and nothing else.
+
+    Yields
+    ------
+    memoryview
+        The bytes of one frame; nothing is copied.
+
+    Raises
+    ------
+    CorruptDataError
+        When it comes to a place where no whole frame begins.
+
+    Examples
+    --------
+    >>> from squeezelab.codecs import get_codec
+    >>> codec = get_codec("xor")
+    >>> data = codec.encode(np.array([1.0, 2.0])) + codec.encode(np.array([3.0]))
+    >>> [codec.decode(frame).tolist() for frame in split_frames(data)]
+    [[1.0, 2.0], [3.0]]
+    """
+    view = memoryview(data).cast("B").toreadonly()
+    every = np.frombuffer(view, np.uint8) if len(view) else np.empty(0, np.uint8)
+    at = 0
+    while at < len(every):
+        length = parse_frame(every, at).length
+        yield view[at : at + length]
+        at += length

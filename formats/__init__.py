@@ -6,10 +6,10 @@ from functools import cache
 from typing import cast
 
 from squeezelab.codecs import get_codec
-from squeezelab.formats.base import Format
+from squeezelab.formats.base import Format, Loss
 from squeezelab.registry import Registry
 
-__all__ = ["Format", "available_formats", "get_format", "missing_formats", "showcase_formats"]
+__all__ = ["Format", "Loss", "available_formats", "get_format", "missing_formats", "showcase_formats"]
 
 
 @cache
@@ -78,6 +78,8 @@ def get_format(spec: str) -> Format:
     --------
     >>> get_format("delta_of_delta+xor+zstd").name
     'delta_of_delta+xor+zstd'
+    >>> get_format("downsampled:step=1h+zstd").inner.step
+    '1h'
     """
     from squeezelab.codecs.zstd import Zstd
     from squeezelab.formats.compressed import Compressed

@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import reading
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError
-from squeezelab.formats._sealed import seal, unseal
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats._dictionary_file import DictionaryFile
+from squeezelab.formats.base import Buffer
 
 MEMORY = Path("/dev/shm")
 SCHEMA = pa.schema([("series", pa.uint32()), ("timestamp", pa.int64()), ("value", pa.float64())])
 
 
-class TableFormat(Format):
+class TableFormat(DictionaryFile):
     """Base of formats in which another engine keeps the samples; a subclass gives `store` and `load`.
 
     Notes
@@ -47,17 +48,15 @@ class TableFormat(Format):
         It may raise whatever the engine raises where the file is damaged.
         """
 
-    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the head, the engine's file and the checksum."""
+    def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the engine's file."""
         numbers = np.repeat(np.arange(len(dataset.keys), dtype=np.uint32), np.diff(dataset.offsets))
-        table = pa.table([numbers, dataset.timestamps, dataset.values], schema=SCHEMA)
-        yield from seal(type(self).name, dataset.keys, [self.store(table)])
+        yield self.store(pa.table([numbers, dataset.timestamps, dataset.values], schema=SCHEMA))
 
-    def decode(self, data: Buffer) -> MetricDataset:
+    def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Have the engine read its file, and give its rows back to their series."""
-        keys, body, at = unseal(type(self).name, data)
         with reading(self.name):
-            table = self.load(body[at:].tobytes()).select(SCHEMA.names).cast(SCHEMA)
+            table = self.load(body.tobytes()).select(SCHEMA.names).cast(SCHEMA)
             numbers, timestamps, values = (column.to_numpy() for column in table.columns)
             counts = np.bincount(numbers, minlength=len(keys))
             if len(counts) != len(keys) or np.any(numbers[1:] < numbers[:-1]):

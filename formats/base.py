@@ -5,14 +5,32 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from squeezelab.dataset import MetricDataset
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.files import replacing
 
 Buffer = bytes | bytearray | memoryview
+
+
+class Loss(NamedTuple):
+    """By how much samples changed.
+
+    Attributes
+    ----------
+    largest : float
+        The largest difference of a sample, in the sample's own unit.
+    relative : float
+        The root mean square of all differences, each as a share of its series' range.
+    """
+
+    largest: float
+    relative: float
 
 
 class Format(ABC):
@@ -35,6 +53,15 @@ class Format(ABC):
         Whether its times are those of a database that is opened, filled and closed, more than those of encoding.
     compressible : bool
         Whether a run shows it with zstd behind as well.
+    costly : bool
+        Whether its files are several times as large as the raw samples, or it encodes less than about 50 MB/s: the lab
+        then runs it on a part of huge data, and times it on less.
+    checked : bool
+        Whether damage is always noticed when a file is read.
+    holds_empty_series : bool
+        Whether a series without samples comes back.
+    lossy : bool
+        Whether samples do not come back as they were; such a format says by how much in `loss`.
     """
 
     name: str
@@ -43,11 +70,10 @@ class Format(ABC):
     showcase: ClassVar[tuple[str, ...]] = ("",)
     whole_file: ClassVar[bool] = False
     compressible: ClassVar[bool] = True
-
-    @property
-    def slow(self) -> bool:
-        """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
-        return False
+    costly: bool = False
+    checked: bool = True
+    holds_empty_series: bool = True
+    lossy: bool = False
 
     @abstractmethod
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
@@ -78,3 +104,34 @@ class Format(ABC):
     def read(self, path: str | os.PathLike[str]) -> MetricDataset:
         """Read a file that `write` has made."""
         return self.decode(Path(path).read_bytes())
+
+    def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:
+        """Say how far a lossy format's data set is from the original; a lossless one loses nothing."""
+        if self.lossy:
+            raise NotImplementedError(f"format {self.name!r} is lossy and must say what it loses")
+        return Loss(0.0, 0.0)
+
+
+def group_samples(
+    keys: Sequence[SeriesKey],
+    series: npt.NDArray[np.int64],
+    timestamps: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+) -> MetricDataset:
+    """Return a data set of samples in any order; those of a series keep theirs.
+
+    Parameters
+    ----------
+    keys : sequence of SeriesKey
+        The series.
+    series : int64[n]
+        For each sample the number of its series.
+    timestamps : int64[n]
+    values : float64[n]
+    """
+    if np.any(series[1:] < series[:-1]):
+        order = np.argsort(series, kind="stable")
+        timestamps, values = timestamps[order], values[order]
+    offsets = np.zeros(len(keys) + 1, np.int64)
+    np.cumsum(np.bincount(series, minlength=len(keys)), out=offsets[1:])
+    return MetricDataset(keys, offsets, timestamps, values)

@@ -51,11 +51,7 @@ class ClickHouse(TableFormat):
         self.timestamps = timestamps
         self.values = values
         self.zstd = zstd
-
-    @property
-    def slow(self) -> bool:
-        """From ZSTD's level 10 on."""
-        return self.zstd >= 10
+        self.costly = zstd >= 10
 
     def store(self, table: pa.Table) -> bytes:
         """Insert all rows, merge what came of it into one part, and take that part's files."""

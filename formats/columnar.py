@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
 
 from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, parse_frame
-from squeezelab.codecs.base import ColumnCodec
-from squeezelab.dataset import MetricDataset
-from squeezelab.errors import CorruptDataError
-from squeezelab.formats._sealed import seal, unseal
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes
+from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
+from squeezelab.formats.base import Buffer
 
 
-class Columnar(Format):
+class Columnar(DictionaryFile):
     """Arrays as they lie in memory, beside a dictionary of the series: the plain columnar baseline.
 
     Notes
     -----
-    ::
-
-        frames      for each series its timestamps, then its values (`squeezelab.codecs._frame`)
-
-    Around them lies what `squeezelab.formats._sealed` draws.
+    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come for each series the frame of its timestamps,
+    then that of its values (`squeezelab.codecs._frame`).
 
     Examples
     --------
@@ -41,35 +33,18 @@ class Columnar(Format):
     timestamp_codec: str = "raw"
     value_codec: str = "raw"
 
-    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the head, the two frames of each series, and the checksum."""
-        yield from seal(self.name, dataset.keys, self._frames(dataset))
-
-    def _frames(self, dataset: MetricDataset) -> Iterator[bytes]:
+    def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the two frames of each series."""
         timestamp_codec, value_codec = get_codec(self.timestamp_codec), get_codec(self.value_codec)
         for _, timestamps, values in dataset:
             yield timestamp_codec.encode(timestamps)
             yield value_codec.encode(values)
 
-    def decode(self, data: Buffer) -> MetricDataset:
+    def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Read the frames into the arrays of a new data set."""
-        keys, body, at = unseal(self.name, data)
-        columns = ((get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64))
-        frames = _find_frames(body, at, columns * len(keys))
-        counts = [frame.size for _, frame in frames[::2]]
-        if counts != [frame.size for _, frame in frames[1::2]]:
-            raise CorruptDataError("a series has not as many values as timestamps: the file is damaged")
-        offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-        timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
-        for i in range(len(keys)):
-            for (codec, _), column, (start, frame) in zip(
-                columns, (timestamps, values), frames[2 * i : 2 * i + 2], strict=True
-            ):
-                codec.decode(body[start : start + frame.length], out=column[offsets[i] : offsets[i + 1]])
-        try:
-            return MetricDataset(keys, offsets, timestamps, values)
-        except ValueError as error:
-            raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+        codecs = [(get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64)]
+        offsets, (timestamps, values) = decode_columns(body, len(keys), codecs)
+        return MetricDataset(keys, offsets, timestamps, values)
 
 
 class DeltaOfDeltaXor(Columnar):
@@ -84,18 +59,14 @@ class DeltaOfDeltaXor(Columnar):
     value_codec = "xor"
 
 
-def _find_frames(
-    body: Bytes, at: int, columns: tuple[tuple[ColumnCodec, np.dtype[Any]], ...]
-) -> list[tuple[int, Frame]]:
-    """Return where each frame begins, and its header; refuse what a codec or column cannot hold."""
-    frames = []
-    for codec, dtype in columns:
-        frame = parse_frame(body[at:])
-        codec.check_plausible(frame)
-        if frame.dtype != dtype:
-            raise CorruptDataError(f"a column of {frame.dtype} where {dtype} belongs: the file is damaged")
-        frames.append((at, frame))
-        at += frame.length
-    if at != len(body):
-        raise CorruptDataError(f"{len(body) - at} bytes follow the last series: the file is damaged")
-    return frames
+class PatternAware(Columnar):
+    """Each column encoded for what it is found to be: constant, regular, whole, quantized, periodic.
+
+    Laid out as `Columnar`, with frames of `squeezelab.codecs.pattern`.
+    """
+
+    name = "pattern"
+    kind = "ours"
+    costly = True
+    timestamp_codec = "pattern"
+    value_codec = "pattern"

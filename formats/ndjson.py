@@ -19,7 +19,7 @@ from squeezelab.codecs._bits import U
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats._digits import LONGEST_TAIL, tails_length, write_lines
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats.base import Buffer, Format, group_samples
 
 _CHUNK_BYTES = 4 * 2**20
 _PIECE_BYTES = 2**20
@@ -60,6 +60,9 @@ class Ndjson(Format):
 
     name = "ndjson"
     kind = "general"
+    costly = True
+    checked = False
+    holds_empty_series = False
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the lines, some megabytes at a time, all in one buffer.
@@ -102,12 +105,7 @@ class Ndjson(Format):
             parts.append((numbers[rows.series], rows.timestamps, rows.values))
             line += piece.count(b"\n")
         series, timestamps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-        if np.any(series[1:] < series[:-1]):
-            order = np.argsort(series, kind="stable")
-            timestamps, values = timestamps[order], values[order]
-        offsets = np.zeros(len(keys) + 1, np.int64)
-        np.cumsum(np.bincount(series, minlength=len(keys)), out=offsets[1:])
-        return MetricDataset(list(keys), offsets, timestamps, values)
+        return group_samples(list(keys), series, timestamps, values)
 
 
 def ndjson_bytes(dataset: MetricDataset) -> int:

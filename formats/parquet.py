@@ -45,6 +45,7 @@ class Parquet(TableFormat):
         check_choice("parquet", "values", values, ENCODINGS)
         check_choice("parquet", "compression", compression, LEVELS)
         check_range(f"{compression} in parquet", "level", level, 0, LEVELS[compression])
+        self.costly = is_slow(compression, level)
         chosen = {"timestamp": timestamps, "value": values}
         self._options: dict[str, Any] = {
             "use_dictionary": ["series", *(name for name, encoding in chosen.items() if encoding == "dictionary")],
@@ -55,11 +56,6 @@ class Parquet(TableFormat):
             "compression_level": level or None,
             "store_schema": False,
         }
-
-    @property
-    def slow(self) -> bool:
-        """At high levels."""
-        return is_slow(self._options["compression"], self._options["compression_level"] or 0)
 
     def store(self, table: pa.Table) -> Buffer:
         """Write the table."""

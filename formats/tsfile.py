@@ -40,11 +40,7 @@ class TsFile(TableFormat):
         check_choice("tsfile", "compression", compression, COMPRESSIONS)
         self.encoding = encoding
         self.compression = compression
-
-    @property
-    def slow(self) -> bool:
-        """With LZMA2."""
-        return self.compression == "lzma2"
+        self.costly = compression == "lzma2"
 
     def store(self, table: pa.Table) -> bytes:
         """Write the file, all rows in one batch."""

@@ -26,6 +26,7 @@ from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, c
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import Format, get_format, missing_formats, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
+from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.measure import Coder, Memcpy, Proof, Timing, prove, prove_all, race, spread
 from squeezelab.registry import PEERS_EXTRA, is_installed
@@ -33,8 +34,24 @@ from squeezelab.results import DatasetFacts, Measurement, Results, Run
 
 DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
 """Every codec that runs here, as its authors recommend it and at its strongest, and Gorilla's with zstd behind."""
-DEFAULT_FORMATS = tuple(showcase_formats())
-"""Likewise every format."""
+DEFAULT_FORMATS = (
+    "ndjson",
+    "ndjson+zstd",
+    "cbor",
+    "cbor+zstd",
+    "table",
+    "table+zstd",
+    "columnar",
+    "columnar+zstd",
+    "prometheus",
+    "delta_of_delta+xor",
+    "delta_of_delta+xor+zstd",
+    "pattern",
+    "pattern+zstd",
+    *(spec for spec in showcase_formats() if get_format(spec).kind == "peers"),
+    *(f"downsampled:step={step}+zstd" for step in STEPS),
+)
+"""The ladder, rung by rung, then files of others: tables and charts keep this order."""
 ROUNDS = 5
 TIMED_COLUMN_SAMPLES = 500_000
 """Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
@@ -47,7 +64,7 @@ MOST_SLOW_SAMPLES = 1_000_000
 MOST_PEER_SAMPLES = 5_000_000
 """Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
-"""Text larger than this is counted, not made: its formats run on whole series, evenly spread, of about this size."""
+"""Text larger than this is counted, not made: costly formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
 PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
@@ -321,6 +338,7 @@ def _summary(
         proven_samples=samples,
         lossy=lossy,
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
+        relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
         kind=coder.kind,
         whole_file=isinstance(coder, Format) and coder.whole_file,
@@ -330,7 +348,7 @@ def _summary(
 def measure_formats(
     dataset: MetricDataset, facts: DatasetFacts, files: dict[str, Format], rounds: int
 ) -> Iterator[Measurement]:
-    """Prove every format on what is here, or a part of it where its text would be too large; time it on a part.
+    """Prove every format on what is here, or on a part of it if it is costly and the text is large; time it on a part.
 
     Parameters
     ----------
@@ -353,23 +371,24 @@ def measure_formats(
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
-            most = min(
-                most_text if name.startswith("ndjson") else len(dataset),
-                MOST_PEER_SAMPLES if file.kind == "peers" else len(dataset),
-                MOST_SLOW_SAMPLES if file.slow else len(dataset),
+            proven = _part(
+                dataset,
+                min(
+                    most_text if file.costly else len(dataset),
+                    MOST_PEER_SAMPLES if file.kind == "peers" else len(dataset),
+                ),
             )
-            proven = _part(dataset, most)
             proofs[name] = (proven, prove(file, proven))
             progress.advance(task)
         task = progress.add_task("Timing file formats", total=len(files) * rounds, unit="turns")
         parts = {False: _part(dataset, TIMED_DATASET_SAMPLES)}
         parts[True] = _part(parts[False], int(len(parts[False]) * TIMED_SLOW_SHARE))
-        for slow, part in parts.items() if rounds else ():
-            racers: dict[str, Coder] = {name: file for name, file in files.items() if file.slow == slow}
+        for costly, part in parts.items() if rounds else ():
+            racers: dict[str, Coder] = {name: file for name, file in files.items() if file.costly == costly}
             timings |= race(racers, [part], rounds, lambda: progress.advance(task))
     for name, (proven, proof) in proofs.items():
         lengths = np.diff(proven.offsets)
-        timed = len(parts[files[name].slow])
+        timed = len(parts[files[name].costly])
         measured = _summary("dataset", name, None, lengths, [proof], timings.get(name), timed)
         yield _counted(measured, facts) if name == "ndjson" and len(proven) < facts.samples else measured
 

@@ -17,6 +17,7 @@ import xxhash
 
 from squeezelab.codecs.base import Column
 from squeezelab.dataset import MetricDataset
+from squeezelab.formats import Format
 
 
 class Coder(Protocol):
@@ -46,12 +47,13 @@ class Memcpy:
 
 @dataclass(frozen=True)
 class Proof:
-    """Size and XXH3-128 of one subject's encoding, and what came back from it."""
+    """Size and XXH3-128 of one subject's encoding, and what came back from it; errors as `squeezelab.formats.Loss`."""
 
     encoded_bytes: int
     digest: bytes
     bit_exact: bool
     largest_error: float
+    relative_error: float | None = None
 
 
 def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
@@ -66,13 +68,17 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     """
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)
+    digest = xxhash.xxh3_128_digest(encoded)
+    if isinstance(coder, Format) and coder.lossy and isinstance(subject, MetricDataset):
+        # Lossy by intent: nothing that happens to come back makes it anything else.
+        return Proof(len(encoded), digest, False, *coder.loss(subject, decoded))
     if isinstance(subject, MetricDataset):
         exact = decoded.fingerprint == subject.fingerprint
         error = 0.0 if exact else _largest_error(subject.values, decoded.values)
     else:
         exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
         error = 0.0 if exact else _largest_error(subject, decoded)
-    return Proof(len(encoded), xxhash.xxh3_128_digest(encoded), exact, error)
+    return Proof(len(encoded), digest, exact, error)
 
 
 def _largest_error(original: Column, decoded: Column) -> float:

@@ -82,6 +82,8 @@ class Measurement:
     largest_error : float or None
         The largest difference, where lossy; infinite where a number became none, or the other way round. JSON has no
         word for that: results.json has the text ``"inf"`` there.
+    relative_error : float or None
+        The root mean square of all differences, each as a share of its series' range, where a lossy format says it.
     frames_digest : str
         XXH3-128 of the XXH3-128 of every frame or file, in the order of their series, in hex: equal where all encoded
         bytes are.
@@ -109,6 +111,7 @@ class Measurement:
     frames_digest: str = ""
     kind: str = "general"
     whole_file: bool = False
+    relative_error: float | None = None
 
 
 @dataclass(frozen=True)

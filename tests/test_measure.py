@@ -153,14 +153,16 @@ def test_sizes_are_the_sums_of_frames_and_families_add_up(small: MetricDataset) 
 
 
 def test_large_text_is_counted_and_measured_on_a_part(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    formats = ["ndjson", "ndjson+zstd", "cbor", "pattern+zstd", "table"]
+    whole = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
     monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
-    part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    part = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
     text, compressed = part.get("dataset", "ndjson"), part.get("dataset", "ndjson+zstd")
     assert text.encoded_bytes == whole.get("dataset", "ndjson").encoded_bytes == part.dataset.ndjson_bytes
     assert text.samples == 50_000
     assert text.proven_samples == compressed.samples == compressed.proven_samples == 10_000
     assert compressed.raw_bytes == 16 * 10_000
+    assert [part.get("dataset", name).samples for name in formats[2:]] == [10_000, 10_000, 50_000]
 
 
 def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +196,7 @@ def test_files_of_other_engines_run_on_a_part_of_large_data(
     small: MetricDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("squeezelab.experiment.MOST_PEER_SAMPLES", 20_000)
-    monkeypatch.setattr("squeezelab.experiment.MOST_SLOW_SAMPLES", 10_000)
+    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
     formats = ["columnar", "parquet", "parquet:level=22"]
     results = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
     covered = {one.codec: one.samples for one in results.find("dataset")}

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from squeezelab.files import replacing
-from squeezelab.report.labels import KINDS, coverage, frontier, label, ranked
+from squeezelab.report.labels import KINDS, coverage, frontier, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
@@ -122,24 +122,24 @@ def _subtitle(results: Results) -> str:
 
 def draw_ladder(results: Results) -> Figure | None:
     """Draw how much smaller than NDJSON each format is."""
-    rungs = ranked(results.find("dataset"))
-    if not rungs:
+    order = rungs(results.find("dataset"))
+    if not order:
         return None
     ndjson = results.dataset.ndjson_bytes / results.dataset.samples
-    figure, (axes,) = new_figure(1.6 + 0.62 * len(rungs))
-    ratios = [ndjson * one.samples / one.encoded_bytes for one in rungs]
+    figure, (axes,) = new_figure(1.6 + 0.62 * len(order))
+    ratios = [ndjson * one.samples / one.encoded_bytes for one in order]
     draw_bars(
         axes,
-        [label(one, results.dataset.samples) for one in rungs],
+        [label(one, results.dataset.samples) for one in order],
         ratios,
-        [COLOURS[one.kind] for one in rungs],
+        [COLOURS[one.kind] for one in order],
         "{:,.1f}x",
         # What loses bits may be any number of times smaller, and would leave the others no length.
-        max((ratio for ratio, one in zip(ratios, rungs, strict=True) if not one.lossy), default=math.inf),
+        max((ratio for ratio, one in zip(ratios, order, strict=True) if not one.lossy), default=math.inf),
     )
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
-    _add_legend(figure, rungs)
+    _add_legend(figure, order)
     return figure
 
 

@@ -20,6 +20,11 @@ def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
     return sorted(measurements, key=lambda one: (one.lossy, one.ratio))
 
 
+def rungs(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """Return formats as the ladder has them, in the order they ran; what loses bits comes last."""
+    return sorted(measurements, key=lambda one: one.lossy)
+
+
 def frontier(measurements: Iterable[Measurement], speed: str = "decode_mb_s") -> list[Measurement]:
     """Return what no other lossless one beats in both ratio and speed, the smallest first.
 

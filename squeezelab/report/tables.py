@@ -12,7 +12,7 @@ from typing import Any
 from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
-from squeezelab.report.labels import coverage, label, ranked
+from squeezelab.report.labels import coverage, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
 from squeezelab.results import Measurement, Results
 
@@ -66,10 +66,10 @@ class Table:
 
 
 def ladder_table(results: Results) -> Table:
-    """Return the formats, largest file first."""
+    """Return the formats, rung by rung."""
     facts = results.dataset
     ndjson = facts.ndjson_bytes / facts.samples
-    rungs = ranked(results.find("dataset"))
+    order = rungs(results.find("dataset"))
     rows = [
         [
             label(one, facts.samples),
@@ -80,14 +80,17 @@ def ladder_table(results: Results) -> Table:
             *_speeds(one, None),
             _exact(one),
         ]
-        for one in rungs
+        for one in order
     ]
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
-    notes = ["Encode, decode: MB/s of raw bytes, in memory.", *(coverage(one, facts.samples) for one in rungs)]
-    if whole := dict.fromkeys(one.codec.partition(":")[0] for one in rungs if one.whole_file):
-        notes.append(
-            f"Of {', '.join(sorted(whole))} they are those of the whole write and read, a database opened anew."
-        )
+    lossy = "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
+    whole = sorted({one.codec.partition(":")[0] for one in order if one.whole_file})
+    notes = [
+        "Encode, decode: MB/s of raw bytes, in memory.",
+        f"Of {', '.join(whole)} they are those of the whole write and read, a database opened anew." if whole else "",
+        lossy if any(one.lossy for one in order) else "",
+        *(coverage(one, facts.samples) for one in order),
+    ]
     return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
 
 
@@ -222,4 +225,8 @@ def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
 
 
 def _exact(one: Measurement) -> str:
-    return f"lossy, by up to {one.largest_error:g}" if one.lossy else "yes"
+    if not one.lossy:
+        return "yes"
+    if one.relative_error is not None:
+        return f"{100 * one.relative_error:.1f} %"
+    return f"lossy, by up to {one.largest_error:g}"

@@ -1,7 +1,6 @@
-"""What every codec promises, whichever it is."""
+"""What every codec promises: the conformance suite, and what goes beyond it because frames of ours can be forged."""
 
 import contextlib
-import pickle
 
 import numcodecs
 import numpy as np
@@ -9,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columns import COLUMNS, SPECIAL_WORDS, came_back, forge, same_bits
+from columns import COLUMNS, came_back, forge
 from squeezelab import CorruptDataError
 from squeezelab.codecs import available_codecs, codec_spec, get_codec, showcase_codecs
 from squeezelab.codecs._frame import FLOAT64, INT64, pack_frame
+from squeezelab.testing import check_codec
 
 SPECS = [
     *dict.fromkeys([*available_codecs(), *showcase_codecs()]),
@@ -33,6 +33,11 @@ def a_column(dtype: np.dtype, count: int = 200) -> np.ndarray:
     return np.cumsum(steps) if dtype == INT64 else np.round(np.cumsum(rng.normal(size=count)), 1)
 
 
+@pytest.mark.parametrize("spec", SPECS)
+def test_it_conforms(spec: str) -> None:
+    check_codec(get_codec(spec))
+
+
 @every_case
 @given(data=st.data())
 def test_every_bit_comes_back(spec: str, dtype: np.dtype, data: st.DataObject) -> None:
@@ -48,61 +53,14 @@ def test_only_lossy_codecs_tolerate_errors_and_only_of_values(spec: str, dtype: 
 
 
 @every_case
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 64, 65, 1000])
-def test_every_length_comes_back(spec: str, dtype: np.dtype, count: int) -> None:
-    column = a_column(dtype, count)
-    assert came_back(get_codec(spec), get_codec(spec).decode(get_codec(spec).encode(column)), column)
+def test_frames_are_bytes(spec: str, dtype: np.dtype) -> None:
+    assert type(get_codec(spec).encode(a_column(dtype))) is bytes
 
 
 @every_case
-def test_constant_and_extreme_columns_come_back(spec: str, dtype: np.dtype) -> None:
-    codec = get_codec(spec)
-    extremes = np.array([0, 2**63 - 1, -(2**63), -1, 2**63 - 1, 2**63 - 1, 0], np.int64)
-    special = np.array(SPECIAL_WORDS * 3, np.uint64)
-    for column in (np.zeros(10_000, dtype), extremes.view(dtype), special.view(dtype)):
-        assert came_back(codec, codec.decode(codec.encode(column)), column)
-
-
-@every_case
-def test_frames_are_bytes_and_the_same_every_time(spec: str, dtype: np.dtype) -> None:
+def test_a_list_is_a_column(spec: str, dtype: np.dtype) -> None:
     column = a_column(dtype)
-    frame = get_codec(spec).encode(column)
-    assert type(frame) is bytes
-    assert get_codec(spec).encode(column) == frame
-
-
-@every_case
-def test_input_may_be_strided_big_endian_read_only_or_in_rows(spec: str, dtype: np.dtype) -> None:
-    codec = get_codec(spec)
-    column = a_column(dtype)
-    frame = codec.encode(column)
-    read_only = column.copy()
-    read_only.flags.writeable = False
-    unaligned = np.empty(column.nbytes + 1, np.uint8)[1:].view(dtype)
-    unaligned[:] = column
-    for same in (np.repeat(column, 3)[::3], column.astype(dtype.newbyteorder(">")), read_only, unaligned):
-        assert codec.encode(same) == frame
-    assert codec.encode(column.reshape(20, 10)) == frame
-    assert codec.encode(column.tolist()) == frame
-
-
-@every_case
-def test_encoding_leaves_the_input_alone(spec: str, dtype: np.dtype) -> None:
-    column = a_column(dtype)
-    before = column.copy()
-    get_codec(spec).encode(column)
-    assert same_bits(column, before)
-    assert column.flags.writeable
-
-
-@every_case
-def test_frames_are_read_from_any_buffer(spec: str, dtype: np.dtype) -> None:
-    codec = get_codec(spec)
-    column = a_column(dtype)
-    frame = codec.encode(column)
-    doubled = np.repeat(np.frombuffer(frame, np.uint8), 2)
-    for buffer in (frame, bytearray(frame), memoryview(frame), np.frombuffer(frame, np.uint8), doubled[::2]):
-        assert came_back(codec, codec.decode(buffer), column)
+    assert get_codec(spec).encode(column.tolist()) == get_codec(spec).encode(column)
 
 
 @every_case
@@ -114,11 +72,11 @@ def test_decoded_columns_are_the_callers_own(spec: str, dtype: np.dtype) -> None
 
 
 @every_case
-def test_out_is_filled_and_returned(spec: str, dtype: np.dtype) -> None:
+def test_out_may_be_bytes(spec: str, dtype: np.dtype) -> None:
     codec = get_codec(spec)
     column = a_column(dtype)
     frame = codec.encode(column)
-    for out in (np.zeros_like(column), np.zeros(column.nbytes, np.uint8), bytearray(column.nbytes)):
+    for out in (np.zeros(column.nbytes, np.uint8), bytearray(column.nbytes)):
         assert codec.decode(frame, out=out) is out
         assert bytes(out) == codec.decode(frame).tobytes()
 
@@ -141,29 +99,6 @@ def test_out_that_does_not_fit_is_refused(spec: str, dtype: np.dtype) -> None:
 def test_other_dtypes_are_refused_with_advice(spec: str, dtype: str) -> None:
     with pytest.raises(TypeError, match="astype"):
         get_codec(spec).encode(np.zeros(3, dtype))
-
-
-@every_case
-def test_any_damaged_bit_is_noticed(spec: str, dtype: np.dtype) -> None:
-    codec = get_codec(spec)
-    frame = codec.encode(a_column(dtype, 20))
-    for bit in range(8 * len(frame)):
-        damaged = bytearray(frame)
-        damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(CorruptDataError):
-            codec.decode(damaged)
-
-
-@every_case
-def test_cut_and_lengthened_frames_are_noticed(spec: str, dtype: np.dtype) -> None:
-    codec = get_codec(spec)
-    frame = codec.encode(a_column(dtype, 20))
-    for size in range(len(frame)):
-        with pytest.raises(CorruptDataError):
-            codec.decode(frame[:size])
-    for wrong in (frame + b"\0", b"\0" + frame, frame + frame, b""):
-        with pytest.raises(CorruptDataError):
-            codec.decode(wrong)
 
 
 @every_case
@@ -228,6 +163,5 @@ def test_numcodecs_keeps_and_restores_it(spec: str) -> None:
     codec = get_codec(spec)
     restored = numcodecs.get_codec(codec.get_config())
     assert restored.get_config() == codec.get_config()
-    assert pickle.loads(pickle.dumps(codec)) == codec
     assert codec_spec(restored) == codec_spec(codec)
     assert codec_spec(get_codec(codec_spec(codec))) == codec_spec(codec)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab import CorruptDataError
-from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import parse_frame, read_varint, varint
+from squeezelab.codecs import get_codec, split_frames
+from squeezelab.codecs._frame import read_varint, varint
 
 
 @given(st.integers(0, 2**64 - 1), st.binary())
@@ -29,15 +29,22 @@ def test_the_layout_of_a_frame() -> None:
 
 
 def test_frames_can_be_read_one_after_another() -> None:
-    codec = get_codec("xor")
-    columns = [np.zeros(0), np.array([1.5]), np.arange(1000.0)]
-    data = np.frombuffer(b"".join(codec.encode(column) for column in columns), np.uint8)
-    at = 0
-    for column in columns:
-        length = parse_frame(data, at).length
-        assert np.array_equal(codec.decode(data[at : at + length]), column)
-        at += length
-    assert at == len(data)
+    columns = {"xor": np.array([1.5]), "delta_of_delta": np.arange(1000), "raw": np.zeros(0)}
+    data = b"".join(get_codec(spec).encode(column) for spec, column in columns.items())
+    for buffer in (data, bytearray(data), memoryview(data), np.frombuffer(data, np.uint8)):
+        frames = list(split_frames(buffer))
+        for frame, (spec, column) in zip(frames, columns.items(), strict=True):
+            assert np.array_equal(get_codec(spec).decode(frame), column)
+    assert list(split_frames(b"")) == []
+
+
+def test_frames_behind_which_none_begins_are_corrupt() -> None:
+    frame = get_codec("xor").encode(np.arange(9.0))
+    for behind in (b"\0", b"\xd1", frame[:-1], frame[1:]):
+        frames = split_frames(frame + behind)
+        assert next(frames) == frame
+        with pytest.raises(CorruptDataError):
+            next(frames)
 
 
 @pytest.mark.parametrize(

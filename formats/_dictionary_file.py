@@ -1,0 +1,118 @@
+"""Base of the lab's own files whose body is read in one go, and the columns that most of them consist of."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._frame import Bytes, Frame, parse_frame
+from squeezelab.codecs.base import ColumnCodec
+from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.errors import CorruptDataError
+from squeezelab.formats._sealed import seal, unseal
+from squeezelab.formats.base import Buffer, Format
+
+
+class DictionaryFile(Format):
+    """Base of files that name their series once.
+
+    A subclass gives `body` and `parse`; around the body lies what `squeezelab.formats._sealed` draws.
+    """
+
+    @abstractmethod
+    def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield what comes between dictionary and checksum."""
+
+    @abstractmethod
+    def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
+        """Read the body of a file of these series; `CHECKSUM_BYTES` behind it may be read.
+
+        Raises
+        ------
+        CorruptDataError
+            If it is none.
+        """
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield head, body and checksum."""
+        yield from seal(type(self).name, dataset.keys, self.body(dataset))
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Check the whole file and read its body."""
+        keys, body = self.open(data)
+        try:
+            return self.parse(keys, body)
+        except ValueError as error:
+            if isinstance(error, CorruptDataError):
+                raise
+            raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+
+    def open(self, data: Buffer) -> tuple[list[SeriesKey], Bytes]:
+        """Check the whole file; return its series and its body.
+
+        Raises
+        ------
+        CorruptDataError
+            If the bytes are not one whole, undamaged file of this format.
+        """
+        keys, file, at = unseal(type(self).name, data)
+        return keys, file[at:]
+
+
+def decode_columns(
+    body: Bytes, series: int, codecs: list[tuple[ColumnCodec, np.dtype[Any]]]
+) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[Any]]]:
+    """Read the frames of all series, each as many as there are codecs, into one array a codec.
+
+    Parameters
+    ----------
+    body : uint8[]
+        All frames, and nothing else.
+    series : int
+        How many series there are.
+    codecs : list of (ColumnCodec, dtype)
+        What a series' columns are, in their order.
+
+    Returns
+    -------
+    offsets : int64[series + 1]
+    columns : list of arrays
+        The samples of all series, for each codec.
+
+    Raises
+    ------
+    CorruptDataError
+        If a frame is damaged or of another kind, or a series' columns differ in length.
+    """
+    width = len(codecs)
+    frames = _find_frames(body, codecs * series)
+    counts = [frame.size for _, frame in frames[::width]]
+    for place in range(1, width):
+        if counts != [frame.size for _, frame in frames[place::width]]:
+            raise CorruptDataError("a series' columns differ in length: the file is damaged")
+    offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    columns = [np.empty(offsets[-1], dtype) for _, dtype in codecs]
+    for i, (start, frame) in enumerate(frames):
+        one, place = divmod(i, width)
+        out = columns[place][offsets[one] : offsets[one + 1]]
+        codecs[place][0].decode(body[start : start + frame.length], out=out)
+    return offsets, columns
+
+
+def _find_frames(body: Bytes, columns: list[tuple[ColumnCodec, np.dtype[Any]]]) -> list[tuple[int, Frame]]:
+    """Return where each frame begins, and its header; refuse what a codec or column cannot hold."""
+    frames, at = [], 0
+    for codec, dtype in columns:
+        frame = parse_frame(body[at:])
+        codec.check_plausible(frame)
+        if frame.dtype != dtype:
+            raise CorruptDataError(f"a column of {frame.dtype} where {dtype} belongs: the file is damaged")
+        frames.append((at, frame))
+        at += frame.length
+    if at != len(body):
+        raise CorruptDataError(f"{len(body) - at} bytes follow the last series: the file is damaged")
+    return frames
