@@ -58,6 +58,8 @@ class Format(ABC):
         then runs it on a part of huge data, and times it on less.
     checked : bool
         Whether damage is always noticed when a file is read.
+    repeatable : bool
+        Whether the same data set gives the same bytes every time.
     holds_empty_series : bool
         Whether a series without samples comes back.
     lossy : bool
@@ -72,6 +74,7 @@ class Format(ABC):
     compressible: ClassVar[bool] = True
     costly: bool = False
     checked: bool = True
+    repeatable: bool = True
     holds_empty_series: bool = True
     lossy: bool = False
 

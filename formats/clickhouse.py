@@ -12,7 +12,7 @@ import pyarrow as pa
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
-from squeezelab.registry import check_choice, check_range
+from squeezelab.registry import check_choice, check_range, non_default_settings
 
 TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "GCD", "NONE")
 VALUE_CODECS = ("Gorilla", "FPC", "ALP", "Delta", "NONE")
@@ -52,6 +52,7 @@ class ClickHouse(TableFormat):
         self.values = values
         self.zstd = zstd
         self.costly = zstd >= 10
+        self.name += non_default_settings(type(self), vars(self))
 
     def store(self, table: pa.Table) -> bytes:
         """Insert all rows, merge what came of it into one part, and take that part's files."""

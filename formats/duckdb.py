@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from squeezelab.formats._table import TableFormat, workplace
-from squeezelab.registry import check_choice
+from squeezelab.registry import check_choice, non_default_settings
 
 COMPRESSIONS = ("auto", "uncompressed", "rle", "bitpacking", "dictionary", "alp", "alprd", "zstd")
 BLOCKS = ("16384", "262144")
@@ -31,12 +31,14 @@ class DuckDB(TableFormat):
 
     name = "duckdb"
     package = "duckdb"
+    repeatable = False  # each database has a number of its own
 
     def __init__(self, compression: str = "auto", block_size: str = BLOCKS[-1]) -> None:
         check_choice("duckdb", "compression", compression, COMPRESSIONS)
         check_choice("duckdb", "block_size", block_size, BLOCKS)
         self.compression = compression
         self.block_size = block_size
+        self.name += non_default_settings(type(self), vars(self))
 
     def store(self, table: pa.Table) -> bytes:
         """Make a database file, and write the table into it."""

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS, is_slow
 from squeezelab.formats._table import TableFormat
 from squeezelab.formats.base import Buffer
-from squeezelab.registry import check_choice, check_range
+from squeezelab.registry import check_choice, check_range, non_default_settings
 
 
 class Parquet(TableFormat):
@@ -45,7 +45,12 @@ class Parquet(TableFormat):
         check_choice("parquet", "values", values, ENCODINGS)
         check_choice("parquet", "compression", compression, LEVELS)
         check_range(f"{compression} in parquet", "level", level, 0, LEVELS[compression])
+        self.timestamps = timestamps
+        self.values = values
+        self.compression = compression
+        self.level = level
         self.costly = is_slow(compression, level)
+        self.name += non_default_settings(type(self), vars(self))
         chosen = {"timestamp": timestamps, "value": values}
         self._options: dict[str, Any] = {
             "use_dictionary": ["series", *(name for name, encoding in chosen.items() if encoding == "dictionary")],

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
-from squeezelab.registry import check_choice
+from squeezelab.registry import check_choice, non_default_settings
 
 ENCODINGS = ("gorilla", "ts_2diff", "chimp", "sprintz", "plain")
 COMPRESSIONS = ("lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed")
@@ -41,6 +41,7 @@ class TsFile(TableFormat):
         self.encoding = encoding
         self.compression = compression
         self.costly = compression == "lzma2"
+        self.name += non_default_settings(type(self), vars(self))
 
     def store(self, table: pa.Table) -> bytes:
         """Write the file, all rows in one batch."""

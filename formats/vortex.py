@@ -7,7 +7,7 @@ import io
 import pyarrow as pa
 
 from squeezelab.formats._table import TableFormat, workplace
-from squeezelab.registry import check_choice
+from squeezelab.registry import check_choice, non_default_settings
 
 LAYOUTS = ("default", "compact")
 
@@ -28,6 +28,7 @@ class Vortex(TableFormat):
     def __init__(self, layout: str = "default") -> None:
         check_choice("vortex", "layout", layout, LAYOUTS)
         self.layout = layout
+        self.name += non_default_settings(type(self), vars(self))
 
     def store(self, table: pa.Table) -> bytes:
         """Write the file."""

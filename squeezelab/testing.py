@@ -530,7 +530,7 @@ def _check_file(format: Format, on: str, dataset: MetricDataset) -> None:
     except Exception as error:
         raise AssertionError(f"every data set can be written and read: broken on {on}: {error!r}") from error
     _promise(isinstance(whole, bytes), "a file is bytes", on)
-    _promise(format.encode(dataset) == whole, "the same data set gives the same bytes", on)
+    _promise(not format.repeatable or format.encode(dataset) == whole, "the same data set gives the same bytes", on)
     chunks = b"".join(bytes(chunk) for chunk in format.chunks(dataset))
     _promise(chunks == whole, "chunks make up the file", on)
     for kind in (bytearray, memoryview):
