@@ -33,6 +33,7 @@ class TsFile(TableFormat):
 
     name = "tsfile"
     package = "tsfile"
+    repeatable = False  # small files came out at two sizes, from one write to the next
     showcase = ("", "encoding=plain,compression=lzma2")
 
     def __init__(self, encoding: str = "gorilla", compression: str = "lz4") -> None:
