@@ -88,6 +88,7 @@ class Downsampled(DictionaryFile):
     """
 
     name = "downsampled"
+    kind = "ours"
     lossy = True
 
     def __init__(self, step: str = "1m") -> None:

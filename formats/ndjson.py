@@ -59,6 +59,7 @@ class Ndjson(Format):
     """
 
     name = "ndjson"
+    kind = "general"
     costly = True
     checked = False
     holds_empty_series = False

@@ -78,6 +78,7 @@ class Prometheus(Format):
     """
 
     name = "prometheus"
+    compressible = False
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the head, the chunks of each series, and the checksum."""

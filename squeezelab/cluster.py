@@ -40,6 +40,7 @@ from squeezelab.experiment import (
     describe,
     describe_run,
     describe_settings,
+    name_missing,
     package_versions,
     share_of_codecs,
     spread_series,
@@ -233,7 +234,7 @@ def measure_on_cluster(
     left = budget - for_codecs
     trial = try_formats(kept, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
-    run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers)])
+    run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers), *name_missing()])
     return collect(run, facts, measurements, trials, trial)
 
 

@@ -19,24 +19,25 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.access import time_access
-from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
+from squeezelab.codecs import ColumnCodec, codec_spec, get_codec, missing_codecs, showcase_codecs
 from squeezelab.codecs._frame import FLOAT64, INT64
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats import Format, get_format
+from squeezelab.formats import Format, get_format, missing_formats, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.machine import cpu_governor, cpu_model, source_commit
 from squeezelab.measure import Coder, Proof, prove, prove_all, spread
 from squeezelab.memory import Metered, peak_rss_mb
+from squeezelab.registry import PEERS_EXTRA, is_installed
 from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Measurement, Results, Run
 from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
-DEFAULT_CODECS = (*available_codecs(), "delta_of_delta:widths=gorilla", "delta_of_delta+zstd", "xor+zstd")
-"""Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
+DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
+"""Every codec that runs here, as its authors recommend it and at its strongest, and Gorilla's with zstd behind."""
 DEFAULT_FORMATS = (
     "ndjson",
     "ndjson+zstd",
@@ -51,9 +52,10 @@ DEFAULT_FORMATS = (
     "delta_of_delta+xor+zstd",
     "pattern",
     "pattern+zstd",
+    *(spec for spec in showcase_formats() if get_format(spec).kind == "peers"),
     *(f"downsampled:step={step}+zstd" for step in STEPS),
 )
-"""The ladder, rung by rung: tables and charts keep this order."""
+"""The ladder, rung by rung, then files of others: tables and charts keep this order."""
 BUDGET = 4.0
 """Seconds for timing: as much as lets a run of the small data set end within 12 seconds."""
 TIMED_COLUMN_SAMPLES = 500_000
@@ -63,12 +65,15 @@ TIMED_DATASET_SAMPLES = 100_000
 SHORTEST_TIMED_SERIES = 1_000
 """Slow codecs are timed on fewer series, one of each metric family at least, and on their first samples, these many."""
 SECONDS_BETWEEN_DRAWINGS = 0.1
-MOST_SLOW_SAMPLES = 5_000_000
+MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
+MOST_PEER_SAMPLES = 5_000_000
+"""Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: costly formats run on whole series, evenly spread, of about this size."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
+PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
 
 
 class Stopwatch:
@@ -194,7 +199,7 @@ def measure_dataset(
     left = budget - min(for_codecs, stopwatch.stages["timing"])
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
-    return collect(describe_run(stopwatch, rounds, chosen), facts, measurements, trials, trial)
+    return collect(describe_run(stopwatch, rounds, chosen, name_missing()), facts, measurements, trials, trial)
 
 
 def describe_settings(
@@ -398,6 +403,7 @@ def _summary(
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
+    coder = get_format(spec) if subject == "dataset" else get_codec(spec)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and get_codec(spec).lossy)
@@ -420,6 +426,8 @@ def _summary(
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
+        kind=coder.kind,
+        whole_file=isinstance(coder, Format) and coder.whole_file,
     )
     return _with_speeds(measurement, timing) if timing else measurement
 
@@ -487,19 +495,24 @@ def _prove_formats(
     dataset: MetricDataset, facts: DatasetFacts, files: Mapping[str, Format]
 ) -> dict[str, tuple[MetricDataset, Proof, Metered]]:
     """Return for each format what it was proven on, the proof, and how much memory that took."""
-    text_part = _part(dataset, facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes)
     few = _part(dataset, 1)
     proofs = {}
     with progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
-            proven = text_part if file.costly else dataset
+            proven = _part(dataset, _most_samples(file, facts))
             # What is imported and compiled at a first use is no part of what a format needs.
             file.decode(file.encode(few))
             meter = Metered(file)
             proofs[name] = (proven, prove(meter, proven), meter)
             progress.advance(task)
     return proofs
+
+
+def _most_samples(file: Format, facts: DatasetFacts) -> int:
+    """Return on how many samples a format runs at most: less than all of large data where it is costly."""
+    most = facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes if file.costly else facts.samples
+    return min(most, MOST_PEER_SAMPLES) if file.kind == "peers" else most
 
 
 def _counted(part: Measurement, facts: DatasetFacts) -> Measurement:
@@ -575,5 +588,11 @@ def describe_run(stopwatch: Stopwatch, rounds: int, settings: Mapping[str, Any],
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide what is measured."""
-    return {package: version(package) for package in PACKAGES}
+    """Return the versions of the packages that decide what is measured, of the peers those that are installed."""
+    return {package: version(package) for package in (*PACKAGES, *filter(is_installed, PEER_PACKAGES))}
+
+
+def name_missing() -> list[str]:
+    """Return a sentence on the codecs and formats that do not run here, none where all do."""
+    missing = missing_codecs() | missing_formats()
+    return [f"Not installed: {', '.join(sorted(missing))} ({PEERS_EXTRA})."] if missing else []

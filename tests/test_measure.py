@@ -212,3 +212,14 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
         "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
         "More time makes them surer: --budget 140."
     )
+
+
+def test_files_of_other_engines_run_on_a_part_of_large_data(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.MOST_PEER_SAMPLES", 20_000)
+    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
+    formats = ["columnar", "parquet", "parquet:level=22"]
+    results = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
+    covered = {one.codec: one.samples for one in results.find("dataset")}
+    assert covered == {"columnar": 50_000, "parquet": 20_000, "parquet:level=22": 10_000}

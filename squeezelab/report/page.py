@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from squeezelab.report import answer
-from squeezelab.report.labels import KINDS, coverage, frontier, kind, label
+from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.results import Measurement, Results
 
@@ -203,7 +203,7 @@ def listing(results: Results, subject: str) -> Listing:
     rows = [
         Row(
             [Cell(label(one, facts.samples)), *(column.cell(one) for column in columns)],
-            kind(one.codec),
+            one.kind,
             _marks(one, edge),
         )
         for one in order
@@ -221,8 +221,7 @@ def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
 
 def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
     """Return which of `MARKS` a measurement bears."""
-    holds = (one in edge, one.noisy, getattr(one, "whole_file", False))
-    return list(compress(MARKS, holds))
+    return list(compress(MARKS, (one in edge, one.noisy, one.whole_file)))
 
 
 def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
@@ -255,7 +254,7 @@ def heat_map(results: Results, subject: str) -> Listing:
                 Cell(label(whole, results.dataset.samples)),
                 *(_heated(cells.get((whole.codec, family)), fewest[family]) for family in families),
             ],
-            kind(whole.codec),
+            whole.kind,
         )
         for whole in _best_first(results.find(subject))
         if any((whole.codec, family) in cells for family in families)
@@ -288,7 +287,7 @@ def chart_data(results: Results) -> dict[str, Any]:
     }
     # The smallest of each kind is named as well, so that a frontier of few points does not leave the others nameless.
     landmarks = [
-        answer.smallest([one for one in results.find(subject) if kind(one.codec) == name])
+        answer.smallest([one for one in results.find(subject) if one.kind == name])
         for subject in SUBJECTS
         for name in KINDS
     ]
@@ -297,7 +296,7 @@ def chart_data(results: Results) -> dict[str, Any]:
         {
             "subject": one.subject,
             "name": label(one, facts.samples),
-            "kind": kind(one.codec),
+            "kind": one.kind,
             "ratio": one.ratio,
             "bits": one.bits_per_item,
             "against_ndjson": ndjson * one.samples / one.encoded_bytes,
