@@ -65,15 +65,18 @@ def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
         figure = draw()
         if figure is None:
             return []
+        # Laid out once: with an engine each file would do so anew, and draw everything twice.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             with replacing(path.with_suffix(suffix)) as file:
-                figure.savefig(file, format=suffix[1:], dpi=120, metadata=metadata)
+                figure.savefig(file, format=suffix[1:], metadata=metadata)
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
 def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a figure as wide as a slide, and its panels side by side."""
-    figure = Figure(figsize=(12, height), layout="constrained")
+    figure = Figure(figsize=(12, height), dpi=120, layout="constrained")
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
