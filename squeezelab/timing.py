@@ -315,8 +315,8 @@ def undisturbed() -> Iterator[None]:
             stack.callback(restore)
         if gc.isenabled():
             stack.callback(gc.enable)
-        gc.collect()
-        gc.disable()
+            gc.collect()
+            gc.disable()
         yield
 
 
