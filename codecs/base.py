@@ -95,6 +95,11 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
         return False
 
+    @property
+    def slowest(self) -> bool:
+        """Whether it encodes less than about 5 MB/s: the lab then runs it on a part of any data set."""
+        return False
+
     def encode(self, buf: Any) -> bytes:
         """Return one frame for a column.
 
@@ -334,6 +339,11 @@ class Chain(ColumnCodec):
     def slow(self) -> bool:
         """Whether one of its stages is."""
         return any(stage.slow for stage in self.stages)
+
+    @property
+    def slowest(self) -> bool:
+        """Whether one of its stages is."""
+        return any(stage.slowest for stage in self.stages)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as numcodecs keeps it."""

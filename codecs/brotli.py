@@ -40,6 +40,11 @@ class Brotli(ByteCodec):
         """From quality 5 on."""
         return self.quality >= 5
 
+    @property
+    def slowest(self) -> bool:
+        """From quality 10 on."""
+        return self.quality >= 10
+
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one stream."""
         compressed: bytes = brotli.compress(data, quality=self.quality)

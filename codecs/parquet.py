@@ -82,6 +82,11 @@ class Parquet(ColumnCodec):
         """At high levels."""
         return is_slow(self.compression, self.level)
 
+    @property
+    def slowest(self) -> bool:
+        """At the highest levels."""
+        return self.level >= (19 if self.compression == "zstd" else 9)
+
     def pack(self, column: Column) -> Bytes:
         """Write a file of one column."""
         file = pa.BufferOutputStream()

@@ -42,6 +42,11 @@ class Zlib(ByteCodec):
         """At every level."""
         return True
 
+    @property
+    def slowest(self) -> bool:
+        """At level 9."""
+        return self.level == 9
+
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zlib stream."""
         return zlib.compress(data, self.level)

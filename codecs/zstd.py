@@ -50,6 +50,11 @@ class Zstd(ByteCodec):
         """From level 10 on."""
         return self.level >= 10
 
+    @property
+    def slowest(self) -> bool:
+        """From level 19 on."""
+        return self.level >= 19
+
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zstd frame that says its content's size."""
         compressors = _contexts.__dict__.setdefault("compressors", {})

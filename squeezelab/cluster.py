@@ -31,10 +31,10 @@ from squeezelab.experiment import (
     BUDGET,
     DEFAULT_CODECS,
     DEFAULT_FORMATS,
-    MOST_SLOW_SAMPLES,
-    TIMED_COLUMN_SAMPLES,
+    ChosenSeries,
     Stopwatch,
     Trial,
+    choose_series,
     collect,
     count_deltas_of_deltas,
     describe,
@@ -108,8 +108,10 @@ class Task:
         Makes it; None if only the client can.
     codecs, rounds, budget
         What runs on it, as `squeezelab.experiment.measure_dataset` takes them; the budget is this partition's.
-    slow, timed, kept : list of int
-        Which of its series, counted within it, slow codecs run on, all are timed on, and formats want to have.
+    kept : list of int
+        Which of its series, counted within it, formats want to have.
+    chosen : ChosenSeries
+        Likewise what not all codecs run on.
     """
 
     store: PartitionStore
@@ -120,9 +122,8 @@ class Task:
     codecs: Sequence[str]
     rounds: int
     budget: float
-    slow: list[int]
-    timed: list[int]
     kept: list[int]
+    chosen: ChosenSeries
 
 
 @dataclass(frozen=True)
@@ -385,8 +386,12 @@ def _assign(
     """Return a task for each partition; together they choose the same series as one machine would."""
     known = [series.digest() for series in origin.whole] if origin.whole is not None else stored
     samples = int(origin.lengths.sum())
-    amounts = MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES, MOST_FORMAT_SAMPLES
-    chosen = [spread_series(origin.keys, amount / samples) for amount in amounts]
+    kept = spread_series(origin.keys, MOST_FORMAT_SAMPLES / samples)
+    chosen = choose_series(origin.keys, samples)
+
+    def within(part: range, numbers: Sequence[int]) -> list[int]:
+        return [i - part.start for i in numbers if i in part]
+
     return [
         Task(
             place,
@@ -397,7 +402,8 @@ def _assign(
             codecs,
             rounds,
             budget / len(parts),
-            *([i - part.start for i in numbers if i in part] for numbers in chosen),
+            within(part, kept),
+            ChosenSeries(*(within(part, numbers) for numbers in chosen)),
         )
         for number, part in enumerate(parts)
     ]
@@ -465,8 +471,7 @@ def do_task(task: Task) -> Outcome | Missing:
     trials = try_codecs(
         dataset,
         [get_codec(spec) for spec in task.codecs],
-        slow=task.slow,
-        timed=task.timed,
+        task.chosen,
         rounds=task.rounds,
         budget=task.budget,
         threads=1,

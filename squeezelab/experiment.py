@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 from math import ceil
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.machine import cpu_governor, cpu_model, source_commit
 from squeezelab.measure import Coder, Proof, prove, prove_all, spread
-from squeezelab.memory import Metered, peak_rss_mb
+from squeezelab.memory import Metered, peak_rss_mb, settled
 from squeezelab.registry import PEERS_EXTRA, is_installed
 from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Measurement, Results, Run
 from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
@@ -67,6 +67,9 @@ SHORTEST_TIMED_SERIES = 1_000
 SECONDS_BETWEEN_DRAWINGS = 0.1
 MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
+SLOWEST_SHARE = 0.01
+FEWEST_SLOWEST_SAMPLES = 20_000
+"""The slowest codecs run on this share of a data set, or about so many samples where that is less than these."""
 MOST_PEER_SAMPLES = 5_000_000
 """Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
@@ -95,6 +98,14 @@ class Stopwatch:
     def seconds(self) -> float:
         """Seconds since the stopwatch was made."""
         return perf_counter() - self._begin
+
+
+class ChosenSeries(NamedTuple):
+    """Numbers of the series that slow codecs run on, that the slowest do, and that all are timed on; evenly spread."""
+
+    slow: Sequence[int]
+    slowest: Sequence[int]
+    timed: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -190,16 +201,16 @@ def measure_dataset(
             seed=seed,
             provenance=provenance or {},
         )
-    slow, timed = (
-        spread_series(dataset.keys, most / len(dataset)) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES)
-    )
+    chosen = choose_series(dataset.keys, len(dataset))
     for_codecs = budget * share_of_codecs(coders, files)
-    trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
+    trials = try_codecs(dataset, coders, chosen, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
     left = budget - min(for_codecs, stopwatch.stages["timing"])
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
-    chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
-    return collect(describe_run(stopwatch, rounds, chosen, name_missing()), facts, measurements, trials, trial)
+    run = describe_run(
+        stopwatch, rounds, describe_settings(codecs, formats, rounds, budget, **(settings or {})), name_missing()
+    )
+    return collect(run, facts, measurements, trials, trial)
 
 
 def describe_settings(
@@ -256,9 +267,8 @@ def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: floa
 def try_codecs(
     dataset: MetricDataset,
     codecs: Sequence[ColumnCodec],
+    chosen: ChosenSeries,
     *,
-    slow: Sequence[int],
-    timed: Sequence[int],
     rounds: int,
     budget: float,
     threads: int | None = None,
@@ -272,8 +282,8 @@ def try_codecs(
         What they encode, series by series.
     codecs : sequence of ColumnCodec
         Each runs on the columns whose dtype it takes.
-    slow, timed : sequence of int
-        Numbers of the series that slow codecs run on, and that all are timed on.
+    chosen : ChosenSeries
+        What not all run on.
     rounds, budget
         As `measure_dataset` takes them; the budget is for both columns.
     threads : int, optional
@@ -293,16 +303,16 @@ def try_codecs(
         subject: {spec: codec for spec, codec in named.items() if column.dtype in codec.dtypes}
         for subject, column in subjects.items()
     }
-    families = [dataset.keys[i].metric_name for i in timed]
+    families = [dataset.keys[i].metric_name for i in chosen.timed]
     spare = 0.0
     for subject, column in subjects.items():
         columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
         with stopwatch.stage("proof"):
-            proofs = _prove_columns(subject, fitting[subject], columns, slow, threads)
+            proofs = _prove_columns(subject, fitting[subject], columns, chosen, threads)
         share = spare + budget * (1 + len(fitting[subject])) / sum(1 + len(some) for some in fitting.values())
         started = perf_counter()
         with stopwatch.stage("timing"):
-            cut = partial(_cut_columns, [columns[i] for i in timed], families)
+            cut = partial(_cut_columns, [columns[i] for i in chosen.timed], families)
             timings = _time_coders(subject, fitting[subject], cut, rounds, share)
         spare = max(0.0, share - (perf_counter() - started))
         trials[subject] = Trial(proofs, timings)
@@ -313,7 +323,7 @@ def _prove_columns(
     subject: str,
     codecs: dict[str, ColumnCodec],
     columns: list[Column],
-    part: Sequence[int],
+    chosen: ChosenSeries,
     threads: int | None,
 ) -> dict[str, dict[int, Proof]]:
     """Return for each codec the proofs of all series by their numbers, only of a part if the codec is slow."""
@@ -321,9 +331,9 @@ def _prove_columns(
     with progress_bar() as progress, ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
         for spec, codec in codecs.items():
-            chosen = part if codec.slow else range(len(columns))
-            proven = prove_all(codec, [columns[i] for i in chosen], pool)
-            proofs[spec] = dict(zip(chosen, proven, strict=True))
+            part = chosen.slowest if codec.slowest else chosen.slow if codec.slow else range(len(columns))
+            proven = prove_all(codec, [columns[i] for i in part], pool)
+            proofs[spec] = dict(zip(part, proven, strict=True))
             progress.advance(task)
     return proofs
 
@@ -358,6 +368,13 @@ def _cut_columns(columns: Sequence[Column], families: Sequence[str], share: floa
         return chosen
     longest = max(SHORTEST_TIMED_SERIES, int(share * samples / len(chosen)))
     return [column[:longest] for column in chosen]
+
+
+def choose_series(keys: Sequence[SeriesKey], samples: int) -> ChosenSeries:
+    """Choose the series of a data set of so many samples that slow codecs run on, and that all are timed on."""
+    slowest = min(max(SLOWEST_SHARE * samples, FEWEST_SLOWEST_SAMPLES), MOST_SLOW_SAMPLES)
+    amounts = MOST_SLOW_SAMPLES, slowest, TIMED_COLUMN_SAMPLES
+    return ChosenSeries(*(spread_series(keys, amount / samples) for amount in amounts))
 
 
 def spread_series(keys: Sequence[SeriesKey], share: float) -> list[int]:
@@ -497,7 +514,7 @@ def _prove_formats(
     """Return for each format what it was proven on, the proof, and how much memory that took."""
     few = _part(dataset, 1)
     proofs = {}
-    with progress_bar() as progress:
+    with settled(), progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
             proven = _part(dataset, _most_samples(file, facts))

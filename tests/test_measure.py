@@ -7,7 +7,7 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
-from squeezelab.experiment import _cut_columns, measure_dataset, share_of_codecs
+from squeezelab.experiment import _cut_columns, choose_series, measure_dataset, share_of_codecs
 from squeezelab.measure import prove, prove_all, spread
 from squeezelab.timing import Cell, Timing
 
@@ -154,6 +154,24 @@ def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypat
     assert covered == {"zlib": 10_000, "xor": 50_000, "xor+zlib": 10_000, "zstd": 50_000, "zstd:level=19": 10_000}
     families = [one for one in results.measurements if one.metric and one.codec == "zlib" and one.subject == "values"]
     assert sum(one.samples for one in families) == 10_000
+
+
+def test_the_slowest_codecs_run_on_a_part_of_any_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    codecs = ["zstd:level=18", "zstd:level=19", "xor+brotli", "zlib"]
+    results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
+    covered = {one.codec: one.samples for one in results.find("values")}
+    assert covered == {
+        "zstd:level=18": 50_000,
+        "zstd:level=19": 20_000,
+        "xor+brotli": 20_000,
+        "brotli:quality=9": 50_000,
+    }
+    assert len(choose_series(small.keys, 50_000).slowest) == 20
+    monkeypatch.setattr("squeezelab.experiment.FEWEST_SLOWEST_SAMPLES", 100)
+    monkeypatch.setattr("squeezelab.experiment.SLOWEST_SHARE", 0.6)
+    assert len(choose_series(small.keys, 50_000).slowest) == 30
+    monkeypatch.setattr("squeezelab.experiment.MOST_SLOW_SAMPLES", 10_000)
+    assert len(choose_series(small.keys, 50_000).slowest) == 10, "no more than slow ones"
 
 
 def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) -> None:
