@@ -192,6 +192,16 @@ def take_varint(data, at, stop):
     return number, stop + U(1)
 
 
+@kernel
+def take_varints(data, at, numbers):
+    """Fill numbers from all LEB128 from a byte on; return how many, more than there is room for if one is not whole."""
+    stop, count = U(data.size), U(0)
+    while at < stop and count < U(numbers.size):
+        numbers[count], at = take_varint(data, at, stop)
+        count += U(1)
+    return count if at == stop else U(numbers.size) + U(1)
+
+
 @kernel(forceinline=True)
 def take_varint_at_once(data, at, stop):
     """Return what `take_varint` does, in the same time for 1 to 8 bytes: for many numbers of unlike lengths.

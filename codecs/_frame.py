@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from squeezelab.codecs._bits import take_varints
 from squeezelab.errors import CorruptDataError
 
 Bytes = npt.NDArray[np.uint8]
@@ -79,6 +80,22 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
                 break
             return number, at
     raise CorruptDataError("a number does not fit 64 bits: the data are damaged")
+
+
+def read_varints(data: bytes, at: int) -> list[int]:
+    """Return all numbers from a byte to the end.
+
+    Raises
+    ------
+    CorruptDataError
+        If the last one is cut short, or one does not fit 64 bits.
+    """
+    size = len(data) - at
+    numbers = np.empty(size, np.uint64)
+    count = int(take_varints(np.frombuffer(data, np.uint8), np.uint64(at), numbers))
+    if count > size:
+        raise CorruptDataError("the data end inside a number, or one does not fit 64 bits: they are damaged")
+    return numbers[:count].tolist()
 
 
 @cache

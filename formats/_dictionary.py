@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from squeezelab.codecs._frame import read_varint, varint
+from squeezelab.codecs._frame import read_varint, read_varints, varint
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
 
@@ -60,19 +60,18 @@ def decode_keys(data: bytes) -> list[SeriesKey]:
             raise CorruptDataError("the series dictionary holds a string that is not UTF-8") from error
         at += size
 
-    def text() -> str:
-        nonlocal at
-        number, at = read_varint(data, at)
-        if number >= len(strings):
-            raise CorruptDataError("the series dictionary refers to a string that it lacks")
-        return strings[number]
-
-    keys = []
-    count, at = read_varint(data, at)
-    for _ in range(count):
-        metric_name = text()
-        size, at = read_varint(data, at)
-        keys.append(SeriesKey(metric_name, {text(): text() for _ in range(size)}))
-    if at != len(data):
-        raise CorruptDataError(f"{len(data) - at} bytes follow the series dictionary: it is damaged")
+    numbers = read_varints(data, at)
+    keys, at = [], 1
+    try:
+        for _ in range(numbers[0]):
+            name, size = strings[numbers[at]], numbers[at + 1]
+            pairs = [strings[number] for number in numbers[at + 2 : at + 2 + 2 * size]]
+            if len(pairs) != 2 * size:
+                raise CorruptDataError("the series dictionary ends too early")
+            keys.append(SeriesKey(name, dict(zip(pairs[::2], pairs[1::2], strict=True))))
+            at += 2 + 2 * size
+    except IndexError as error:
+        raise CorruptDataError("the series dictionary refers to a string that it lacks, or ends too early") from error
+    if at != len(numbers):
+        raise CorruptDataError(f"{len(numbers) - at} numbers follow the series dictionary: it is damaged")
     return keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -19,7 +20,7 @@ from squeezelab.generators import DEFAULT_SIZE, DEFAULT_SOURCE, SIZES, SOURCES
 
 if TYPE_CHECKING:
     from squeezelab.experiment import Stopwatch
-    from squeezelab.results import Results
+    from squeezelab.results import CostBasis, Results
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
@@ -27,6 +28,10 @@ EXCEEDED = 1
 INTERRUPTED = 130
 
 BUDGET_HELP = "Seconds for timing; 0 times nothing. More make surer speeds."
+INPUT_HELP = "csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised."
+SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
+Retention = Annotated[str | None, typer.Option(help="For the cost: how long they are kept, as 395d or 1y30d.")]
+Price = Annotated[float | None, typer.Option(help="For the cost: what 10^9 bytes cost a month.")]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -44,6 +49,9 @@ def run(
     ] = "",
     formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
     budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
+    samples_per_second: SamplesPerSecond = None,
+    retention: Retention = None,
+    price_per_gb_month: Price = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     output: Annotated[Path, typer.Option(help="Where the data set is cached.")] = Path("output"),
     scheduler: Annotated[
@@ -73,6 +81,7 @@ def run(
 
     chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
     timing = timing_of(budget)
+    cost = cost_of(samples_per_second, retention, price_per_gb_month)
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     announce_compilation()
@@ -95,7 +104,7 @@ def run(
         with stopwatch.stage("data"):
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)
         results = measure_dataset(dataset, provenance=provenance, **chosen)
-    conclude(results, reports / f"{size}-{generator}", stopwatch)
+    conclude(replace(results, cost=cost), reports / f"{size}-{generator}", stopwatch)
 
 
 def timing_of(budget: float | None) -> dict[str, Any]:
@@ -109,17 +118,27 @@ def timing_of(budget: float | None) -> dict[str, Any]:
     return {"rounds": ROUNDS if seconds else 0, "budget": seconds}
 
 
+def cost_of(samples_per_second: float | None, retention: str | None, price: float | None) -> CostBasis | None:
+    """Return what a cost is reckoned from; None where nothing was given."""
+    from squeezelab.report.cost import cost_basis
+
+    return cost_basis(samples_per_second, retention, price)
+
+
 def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     """Write the report of a run, show its tables, and say where it is."""
     from squeezelab.experiment import DEFAULT_CODECS, name_missing
     from squeezelab.own_data import Bench
     from squeezelab.report import write_report
+    from squeezelab.report.cost import cost_table
     from squeezelab.report.tables import published_table
 
     with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
     for table in Bench(results).tables:
         stdout.print(table.to_rich())
+    if results.cost:
+        stdout.print(cost_table(results).to_rich())
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
@@ -163,9 +182,7 @@ def bench(
     paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
     codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
     formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
-    input_format: Annotated[
-        str | None, typer.Option(help="csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised.")
-    ] = None,
+    input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
     time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
     series: Annotated[
@@ -175,6 +192,9 @@ def bench(
     stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
     limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
     budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
+    samples_per_second: SamplesPerSecond = None,
+    retention: Retention = None,
+    price_per_gb_month: Price = None,
     reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -188,6 +208,7 @@ def bench(
 
     chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
     timing = timing_of(budget)
+    cost = cost_of(samples_per_second, retention, price_per_gb_month)
     stopwatch = Stopwatch()
     with stopwatch.stage("data"):
         loaded = load(
@@ -212,7 +233,50 @@ def bench(
         stopwatch=stopwatch,
         **timing,
     )
-    conclude(results, reports / loaded.name, stopwatch)
+    conclude(replace(results, cost=cost), reports / loaded.name, stopwatch)
+
+
+@app.command()
+def explain(
+    paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
+    series: Annotated[
+        list[str] | None, typer.Option(help="Series to explain, as 'cpu_user' or 'host=a*'; may be given again.")
+    ] = None,
+    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
+    input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
+    time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
+    time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
+    limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
+    reports: Annotated[Path, typer.Option(help="Where pictures are written, in a folder 'explain'.")] = Path("reports"),
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Explain which codec is smallest on a series of your own, and why, with a picture."""
+    from squeezelab.own_data import choose
+    from squeezelab.readers import load
+    from squeezelab.study import study_each
+
+    chosen_codecs, _ = choose(codecs or None, [])
+    loaded = load(
+        paths,
+        kind=input_format,
+        time_column=time_column,
+        time_unit=time_unit,
+        series=series,
+        start=start,
+        stop=stop,
+        limit=limit,
+    )
+    stdout.print(str(loaded), soft_wrap=True)
+    announce_compilation()
+    for study in study_each(loaded.dataset, chosen_codecs, name=loaded.name):
+        for table in study.tables:
+            stdout.print(table.to_rich())
+        for sentence in study.sentences:
+            stdout.print(f"- {sentence}", soft_wrap=True)
+        picture, drawing = study.draw(reports / "explain")
+        stdout.print(f"\nPicture: {picture}, {drawing}", soft_wrap=True)
 
 
 @app.command("codecs")

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -40,6 +40,7 @@ from squeezelab.experiment import (
     describe,
     describe_run,
     describe_settings,
+    explain,
     name_missing,
     package_versions,
     share_of_codecs,
@@ -232,11 +233,13 @@ def measure_on_cluster(
     trials = {subject: _join(parts, [one.trials[subject] for one in outcomes]) for subject in outcomes[0].trials}
     measurements = summarize(origin.keys, origin.lengths, trials)
     kept = MetricDataset.from_series([series for outcome in outcomes for series in outcome.kept])
+    with stopwatch.stage("explanations"):
+        explanations = explain(kept, origin.keys, origin.lengths, trials, measurements)
     left = budget - for_codecs
     trial = try_formats(kept, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
     run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers), *name_missing()])
-    return collect(run, facts, measurements, trials, trial)
+    return replace(collect(run, facts, measurements, trials, trial), explanations=explanations)
 
 
 def _find_origin(generator: str, size: str, seed: int, cache: str | Path) -> Origin:

@@ -25,6 +25,7 @@ from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
+from squeezelab.explain import explain_dataset
 from squeezelab.formats import Format, get_format, missing_formats, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.downsampled import STEPS
@@ -33,7 +34,7 @@ from squeezelab.machine import cpu_governor, cpu_model, source_commit
 from squeezelab.measure import Coder, Proof, prove, prove_all, spread
 from squeezelab.memory import Metered, peak_rss_mb, settled
 from squeezelab.registry import PEERS_EXTRA, is_installed
-from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Measurement, Results, Run
+from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Explained, Measurement, Results, Run
 from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
 DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
@@ -54,6 +55,8 @@ DEFAULT_FORMATS = (
     "pattern+zstd",
     *(spec for spec in showcase_formats() if get_format(spec).kind == "peers"),
     *(f"downsampled:step={step}+zstd" for step in STEPS),
+    "tally:level=1",
+    "tally",
 )
 """The ladder, rung by rung, then files of others: tables and charts keep this order."""
 BUDGET = 4.0
@@ -74,6 +77,8 @@ MOST_PEER_SAMPLES = 5_000_000
 """Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: costly formats run on whole series, evenly spread, of about this size."""
+MOST_EXPLAINED_SAMPLES = 2_000_000
+"""Winners are explained by whole series, evenly spread, of about so many samples where a data set has more."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
 PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
@@ -205,12 +210,15 @@ def measure_dataset(
     for_codecs = budget * share_of_codecs(coders, files)
     trials = try_codecs(dataset, coders, chosen, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
+    with stopwatch.stage("explanations"), working("Explaining the winners"):
+        part = _part(dataset, MOST_EXPLAINED_SAMPLES)
+        explanations = explain(part, dataset.keys, np.diff(dataset.offsets), trials, measurements)
     left = budget - min(for_codecs, stopwatch.stages["timing"])
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     run = describe_run(
         stopwatch, rounds, describe_settings(codecs, formats, rounds, budget, **(settings or {})), name_missing()
     )
-    return collect(run, facts, measurements, trials, trial)
+    return replace(collect(run, facts, measurements, trials, trial), explanations=explanations)
 
 
 def describe_settings(
@@ -395,6 +403,18 @@ def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials:
             every, timing = list(proofs), trial.timings.get(spec)
             measurements.append(_summary(subject, spec, None, lengths[every], list(proofs.values()), timing))
     return measurements
+
+
+def explain(
+    part: MetricDataset,
+    keys: Sequence[SeriesKey],
+    lengths: npt.NDArray[np.int64],
+    trials: dict[str, Trial],
+    measurements: Sequence[Measurement],
+) -> list[Explained]:
+    """Name and explain the winners of trials on a data set with these series, a part of which is looked at."""
+    proofs = {subject: trial.proofs for subject, trial in trials.items()}
+    return explain_dataset(part, keys, lengths, proofs, measurements, os.cpu_count())
 
 
 def _item_bytes(subject: str) -> int:

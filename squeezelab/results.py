@@ -181,6 +181,165 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Entropy:
+    """Zeroth-order entropy: the fewest bits a symbol that a code needs which writes equal symbols alike, wherever.
+
+    Attributes
+    ----------
+    bits : float
+        Of the symbols as they are. No such code is shorter on these; the list of symbols is not counted.
+    corrected : float
+        What it is likely to be for more of the same: with Miller and Madow's correction, for few samples miss symbols.
+    symbols : int
+        How many distinct ones there are. Where nearly each is there but once, neither figure says much.
+    """
+
+    bits: float
+    corrected: float
+    symbols: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What decides how small a series gets; of several series shares and means of all samples.
+
+    Attributes
+    ----------
+    series, samples : int
+        How many were looked at.
+    time_unit : str
+        What timestamps count.
+    interval : int or None
+        The most common step from one timestamp to the next.
+    interval_share, zero_dod_share : float or None
+        Share of the steps that are this one, and of those that equal the one before: their delta of delta is zero.
+    distinct : int
+        Values that differ in a bit; of several series their median.
+    repeat_share : float or None
+        Share of the values that equal the one before, bit by bit.
+    mean_run : float
+        How many equal ones follow each other on average.
+    decimals : int or None
+        Fewest digits after the point with which 99 % of the values that are finite and not zero are written to within
+        4 units in the last place; None if 15 do not do. Of several series, what does for 99 % of the samples.
+    exact_share : float or None
+        Share of the finite values that are the very doubles nearest to such decimals; None if there are no decimals.
+    near_decimals : int or None
+        Where there are no decimals: fewest digits that 99 % come within a thousandth of a digit of, as the differences
+        of large decimals do.
+    step : float or None
+        Largest decimal number that 99 % of the values are multiples of; None if there is none. Of several series, the
+        least of theirs where the others are multiples of it.
+    nans, infinities : int
+        Values that are no finite numbers.
+    monotone : bool
+        Whether values never fall and rise at least once, as a counter's do; of several series, in one of them.
+    intervals_entropy, values_entropy, deltas_entropy, xors_entropy : Entropy
+        Of the deltas of deltas of timestamps; of the values, their deltas, and the XORs of their bits.
+    """
+
+    series: int
+    samples: int
+    time_unit: str
+    interval: int | None
+    interval_share: float | None
+    zero_dod_share: float | None
+    distinct: int
+    repeat_share: float | None
+    mean_run: float
+    decimals: int | None
+    exact_share: float | None
+    near_decimals: int | None
+    step: float | None
+    nans: int
+    infinities: int
+    monotone: bool
+    intervals_entropy: Entropy
+    values_entropy: Entropy
+    deltas_entropy: Entropy
+    xors_entropy: Entropy
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether no series has two values."""
+        return self.samples > 0 and self.values_entropy.bits == 0
+
+    @property
+    def entropies(self) -> dict[str, Entropy]:
+        """Entropies of the values, by what the symbols are."""
+        return {"values": self.values_entropy, "deltas": self.deltas_entropy, "XORs": self.xors_entropy}
+
+    @property
+    def floor(self) -> float:
+        """Bits a value: the least of the entropies of the values."""
+        return min(entropy.bits for entropy in self.entropies.values())
+
+    @property
+    def floor_is_sure(self) -> bool:
+        """Whether a symbol of the lowest entropy occurs twice on average: otherwise it tells the samples, not more."""
+        lowest = min(self.entropies.values(), key=lambda entropy: entropy.bits)
+        return 2 * lowest.symbols * self.series <= self.samples
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The smallest lossless codec of those that ran on all of something, and the one behind it; bits an item."""
+
+    codec: str
+    bits: float
+    runner_up: str | None = None
+    runner_up_bits: float | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Who wins on a metric family, or on one series, and what explains it.
+
+    Attributes
+    ----------
+    metric : str
+        The metric family.
+    series : str or None
+        Name and labels; None for all of the family.
+    samples : int
+        How many there are. The explanation may be of fewer.
+    facts : Explanation
+        What a person can check.
+    timestamps, values : Winner or None
+        None if no lossless codec ran on all of them.
+    """
+
+    metric: str
+    series: str | None
+    samples: int
+    facts: Explanation
+    timestamps: Winner | None
+    values: Winner | None
+
+
+@dataclass(frozen=True)
+class CostBasis:
+    """What it takes to turn bytes a sample into money.
+
+    Attributes
+    ----------
+    samples_per_second : float
+        How many samples come in.
+    retention_seconds : float
+        How long each is kept.
+    price_per_gb_month : float or None
+        For 10**9 bytes, in any currency; None if not known.
+    assumed : tuple of str
+        Options that nobody gave: their figures are an example.
+    """
+
+    samples_per_second: float
+    retention_seconds: float
+    price_per_gb_month: float | None = None
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Results:
     """A run, its data set and all measurements: the content of results.json."""
 
@@ -190,6 +349,8 @@ class Results:
     memcpy_mb_s: dict[str, float] = field(default_factory=dict)
     memcpy_ci: dict[str, tuple[float, float]] = field(default_factory=dict)
     access: list[Access] = field(default_factory=list)
+    explanations: list[Explained] = field(default_factory=list)
+    cost: CostBasis | None = None
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran."""
@@ -235,6 +396,8 @@ class Results:
                 content["memcpy_mb_s"],
                 {subject: _pair(interval) for subject, interval in content.get("memcpy_ci", {}).items()},
                 [_known(Access, one) for one in content.get("access", [])],
+                explanations=[_explained(one) for one in content.get("explanations", [])],
+                cost=_cost(content.get("cost")),
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
@@ -259,6 +422,19 @@ def relative_width(speed: float, interval: tuple[float, float]) -> float:
     """
     low, high = interval
     return speed / low - speed / high
+
+
+def _explained(content: dict[str, Any]) -> Explained:
+    facts = {
+        name: _known(Entropy, value) if name.endswith("_entropy") else value for name, value in content["facts"].items()
+    }
+    winners = {subject: content[subject] and _known(Winner, content[subject]) for subject in ("timestamps", "values")}
+    explained: Explained = _known(Explained, content | {"facts": _known(Explanation, facts)} | winners)
+    return explained
+
+
+def _cost(content: dict[str, Any] | None) -> CostBasis | None:
+    return _known(CostBasis, content | {"assumed": tuple(content.get("assumed", ()))}) if content else None
 
 
 def _known(cls: type[Any], content: dict[str, Any]) -> Any:

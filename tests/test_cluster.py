@@ -191,6 +191,7 @@ def test_one_machine_and_a_cluster_give_the_same(
     assert alone.get("values", "zlib").samples == 20_000
     together = measure(cluster.scheduler_address, tmp_path, generator=generator)
     assert same(alone, together)
+    assert alone.explanations == together.explanations
     assert len(list(tmp_path.glob(f"small-{generator}-*/part-*.parquet"))) == 8
     assert "2 workers" in together.run.notes[0]
     assert alone.run.notes == lab.name_missing()

@@ -15,8 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from squeezelab.report import answer
+from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
+from squeezelab.report.winners import codec_of, distance_of, explained_in_words, family_winners, floor_of, runner_up_of
 from squeezelab.results import Measurement, Results
 
 ASSETS = Path(__file__).parent / "assets"
@@ -90,11 +92,15 @@ def report_html(results: Results) -> str:
         titles=SUBJECTS,
         timed=any(one.decode_mb_s for one in results.measurements),
         answers=answers(results),
+        cost=cost_table(results),
         within=answer.WITHIN,
         coldest=COLDEST,
         lossy_files=any(one.lossy for one in results.find("dataset")),
         listings={subject: listing(results, subject) for subject in SUBJECTS if results.find(subject)},
         heat_maps=[one for one in (heat_map(results, "values"), heat_map(results, "timestamps")) if one.rows],
+        winners=family_winners(results),
+        words=explained_in_words(results),
+        series=series_winners(results),
         access=access_table(results),
         published=published_table(results),
         method=method(results),
@@ -274,6 +280,45 @@ def _heated(one: Measurement | None, fewest: float) -> Cell:
         return Cell(text, one.bits_per_item, "", 1)
     heat = 1 - math.log(one.bits_per_item / fewest) / math.log(COLDEST)
     return Cell(text, one.bits_per_item, "", round(min(max(heat, 0), 0.99), 2))
+
+
+def series_winners(results: Results) -> Listing:
+    """Return who wins on each series, and what a person can check of it."""
+    headers = [
+        "series",
+        "timestamps",
+        "bits a timestamp",
+        "values",
+        "bits a value",
+        "next",
+        "floor",
+        "above",
+        "same interval",
+    ]
+    headers += ["repeats", "mean run", "distinct", "decimals", "step"]
+    kinds = {one.codec: one.kind for one in results.measurements}
+    rows = []
+    for one in results.explanations:
+        if one.series is not None:
+            facts = one.facts
+            cells = [
+                Cell(one.series),
+                Cell(codec_of(one.timestamps)),
+                _number(one.timestamps.bits if one.timestamps else None, ".2f"),
+                Cell(codec_of(one.values)),
+                _number(one.values.bits if one.values else None, ".2f"),
+                Cell(runner_up_of(one.values)),
+                Cell(floor_of(one), facts.floor),
+                _number(distance_of(one), ".2f"),
+                _number(facts.zero_dod_share, ".1%"),
+                _number(facts.repeat_share, ".1%"),
+                _number(facts.mean_run, ".1f"),
+                _number(facts.distinct, ","),
+                _number(facts.decimals, "d"),
+                _number(facts.step, ",.12g"),
+            ]
+            rows.append(Row(cells, kinds.get(codec_of(one.values), "")))
+    return Listing("series-winners", "Which codec for which series", headers, rows)
 
 
 def chart_data(results: Results) -> dict[str, Any]:

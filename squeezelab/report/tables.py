@@ -195,9 +195,14 @@ def published_table(results: Results) -> Table:
 
 def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
     """Return ratios.md: data, all tables, charts, method and machine."""
+    # These two are made of tables themselves.
+    from squeezelab.report.cost import cost_table
+    from squeezelab.report.winners import family_winners
+
     facts = results.dataset
     tables = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
     tables += [access_table(results), memory_table(results), family_table(results), published_table(results)]
+    tables += [family_winners(results), cost_table(results)]
     pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
     return "\n".join(
         [

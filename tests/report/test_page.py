@@ -106,6 +106,21 @@ def test_tables_stand_in_the_page_itself(results: Results, page: str) -> None:
     assert results.dataset.fingerprint in text
 
 
+def test_winners_are_named_and_explained(results: Results, page: str) -> None:
+    rows = {row[0].strip(): row for table in Tables(page).tables for row in table}
+    one = next(one for one in results.explanations if one.metric == "queue_size")
+    assert rows["queue_size"][2] == f"{one.values.codec}, {one.values.bits:.2f}"
+    lone = next(one for one in results.explanations if one.series)
+    assert rows[lone.series][3:5] == [lone.values.codec, f"{lone.values.bits:.2f}"]
+    text = "".join(Tables(page).others)
+    assert "of the intervals repeat the one before" in text
+    assert "(an example)" in text
+
+
+def test_nothing_explained_is_no_section(results: Results) -> None:
+    assert 'id="winners-section"' not in report_html(replace(results, explanations=[]))
+
+
 def test_all_results_are_embedded_as_json(results: Results, page: str) -> None:
     content = json.loads(Tables(page).embedded["results"])
     assert content["run"]["cpu"] == results.run.cpu
@@ -336,6 +351,22 @@ def test_names_stand_beside_the_frontier(browser: Any, results: Results) -> None
             .filter((text) => getComputedStyle(text).opacity === "1").map((text) => text.textContent);
     """
     assert smallest.codec in browser.execute_script(script)
+
+
+def test_winners_of_series_can_be_unfolded_and_sorted(browser: Any, results: Results) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    listing = browser.find_element("id", "series-winners")
+    assert not listing.is_displayed()
+    for summary in browser.find_elements("css selector", "#winners-section summary"):
+        summary.send_keys(Keys.ENTER)
+    assert listing.is_displayed()
+    click_header(browser, "series-winners", "bits a value")
+    alone = sorted((one for one in results.explanations if one.series), key=lambda one: one.values.bits)
+    bits = [
+        row.find_elements("css selector", "td")[3].text for row in listing.find_elements("css selector", "tbody tr")
+    ]
+    assert bits == [f"{one.values.bits:.2f}" for one in alone]
 
 
 @pytest.fixture

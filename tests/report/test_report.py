@@ -13,6 +13,7 @@ from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
 from squeezelab.report import write_report
 from squeezelab.report.charts import CHARTS, COLOURS
+from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS
 from squeezelab.report.published import compare_published
 from squeezelab.report.tables import (
@@ -25,6 +26,7 @@ from squeezelab.report.tables import (
     ratios_markdown,
     to_csv,
 )
+from squeezelab.report.winners import family_winners
 from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 ALL_FILES = {"results.json", "report.html", "ratios.md", "ratios.csv"} | {
@@ -293,3 +295,20 @@ def test_what_is_not_installed_is_named(small: MetricDataset, monkeypatch: pytes
     sentence = "Not installed: openzl, vortex (pip install 'squeezelab[peers]')."
     assert told.run.notes == [sentence]
     assert f"- {sentence}" in ratios_markdown(told, [])
+
+
+def test_winners_and_costs_are_told_in_the_markdown(results: Results) -> None:
+    text = ratios_markdown(results, [])
+    table = family_winners(results)
+    assert table.to_markdown() in text
+    assert cost_table(results).to_markdown() in text
+    rows = {row[0]: row for row in table.rows}
+    assert set(rows) == {row[0] for row in family_table(results).rows}
+    fewest = min(
+        (one for one in results.find("values", "disk_io_bytes_total") if not one.lossy),
+        key=lambda one: one.bits_per_item,
+    )
+    row = rows["disk_io_bytes_total"]
+    assert row[2] == f"{fewest.codec}, {fewest.bits_per_item:.2f}"
+    assert "multiples of 4,096" in row[4]
+    assert "never fall" in row[4]

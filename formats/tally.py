@@ -1,0 +1,498 @@
+"""Tally's file: columns in blocks, and an index behind them, so that one series or hour is read without the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+import zstandard
+
+from squeezelab.codecs._bits import U
+from squeezelab.codecs._blocks import Draft, Room, as_it_is, plan_block, read_block, smallest
+from squeezelab.codecs._frame import Bytes, read_varint, read_varints, varint
+from squeezelab.codecs._streams import Words, signed_varint
+from squeezelab.codecs.base import as_bytes
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.formats._dictionary import decode_keys, encode_keys
+from squeezelab.formats.base import Buffer, Format
+from squeezelab.kernels import kernel
+
+SPAN = 8192
+"""Samples of a block; the last of a column has what is left."""
+FAST, SMALL = 1, 2
+FIRST_LINE = b"squeezelab tally 1\n"
+BLOCK_CHECKSUM_BYTES = 4
+FOOTER_BYTES = 16
+INDEX_LEVEL = 19
+TIME_UNITS = ("s", "ms", "us", "ns")
+MOST_REFERENCES = 3
+LEAST_CORRELATION = 0.2
+WORTH_A_REFERENCE = 0.98
+
+Column = npt.NDArray[Any]
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class Tally(Format):
+    """Tally's file: what `squeezelab.codecs.tally` does to a column, and what columns of one host say of each other.
+
+    Series that were scraped together share their timestamps, which are stored once. A series may be predicted from up
+    to three others of the same labels, those that explain it best: available memory from what is free and cached.
+
+    Parameters
+    ----------
+    level : int
+        1, fast: bits packed, no prediction from others; or 2, small.
+
+    Notes
+    -----
+    ``docs/format.md`` describes the file for readers in other languages. In short::
+
+        line        "squeezelab tally 1", ended by a newline
+        blocks      of the clocks, then of the series; behind each the low four bytes of its XXH3-64
+        index       a zstd frame: series, and for each column the sizes of its blocks
+        footer      8 bytes, the bytes of the index; XXH3-64 of line, index and these 8
+
+    A clock is a column of timestamps, of which each block but the last has 8192; so have the columns of values. What a
+    series is predicted from is itself predicted from none: to read one block of a series is to read at most four.
+
+    Examples
+    --------
+    >>> from squeezelab import generate_metric_data
+    >>> dataset = generate_metric_data()
+    >>> file = Tally().encode(dataset)
+    >>> key, timestamps, values = Tally().read_range(file, 3, 100, 102)
+    >>> bool((values == dataset.values[dataset.offsets[3] + 100 : dataset.offsets[3] + 102]).all())
+    True
+    """
+
+    name = "tally"
+    kind = "ours"
+    showcase = ("", "level=1")
+
+    def __init__(self, level: int = SMALL) -> None:
+        if level not in (FAST, SMALL):
+            raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
+        self.level = level
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the blocks, and the index when all of them are known."""
+        clocks, clock_of = _clocks(dataset)
+        packed = self.level == FAST
+        written = [_encode_column(dataset.timestamps[span], packed) for span in clocks]
+        references, blocks = _encode_values(dataset, clock_of, packed)
+        yield FIRST_LINE
+        for column in (*written, *blocks):
+            for block in column:
+                yield block + _block_checksum(block)
+        dictionary = encode_keys(dataset.keys)
+        index = bytearray([TIME_UNITS.index(dataset.time_unit)]) + varint(len(dictionary)) + dictionary
+        index += varint(len(clocks))
+        for span, column in zip(clocks, written, strict=True):
+            index += varint(span.stop - span.start) + _index_clock(dataset.timestamps[span], column)
+        for clock, others, column in zip(clock_of, references, blocks, strict=True):
+            numbers = [clock, len(others), *others, *map(len, column)]
+            index += b"".join(map(varint, numbers))
+        packed_index = zstandard.ZstdCompressor(level=INDEX_LEVEL).compress(bytes(index))
+        size = len(packed_index).to_bytes(8, "big")
+        yield packed_index + size + xxhash.xxh3_64_digest(FIRST_LINE + packed_index + size)
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Read the whole file."""
+        return TallyReader(data).read_all()
+
+    def read_series(self, data: Buffer, number: int) -> Series:
+        """Read one series, and of the others only what it is predicted from."""
+        reader = TallyReader(data)
+        return reader.read_range(number, 0, reader.length(number))
+
+    def read_range(self, data: Buffer, number: int, start: int, stop: int) -> Series:
+        """Read the samples ``start`` to ``stop`` of one series, and only the blocks that hold them."""
+        return TallyReader(data).read_range(number, start, stop)
+
+
+def _clocks(dataset: MetricDataset) -> tuple[list[slice], list[int]]:
+    """Return where each distinct column of timestamps lies, and for each series which of them is its own."""
+    numbers: dict[bytes, int] = {}
+    spans, clock_of = [], []
+    for first, last in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
+        digest = xxhash.xxh3_128_digest(dataset.timestamps[first:last])
+        if digest not in numbers:
+            numbers[digest] = len(spans)
+            spans.append(slice(first, last))
+        clock_of.append(numbers[digest])
+    return spans, clock_of
+
+
+def _index_clock(timestamps: npt.NDArray[np.int64], blocks: Sequence[bytes]) -> bytes:
+    """Return what the index says of a clock's blocks."""
+    entry, before = bytearray(), 0
+    for i, block in enumerate(blocks):
+        entry += varint(len(block))
+        for bound in timestamps[i * SPAN : (i + 1) * SPAN][[0, -1]].tolist():
+            entry += signed_varint(bound - before)
+            before = bound
+    return bytes(entry)
+
+
+def _block_checksum(block: Buffer | Bytes) -> bytes:
+    return xxhash.xxh3_64_digest(block)[-BLOCK_CHECKSUM_BYTES:]
+
+
+def _encode_column(column: Column, packed: bool) -> list[bytes]:
+    return [_finish(plan_block(part, packed=packed), part) for part in _parts(column)]
+
+
+def _parts(column: Column) -> list[Column]:
+    return [column[first : first + SPAN] for first in range(0, column.size, SPAN)]
+
+
+def _finish(draft: Draft, part: Column) -> bytes:
+    return min(draft.block, as_it_is(part), key=len)
+
+
+def _encode_values(
+    dataset: MetricDataset, clock_of: Sequence[int], packed: bool
+) -> tuple[list[list[int]], list[list[bytes]]]:
+    """Return for each series how far back those it is predicted from stand, and its blocks."""
+    references: list[list[int]] = [[] for _ in dataset.keys]
+    blocks: list[list[bytes]] = [[] for _ in dataset.keys]
+    for group in _groups(dataset.keys, clock_of):
+        columns = [dataset.values[dataset.offsets[i] : dataset.offsets[i + 1]] for i in group]
+        chosen: list[list[int]] | None = None
+        for parts in zip(*map(_parts, columns), strict=True):
+            drafts = [plan_block(part, packed=packed) for part in parts]
+            if not packed:
+                if chosen is None:
+                    chosen = choose_references(drafts)
+                drafts = [
+                    smallest([draft, draft.predicted_from([drafts[j].levels for j in others])]) if others else draft
+                    for draft, others in zip(drafts, chosen, strict=True)
+                ]
+            for i, draft, part in zip(group, drafts, parts, strict=True):
+                blocks[i].append(_finish(draft, part))
+        for place, others in enumerate(chosen or ()):
+            references[group[place]] = [group[place] - group[other] for other in others]
+    return references, blocks
+
+
+def _groups(keys: Sequence[SeriesKey], clock_of: Sequence[int]) -> list[list[int]]:
+    """Return the series that share labels and timestamps, group by group."""
+    groups: dict[Any, list[int]] = {}
+    for i, (key, clock) in enumerate(zip(keys, clock_of, strict=True)):
+        groups.setdefault((clock, tuple(sorted(key.labels.items()))), []).append(i)
+    return list(groups.values())
+
+
+def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
+    """Return for each column of a group which ones before it, themselves predicted from none, explain it best.
+
+    Each is the one whose changes go best with what those chosen before it leave unexplained (orthogonal matching
+    pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
+    """
+    changes = np.array([_changes(draft.levels) for draft in drafts])
+    changing = changes.any(axis=1)
+    chosen: list[list[int]] = []
+    for i, draft in enumerate(drafts):
+        chosen.append([])
+        allowed = np.array([changing[j] and not chosen[j] for j in range(i)], bool)
+        if not changing[i] or not allowed.any():
+            continue
+        unexplained, tried, basis = changes[i], list[int](), list[Doubles]()
+        least = WORTH_A_REFERENCE * draft.bits
+        for _ in range(MOST_REFERENCES):
+            likeness = np.abs(changes[:i] @ unexplained) * allowed
+            best = int(np.argmax(likeness))
+            if likeness[best] < LEAST_CORRELATION * np.linalg.norm(unexplained):
+                break
+            tried.append(best)
+            allowed[best] = False
+            direction = changes[best] - sum((changes[best] @ one) * one for one in basis)
+            basis.append(direction / (np.linalg.norm(direction) or 1.0))
+            unexplained = unexplained - (unexplained @ basis[-1]) * basis[-1]
+            predicted = draft.predicted_from([drafts[j].levels for j in tried])
+            if predicted.bits < least:
+                chosen[i], least = list(tried), WORTH_A_REFERENCE * predicted.bits
+    return chosen
+
+
+def _changes(levels: Words) -> Doubles:
+    """Return the changes of levels, of mean 0 and length 1, or all 0."""
+    changes = (levels[1:] - levels[:-1]).view(np.int64).astype(np.float64)
+    changes -= changes.mean() if changes.size else 0.0
+    return changes / (float(np.linalg.norm(changes)) or 1.0)
+
+
+class Columns(NamedTuple):
+    """Columns of a file, and where their blocks are.
+
+    Attributes
+    ----------
+    counts : int64[columns]
+        How many values each has.
+    blocks : int64[columns + 1]
+        Column i has the blocks ``blocks[i]:blocks[i + 1]``.
+    begins, ends : uint64[blocks of all]
+        Where in the file each lies; its checksum follows.
+    references : int64[columns, MOST_REFERENCES]
+        Which columns each is predicted from; -1 for none.
+    """
+
+    counts: Integers
+    blocks: Integers
+    begins: Words
+    ends: Words
+    references: Integers
+
+    def part(self, columns: Sequence[int], references: Integers, first: int, last: int) -> Columns:
+        """Return some of the columns, and of these the blocks from one up to, and without, another."""
+        chosen = np.array(columns, np.int64)
+        counts = np.clip(self.counts[chosen], first * SPAN, last * SPAN) - first * SPAN
+        places = np.concatenate([np.arange(self.blocks[i] + first, self.blocks[i] + last) for i in columns])
+        bounds = np.arange(len(columns) + 1) * (last - first)
+        return Columns(counts, bounds, self.begins[places], self.ends[places], references)
+
+
+class TallyReader:
+    """A tally file that is open: its index is read, its blocks are when they are asked for.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The whole file; a ``mmap`` will do.
+
+    Attributes
+    ----------
+    time_unit : {"s", "ms", "us", "ns"}
+        Unit of the timestamps.
+    keys : list of SeriesKey
+        The series.
+
+    Raises
+    ------
+    CorruptDataError
+        If the index is not whole; by the methods, if what they read is not.
+    """
+
+    def __init__(self, data: Buffer) -> None:
+        self._data = as_bytes(data)
+        self.time_unit, self.keys, numbers = _read_index(self._data)
+        self._clocks, self._bounds, self._clock_of, self._series = _read_columns(
+            numbers, len(self.keys), self._data.size
+        )
+
+    def length(self, number: int) -> int:
+        """Return how many samples a series has.
+
+        Raises
+        ------
+        IndexError
+            If there is no such series.
+        """
+        if not 0 <= number < len(self.keys):
+            raise IndexError(f"there is no series {number}: the file has {len(self.keys)}")
+        return int(self._series.counts[number])
+
+    def read_range(self, number: int, start: int, stop: int) -> Series:
+        """Read the samples ``start`` to ``stop`` of one series, as a slice takes them."""
+        start, stop, _ = slice(start, stop).indices(self.length(number))
+        first, last = start // SPAN, -(-max(stop, start) // SPAN)
+        others = [int(i) for i in self._series.references[number] if i >= 0]
+        references = np.full((len(others) + 1, MOST_REFERENCES), -1, np.int64)
+        references[-1, : len(others)] = range(len(others))
+        values = self._read(self._series.part([*others, number], references, first, last), True)
+        ticks = self._read(self._clocks.part([self._clock_of[number]], references[:1], first, last), False)
+        part = slice(start - first * SPAN, max(stop, start) - first * SPAN)
+        own = values[values.size - ticks.size :]
+        return Series(self.keys[number], ticks.view(np.int64)[part], own.view(np.float64)[part])
+
+    def read_between(self, number: int, begin: int, end: int) -> Series:
+        """Read the samples of one series from one time up to, and without, another, in the file's unit of time."""
+        self.length(number)
+        clock = self._clock_of[number]
+        bounds = self._bounds[2 * self._clocks.blocks[clock] : 2 * self._clocks.blocks[clock + 1]].reshape(-1, 2)
+        held = np.flatnonzero((bounds.max(axis=1) >= begin) & (bounds.min(axis=1) < end))
+        first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
+        key, timestamps, values = self.read_range(number, first * SPAN, last * SPAN)
+        part = (timestamps >= begin) & (timestamps < end)
+        return Series(key, timestamps[part], values[part])
+
+    def read_all(self) -> MetricDataset:
+        """Read all series."""
+        offsets = _begins_of(self._series.counts)
+        timestamps = np.empty(offsets[-1], np.uint64)
+        ticks, ticks_at = self._read(self._clocks, False), _begins_of(self._clocks.counts)
+        spread_clocks(ticks, ticks_at[self._clock_of], self._series.counts, offsets, timestamps)
+        values = self._read(self._series, True)
+        try:
+            return MetricDataset(self.keys, offsets, timestamps.view(np.int64), values.view(np.float64), self.time_unit)
+        except ValueError as error:
+            raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+
+    def _read(self, columns: Columns, is_double: bool) -> Words:
+        """Decode columns, one behind the other."""
+        view = memoryview(self._data)
+        for begin, end in zip(columns.begins.tolist(), columns.ends.tolist(), strict=True):
+            if _block_checksum(view[begin:end]) != view[end : end + BLOCK_CHECKSUM_BYTES]:
+                raise CorruptDataError("a block's checksum differs: the tally file is damaged")
+        referred = np.zeros(columns.counts.size, bool)
+        referred[columns.references[columns.references >= 0]] = True
+        # The levels of what others are predicted from are kept; all else shares the first span.
+        levels_at = np.where(referred, SPAN + _begins_of(columns.counts * referred)[:-1], -1)
+        levels = np.empty(SPAN + int((columns.counts * referred).sum()), np.uint64)
+        words = np.empty(int(columns.counts.sum()), np.uint64)
+        others = np.empty((MOST_REFERENCES, SPAN), np.uint64)
+        offsets = _begins_of(columns.counts)
+        if not read_columns(self._data, *columns, is_double, *Room.of(SPAN), offsets, levels_at, others, levels, words):
+            raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
+        return words
+
+
+def _begins_of(counts: Integers) -> Integers:
+    """Return where each of so many values begin, and where all end."""
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _read_index(data: Bytes) -> tuple[str, list[SeriesKey], list[int]]:
+    """Return the unit of time, the series, and the index's numbers behind them."""
+    size = data.size
+    if data[: len(FIRST_LINE)].tobytes() != FIRST_LINE or size < len(FIRST_LINE) + FOOTER_BYTES:
+        raise CorruptDataError("this is no tally file: its first line differs")
+    footer = data[-FOOTER_BYTES:].tobytes()
+    length = int.from_bytes(footer[:8], "big")
+    if length > size - len(FIRST_LINE) - FOOTER_BYTES:
+        raise CorruptDataError("the index is larger than the file: it is damaged or cut short")
+    packed = data[size - FOOTER_BYTES - length : size - FOOTER_BYTES].tobytes()
+    if xxhash.xxh3_64_digest(FIRST_LINE + packed + footer[:8]) != footer[8:]:
+        raise CorruptDataError("the index's checksum differs: the tally file is damaged or cut short")
+    try:
+        index = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise CorruptDataError(f"zstd cannot read the index: {error}") from error
+    if not index or index[0] >= len(TIME_UNITS):
+        raise CorruptDataError("the index names no unit of time: it is damaged")
+    length, at = read_varint(index, 1)
+    keys = decode_keys(index[at : at + length])
+    return TIME_UNITS[index[0]], keys, read_varints(index, at + length)
+
+
+def _read_columns(
+    numbers: list[int], series: int, size: int
+) -> tuple[Columns, Integers, npt.NDArray[np.intp], Columns]:
+    """Return clocks, the first and last timestamps of their blocks, the clock of each series, and series."""
+    at = 0
+
+    def take(count: int) -> list[int]:
+        nonlocal at
+        if count > len(numbers) - at:
+            raise CorruptDataError("the index ends too early: it is damaged")
+        at += count
+        return numbers[at - count : at]
+
+    counts: list[int] = []
+    sizes: list[list[int]] = []
+    bounds: list[Words] = []
+    for _ in range(take(1)[0]):
+        counts += take(1)
+        entries = take(3 * -(-counts[-1] // SPAN))
+        sizes.append(entries[::3])
+        steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
+        bounds.append(np.cumsum(unfold(steps), dtype=np.uint64))
+    clocks, end = _locate(counts, sizes, [()] * len(counts), len(FIRST_LINE), size)
+    clock_of, references = [], []
+    sizes = []
+    for i in range(series):
+        clock, others = take(2)
+        if clock >= len(counts):
+            raise CorruptDataError("a series has no timestamps: the index is damaged")
+        before = [i - distance for distance in take(others)]
+        if others > MOST_REFERENCES or not all(
+            0 <= j < i and not references[j] and counts[clock_of[j]] == counts[clock] for j in before
+        ):
+            raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
+        clock_of.append(clock)
+        references.append(before)
+        sizes.append(take(-(-counts[clock] // SPAN)))
+    columns, end = _locate([counts[clock] for clock in clock_of], sizes, references, end, size)
+    if at != len(numbers):
+        raise CorruptDataError("the index says more than the series need: it is damaged")
+    every = np.concatenate(bounds).view(np.int64) if bounds else np.empty(0, np.int64)
+    return clocks, every, np.array(clock_of, np.intp), columns
+
+
+def _locate(
+    counts: list[int], sizes: list[list[int]], references: Sequence[Sequence[int]], begin: int, size: int
+) -> tuple[Columns, int]:
+    """Return columns whose blocks, of these sizes, lie one behind the other, and the byte behind them."""
+    flat = list(chain.from_iterable(sizes))
+    end = begin + sum(flat) + BLOCK_CHECKSUM_BYTES * len(flat)
+    if end > size:
+        raise CorruptDataError("the index tells of blocks beyond the file: it is damaged")
+    lengths = np.array(flat, np.int64)
+    begins = (begin + _begins_of(lengths + BLOCK_CHECKSUM_BYTES)[:-1]).astype(np.uint64)
+    blocks = _begins_of(np.array([len(column) for column in sizes], np.int64))
+    table = np.full((len(counts), MOST_REFERENCES), -1, np.int64)
+    for row, others in zip(table, references, strict=True):
+        row[: len(others)] = others
+    return Columns(np.array(counts, np.int64), blocks, begins, begins + lengths.astype(np.uint64), table), end
+
+
+def unfold(words: Words) -> Words:
+    """Return the signed numbers that zigzag made unsigned, in two's complement."""
+    return (words >> U(1)) ^ (U(0) - (words & U(1)))
+
+
+@kernel
+def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
+    """Fill the timestamps of all series from those of their clocks."""
+    for i in range(counts.size):
+        timestamps[offsets[i] : offsets[i] + counts[i]] = ticks[ticks_at[i] : ticks_at[i] + counts[i]]
+
+
+@kernel
+def read_columns(
+    data, counts, blocks, begins, ends, references, is_double, models, ages, rows, cursor, stops, offsets, levels_at,
+    others, levels, words,
+):  # fmt: skip
+    """Fill the words of columns; return whether their blocks hold exactly these many.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        The file.
+    counts, blocks, begins, ends, references
+        `Columns`.
+    is_double : bool
+        Whether they hold doubles.
+    models, ages, rows, cursor, stops
+        `Room` for a span.
+    offsets, levels_at : int64[columns]
+        Where each column's words begin, and where its levels are kept; -1 if they need not be.
+    others, levels : uint64[MOST_REFERENCES, SPAN], uint64[...]
+        Room to work in.
+    words : uint64[values of all]
+        Filled.
+    """
+    for i in range(counts.size):
+        known = 0
+        while known < MOST_REFERENCES and references[i, known] >= 0:
+            known += 1
+        for block in range(blocks[i], blocks[i + 1]):
+            first = (block - blocks[i]) * SPAN
+            size = min(counts[i] - first, SPAN)
+            for j in range(known):
+                at = levels_at[references[i, j]] + first
+                others[j, :size] = levels[at : at + size]
+            own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
+            if not read_block(
+                data, begins[block], ends[block], is_double, others[:known, :size], models, ages, rows, cursor,
+                stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
+            ):  # fmt: skip
+                return False
+    return True
