@@ -305,7 +305,7 @@ def test_winners_and_costs_are_told_in_the_markdown(results: Results) -> None:
     rows = {row[0]: row for row in table.rows}
     assert set(rows) == {row[0] for row in family_table(results).rows}
     fewest = min(
-        (one for one in results.find("values", "disk_io_bytes_total") if not one.lossy),
+        (one for one in results.find("values", "disk_io_bytes_total") if not one.lossy and one.samples == 5_000),
         key=lambda one: one.bits_per_item,
     )
     row = rows["disk_io_bytes_total"]
