@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any, ClassVar
 
@@ -37,10 +38,20 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     max_expansion : int
         The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
         is asked for.
+    kind : {"papers", "general", "peers", "ours"}
+        Where it comes from: papers on time series, written anew here; a general codec; another project that is about
+        numbers; or this lab. A chain is of the kind of its first codec.
+    package : str or None
+        The package of PyPI that it needs beyond those which squeezelab always has.
+    showcase : tuple of str
+        The settings that a default run shows: what its authors recommend, and its strongest where that is another.
     """
 
     name: ClassVar[str]
     codec_id: ClassVar[str]
+    kind: str = "papers"
+    package: ClassVar[str | None] = None
+    showcase: ClassVar[tuple[str, ...]] = ("",)
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
     lossy: bool = False
     max_expansion: int
@@ -52,7 +63,10 @@ class ColumnCodec(Codec):  # type: ignore[misc]
 
     @abstractmethod
     def pack(self, column: Column) -> bytes | Bytes:
-        """Return the payload for a native, contiguous, read-only column; good until the next call in this thread."""
+        """Return the payload for a native, contiguous, read-only column of one value or more.
+
+        It is good until the next call in this thread.
+        """
 
     @abstractmethod
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
@@ -81,6 +95,11 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
         return False
 
+    @property
+    def slowest(self) -> bool:
+        """Whether it encodes less than about 5 MB/s: the lab then runs it on a part of any data set."""
+        return False
+
     def encode(self, buf: Any) -> bytes:
         """Return one frame for a column.
 
@@ -99,7 +118,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
             If the column is of another dtype.
         """
         column = self._as_column(buf)
-        return pack_frame(self.frame_name, column, self.pack(column))
+        return pack_frame(self.frame_name, column, self.pack(column) if column.size else b"")
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """Return the column of one frame: same bits, same length, native byte order.
@@ -159,6 +178,26 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         column = column.view()
         column.flags.writeable = False
         return column
+
+
+@contextmanager
+def reading(library: str) -> Iterator[None]:
+    """Tell all that a library raises over a payload as damage; a panic in Rust, which is no Exception, too.
+
+    Raises
+    ------
+    CorruptDataError
+        In place of what was raised.
+    """
+    try:
+        yield
+    except CorruptDataError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise CorruptDataError(f"{library} cannot read the payload: {reason}") from error
 
 
 def as_bytes(buf: Any) -> Bytes:
@@ -231,6 +270,8 @@ class KernelCodec(ColumnCodec):
 class ByteCodec(ColumnCodec):
     """Base of codecs that squeeze any bytes; they take both kinds of column, and follow other codecs in a `Chain`."""
 
+    kind = "general"
+
     @abstractmethod
     def squeeze(self, data: bytes | Bytes) -> bytes | Bytes:
         """Compress bytes."""
@@ -247,7 +288,7 @@ class ByteCodec(ColumnCodec):
 
     def pack(self, column: Column) -> bytes | Bytes:
         """Compress the column's bytes, little-endian."""
-        return self.squeeze(column.view(np.uint8)) if column.size else b""
+        return self.squeeze(column.view(np.uint8))
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Expand the payload straight into the column."""
@@ -281,9 +322,12 @@ class Chain(ColumnCodec):
     def __init__(self, stages: Sequence[ColumnCodec | dict[str, Any]]) -> None:
         self.stages = tuple(get_numcodec(stage) if isinstance(stage, dict) else stage for stage in stages)
         if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
-            raise InvalidRequestError("a chain is a codec and one or more of those that squeeze bytes: lz4, zlib, zstd")
+            raise InvalidRequestError(
+                "a chain is a codec and one or more of those that squeeze bytes: brotli, lz4, zlib, zstd"
+            )
         self.dtypes = self.stages[0].dtypes
         self.lossy = self.stages[0].lossy
+        self.kind = self.stages[0].kind
         self.max_expansion = prod(stage.max_expansion for stage in self.stages)
 
     @property
@@ -296,6 +340,11 @@ class Chain(ColumnCodec):
         """Whether one of its stages is."""
         return any(stage.slow for stage in self.stages)
 
+    @property
+    def slowest(self) -> bool:
+        """Whether one of its stages is."""
+        return any(stage.slowest for stage in self.stages)
+
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as numcodecs keeps it."""
         return {"id": self.codec_id, "stages": [stage.get_config() for stage in self.stages]}
@@ -306,8 +355,6 @@ class Chain(ColumnCodec):
 
     def pack(self, column: Column) -> bytes:
         """Run the column through all stages."""
-        if not column.size:
-            return b""
         payload, sizes = self.stages[0].pack(column), b""
         for stage in self.stages[1:]:
             sizes = varint(len(payload)) + sizes

@@ -75,6 +75,7 @@ class DeltaOfDelta(KernelCodec):
     """
 
     name = "delta_of_delta"
+    showcase = ("", "widths=gorilla")
     dtypes = (INT64,)
     max_expansion = 64
 

@@ -6,7 +6,8 @@ import numcodecs.lz4
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import ByteCodec
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
+from squeezelab.registry import check_range
 
 
 class Lz4(ByteCodec):
@@ -34,8 +35,7 @@ class Lz4(ByteCodec):
     max_expansion = 255
 
     def __init__(self, acceleration: int = 1) -> None:
-        if not 1 <= acceleration <= 65537:
-            raise InvalidRequestError(f"lz4 has no acceleration {acceleration}: choose from 1 to 65537")
+        check_range("lz4", "acceleration", acceleration, 1, 65537)
         self.acceleration = acceleration
 
     def squeeze(self, data: bytes | Bytes) -> bytes:

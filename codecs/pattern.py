@@ -87,6 +87,7 @@ class Pattern(ColumnCodec):
     """
 
     name = "pattern"
+    kind = "ours"
     # The smallest block has its tag, its size, and 8 bytes of a constant; or less, where it is short.
     max_expansion = 8 * BLOCK // 10 + 1
 

@@ -57,6 +57,8 @@ class Tally(ColumnCodec):
     """
 
     name = "tally"
+    kind = "ours"
+    showcase = ("", "level=1")
     max_expansion = 1 << 14
 
     def __init__(self, level: int = SMALL) -> None:

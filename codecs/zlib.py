@@ -8,7 +8,8 @@ import numpy as np
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import ByteCodec
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
+from squeezelab.registry import check_range
 
 
 class Zlib(ByteCodec):
@@ -28,18 +29,23 @@ class Zlib(ByteCodec):
     """
 
     name = "zlib"
+    showcase = ("", "level=9")
     # Deflate's longest match is 258 bytes, coded in 2 bits at best (zlib's technical notes say 1032:1).
     max_expansion = 1032
 
     def __init__(self, level: int = 6) -> None:
-        if not 1 <= level <= 9:
-            raise InvalidRequestError(f"zlib has no level {level}: choose from 1 to 9")
+        check_range("zlib", "level", level, 1, 9)
         self.level = level
 
     @property
     def slow(self) -> bool:
         """At every level."""
         return True
+
+    @property
+    def slowest(self) -> bool:
+        """At level 9."""
+        return self.level == 9
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zlib stream."""

@@ -9,7 +9,8 @@ import zstandard
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import ByteCodec
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
+from squeezelab.registry import check_range
 
 _contexts = threading.local()
 
@@ -36,18 +37,23 @@ class Zstd(ByteCodec):
     """
 
     name = "zstd"
+    showcase = ("", "level=22")
     # A block of 128 KiB takes at least 4 bytes: its header and the one byte that is repeated.
     max_expansion = 32 * 1024
 
     def __init__(self, level: int = 3) -> None:
-        if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
-            raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
+        check_range("zstd", "level", level, 1, zstandard.MAX_COMPRESSION_LEVEL)
         self.level = level
 
     @property
     def slow(self) -> bool:
         """From level 10 on."""
         return self.level >= 10
+
+    @property
+    def slowest(self) -> bool:
+        """From level 19 on."""
+        return self.level >= 19
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zstd frame that says its content's size."""

@@ -2,50 +2,77 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
-import re
 from functools import cache
-from importlib import import_module
+from typing import cast
 
-from squeezelab.codecs import with_settings
-from squeezelab.errors import InvalidRequestError
+from squeezelab.codecs import get_codec
 from squeezelab.formats.base import Format, Loss
+from squeezelab.registry import Registry
 
-__all__ = ["Format", "Loss", "available_formats", "get_format"]
+__all__ = ["Format", "Loss", "available_formats", "get_format", "missing_formats", "showcase_formats"]
 
 
 @cache
-def _registry() -> dict[str, type[Format]]:
-    """Find every format class that the modules of this package define and name."""
-    classes = {}
-    for module in pkgutil.iter_modules(__path__):
-        for member in vars(import_module(f"{__name__}.{module.name}")).values():
-            if inspect.isclass(member) and issubclass(member, Format) and "name" in vars(member):
-                classes[member.name] = member
-    return classes
+def _registry() -> Registry[Format]:
+    return Registry("format", __name__, Format)
 
 
 def available_formats() -> list[str]:
-    """Return the names of all formats, each bare and with zstd behind it.
+    """Return the names of all formats that run here; behind those that do not compress by themselves, with zstd.
 
     Examples
     --------
-    >>> available_formats()[:4]
-    ['cbor', 'cbor+zstd', 'columnar', 'columnar+zstd']
+    >>> [name for name in available_formats() if name.startswith("columnar")]
+    ['columnar', 'columnar+zstd']
     """
-    return [name + suffix for name in sorted(_registry()) for suffix in ("", "+zstd")]
+    return _with_zstd(_registry().available())
 
 
-def get_format(name: str) -> Format:
-    """Return the format of this name, with parameters behind a colon as codecs have them.
+def missing_formats() -> dict[str, str]:
+    """Return the names of the formats that do not run here, with the package that each lacks.
 
-    ``+zstd`` or ``+zstd:level=19`` behind it compresses the whole file.
+    Examples
+    --------
+    >>> set(missing_formats()).isdisjoint(available_formats())
+    True
+    """
+    return _registry().missing()
+
+
+def showcase_formats() -> list[str]:
+    """Return all formats that run here, at the setting their authors recommend and at their strongest.
+
+    Examples
+    --------
+    >>> {"columnar", "columnar+zstd", "parquet"} <= set(showcase_formats())
+    True
+    """
+    return _with_zstd(_registry().showcase())
+
+
+def _with_zstd(specs: list[str]) -> list[str]:
+    """Put ``+zstd`` behind each format that does not compress by itself, after the bare format."""
+    classes = _registry().classes
+    return [
+        spec + suffix
+        for spec in specs
+        for suffix in (("", "+zstd") if classes[spec.partition(":")[0]].compressible else ("",))
+    ]
+
+
+def get_format(spec: str) -> Format:
+    """Return the format that a specification names.
+
+    Parameters
+    ----------
+    spec : str
+        A name; parameters behind a colon, ``name:key=value,key=value``; ``+zstd`` or ``+zstd:level=19`` behind it
+        compresses the whole file.
 
     Raises
     ------
     InvalidRequestError
-        If there is no such format, or it has no such parameter.
+        If a name or parameter is unknown, a value does not fit, or a format's package is not installed.
 
     Examples
     --------
@@ -54,11 +81,10 @@ def get_format(name: str) -> Format:
     >>> get_format("downsampled:step=1h+zstd").inner.step
     '1h'
     """
-    from squeezelab.formats.compressed import DEFAULT_LEVEL, Compressed
+    from squeezelab.codecs.zstd import Zstd
+    from squeezelab.formats.compressed import Compressed
 
-    found = re.fullmatch(r"([^:]*?)(?::(.*?))?(\+zstd(?::level=([0-9]{1,2}))?)?", name, re.DOTALL)
-    inner, settings, zstd, level = found.groups() if found else (name, None, None, None)
-    if inner not in _registry():
-        raise InvalidRequestError(f"unknown format {name!r}: choose from {', '.join(available_formats())}")
-    file: Format = with_settings("format", _registry()[inner], settings or "")
-    return Compressed(file, int(level or DEFAULT_LEVEL)) if zstd else file
+    inner, plus, last = spec.rpartition("+")
+    if not plus or last.partition(":")[0] != Zstd.name:
+        return _registry().make(spec)
+    return Compressed(_registry().make(inner), cast(Zstd, get_codec(last)))

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +43,23 @@ class Format(ABC):
     ----------
     name : str
         As in ``get_format(name)``.
+    kind : {"papers", "general", "peers", "ours"}
+        Where it comes from, as of a codec (`squeezelab.codecs.base.ColumnCodec`).
+    package : str or None
+        The package of PyPI that it needs beyond those which squeezelab always has.
+    showcase : tuple of str
+        The settings that a default run shows: what its authors recommend, and its strongest where that is another.
+    whole_file : bool
+        Whether its times are those of a database that is opened, filled and closed, more than those of encoding.
+    compressible : bool
+        Whether a run shows it with zstd behind as well.
     costly : bool
         Whether its files are several times as large as the raw samples, or it encodes less than about 50 MB/s: the lab
-        then runs it on a part of huge data.
+        then runs it on a part of huge data, and times it on less.
     checked : bool
         Whether damage is always noticed when a file is read.
+    repeatable : bool
+        Whether the same data set gives the same bytes every time.
     holds_empty_series : bool
         Whether a series without samples comes back.
     lossy : bool
@@ -55,8 +67,14 @@ class Format(ABC):
     """
 
     name: str
+    kind: str = "papers"
+    package: ClassVar[str | None] = None
+    showcase: ClassVar[tuple[str, ...]] = ("",)
+    whole_file: ClassVar[bool] = False
+    compressible: ClassVar[bool] = True
     costly: bool = False
     checked: bool = True
+    repeatable: bool = True
     holds_empty_series: bool = True
     lossy: bool = False
 

@@ -55,6 +55,7 @@ class Cbor(Format):
     """
 
     name = "cbor"
+    kind = "general"
     costly = True
     checked = False
     holds_empty_series = False

@@ -29,6 +29,7 @@ class Columnar(DictionaryFile):
     """
 
     name = "columnar"
+    kind = "general"
     timestamp_codec: str = "raw"
     value_codec: str = "raw"
 
@@ -53,6 +54,7 @@ class DeltaOfDeltaXor(Columnar):
     """
 
     name = "delta_of_delta+xor"
+    kind = "papers"
     timestamp_codec = "delta_of_delta"
     value_codec = "xor"
 
@@ -64,6 +66,7 @@ class PatternAware(Columnar):
     """
 
     name = "pattern"
+    kind = "ours"
     costly = True
     timestamp_codec = "pattern"
     value_codec = "pattern"

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import zstandard
 
+from squeezelab.codecs import codec_spec
+from squeezelab.codecs.zstd import Zstd
 from squeezelab.dataset import MetricDataset
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer, Format, Loss
 
-DEFAULT_LEVEL = 3
 MOST_EXPANSION = 1000
 SPARED_BYTES = 64 * 2**20
 """A file may expand to so many bytes, and to `MOST_EXPANSION` times its own size beyond them."""
@@ -31,8 +32,8 @@ class Compressed(Format):
     ----------
     inner : Format
         What is compressed.
-    level : int
-        From 1 to 22; 3 as zstd itself.
+    zstd : Zstd
+        The codec, which has the level.
 
     Examples
     --------
@@ -43,19 +44,18 @@ class Compressed(Format):
     True
     """
 
-    def __init__(self, inner: Format, level: int = DEFAULT_LEVEL) -> None:
-        if not 1 <= level <= zstandard.MAX_COMPRESSION_LEVEL:
-            raise InvalidRequestError(f"zstd has no level {level}: choose from 1 to {zstandard.MAX_COMPRESSION_LEVEL}")
+    def __init__(self, inner: Format, zstd: Zstd) -> None:
         self.inner = inner
-        self.level = level
-        self.costly = inner.costly
+        self.zstd = zstd
+        self.costly = inner.costly or zstd.slow
         self.holds_empty_series = inner.holds_empty_series
         self.lossy = inner.lossy
-        self.name = f"{inner.name}+zstd" + (f":level={level}" if level != DEFAULT_LEVEL else "")
+        self.kind = inner.kind
+        self.name = f"{inner.name}+{codec_spec(zstd)}"
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the compressed file as the compressor lets go of it."""
-        compressor = zstandard.ZstdCompressor(level=self.level, write_checksum=True).compressobj()
+        compressor = zstandard.ZstdCompressor(level=self.zstd.level, write_checksum=True).compressobj()
         expanded = size = 0
         for chunk in self.inner.chunks(dataset):
             expanded += len(chunk)

@@ -28,13 +28,13 @@ class Windows(NamedTuple):
     Attributes
     ----------
     step : int
-        Length of a window in seconds.
+        Length of a window, in what timestamps count.
     keys : list of SeriesKey
         The series.
     offsets : int64[series + 1]
         ``offsets[i]:offsets[i + 1]`` are the windows of series ``i``.
     starts : int64[windows]
-        Unix time in seconds when a window begins: a multiple of its length.
+        Unix time when a window begins: a multiple of its length.
     counts : int64[windows]
         Samples in it.
     minima, maxima, means, lasts : float64[windows]
@@ -70,8 +70,9 @@ class Downsampled(DictionaryFile):
     bytes and of percents cannot be added up otherwise. Samples that are NaN or infinite are left out of it; a series
     whose samples are all alike loses nothing.
 
-    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the step in seconds, a varint, and for
-    each series the frames of starts as `delta_of_delta`, and of minima, maxima, means and lasts as `xor`.
+    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the step in what timestamps count, a
+    varint, and for each series the frames of starts as `delta_of_delta`, and of minima, maxima, means and lasts as
+    `xor`.
 
     Examples
     --------
@@ -88,6 +89,7 @@ class Downsampled(DictionaryFile):
     """
 
     name = "downsampled"
+    kind = "ours"
     lossy = True
 
     def __init__(self, step: str = "1m") -> None:
@@ -99,9 +101,10 @@ class Downsampled(DictionaryFile):
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the step, and the six frames of each series."""
-        yield varint(STEPS[self.step])
+        step = STEPS[self.step] * dataset.second
+        yield varint(step)
         for _, timestamps, values in dataset:
-            for (codec, _), column in zip(self._codecs, downsample(timestamps, values, STEPS[self.step]), strict=True):
+            for (codec, _), column in zip(self._codecs, downsample(timestamps, values, step), strict=True):
                 yield codec.encode(column)
 
     def windows(self, data: Buffer) -> Windows:
@@ -126,12 +129,13 @@ class Downsampled(DictionaryFile):
     def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:
         """Compare each sample with the mean of its window."""
         largest, squares, count = 0.0, 0.0, 0
+        step = STEPS[self.step] * original.second
         for (_, timestamps, values), (_, starts, means) in zip(original, decoded, strict=True):
             finite = np.isfinite(values)
             numbers = values[finite]
             if not numbers.size:
                 continue
-            window = np.searchsorted(starts, window_starts(timestamps[finite], STEPS[self.step]))
+            window = np.searchsorted(starts, window_starts(timestamps[finite], step))
             with np.errstate(over="ignore", invalid="ignore"):
                 distances = np.abs(numbers - means[window])
                 span = np.ptp(numbers)
@@ -164,10 +168,10 @@ def downsample(
     Parameters
     ----------
     timestamps : int64[n]
-        Unix seconds in any order; of samples of one second the one that comes last is the later.
+        Unix time in any order; of samples of one moment the one that comes last is the later.
     values : float64[n]
     step : int
-        Length of a window in seconds.
+        Length of a window, in what timestamps count.
 
     Examples
     --------

@@ -26,9 +26,6 @@ from squeezelab.kernels import kernel
 CHUNK_RANGE = 2 * 60 * 60 * 1000
 """Milliseconds of a block; no chunk reaches across their multiples."""
 
-_FINER = {"us": 1000, "ns": 10**6}
-"""How many of a unit finer than Prometheus's own make a millisecond; such timestamps are written as they are."""
-
 MOST_BYTES = U(1024 - 19)
 """A chunk that has more gets no further sample: the largest takes 19 bytes, and a chunk shall have at most 1024."""
 
@@ -78,6 +75,7 @@ class Prometheus(Format):
     """
 
     name = "prometheus"
+    compressible = False
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the head, the chunks of each series, and the checksum."""
@@ -85,7 +83,8 @@ class Prometheus(Format):
 
     def _body(self, dataset: MetricDataset) -> Iterator[bytes]:
         unit = 1000 if dataset.time_unit == "s" and _fits_milliseconds(dataset.timestamps) else 1
-        chunk_range = CHUNK_RANGE * _FINER.get(dataset.time_unit, 1)
+        # Units finer than Prometheus's own are written as they are.
+        chunk_range = CHUNK_RANGE * max(1, dataset.second // 1000)
         yield b"".join(map(varint, [unit, *np.diff(dataset.offsets).tolist()]))
         for _, timestamps, values in dataset:
             yield encode_series(timestamps * unit, values, chunk_range=chunk_range)

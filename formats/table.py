@@ -36,6 +36,7 @@ class Table(DictionaryFile):
     """
 
     name = "table"
+    kind = "general"
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the rows, some megabytes at a time."""

@@ -73,6 +73,8 @@ class Tally(Format):
     """
 
     name = "tally"
+    kind = "ours"
+    showcase = ("", "level=1")
 
     def __init__(self, level: int = SMALL) -> None:
         if level not in (FAST, SMALL):

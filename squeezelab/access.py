@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,30 @@ from squeezelab.timing import race
 
 ROUNDS = 3
 HOUR = 3600
+"""In seconds."""
 
-Reads = list[Callable[[], Series]]
+
+class Reads:
+    """Reading some parts of a file, and what must come back; what came back last is kept to be compared."""
+
+    def __init__(self) -> None:
+        self.reads: list[Callable[[], Series]] = []
+        self.wanted: list[Series] = []
+        self.found: list[Series] = []
+
+    def add(self, read: Callable[[], Series], wanted: Series) -> None:
+        """Have one more part read."""
+        self.reads.append(read)
+        self.wanted.append(wanted)
+
+    def __call__(self) -> None:
+        """Read all of them."""
+        self.found = [read() for read in self.reads]
+
+    @property
+    def exact(self) -> bool:
+        """Whether what was read last is what was wanted."""
+        return [part.digest() for part in self.found] == [part.digest() for part in self.wanted]
 
 
 def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator[Access]:
@@ -44,16 +66,11 @@ def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator
     """
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # NDJSON knows of no others
     contents = {name: file.encode(dataset) for name, file in files.items()}
-    reads: dict[str, dict[str, Reads]] = {}
-    exact = {}
-    for name, file in files.items():
-        wanted = _wanted_parts(dataset, file, contents[name])
-        exact[name] = all(read().digest() == part.digest() for parts in wanted.values() for read, part in parts)
-        reads[name] = {what: [read for read, _ in parts] for what, parts in wanted.items()}
-    cells = {(name, what): partial(_do_all, some) for name, kinds in reads.items() for what, some in kinds.items()}
+    reads = {name: _wanted_parts(dataset, file, contents[name]) for name, file in files.items()}
+    cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
     timed = race(cells, 0, rounds=ROUNDS)
     for name, file in files.items():
-        seconds = {what: timed[name, what].seconds / len(some) for what, some in reads[name].items()}
+        seconds = {what: timed[name, what].seconds / len(parts.reads) for what, parts in reads[name].items()}
         yield Access(
             name,
             seconds.get("sample", seconds["series"]),
@@ -62,31 +79,26 @@ def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator
             samples=len(dataset),
             file_bytes=len(contents[name]),
             decodes_all=file.decodes_all,
-            bit_exact=exact[name],
+            bit_exact=all(parts.exact for parts in reads[name].values()),
         )
 
 
-def _wanted_parts(
-    dataset: MetricDataset, file: Format, data: bytes
-) -> dict[str, list[tuple[Callable[[], Series], Series]]]:
-    """Return what is read of one series of each metric family, and what must come back.
+def _wanted_parts(dataset: MetricDataset, file: Format, data: bytes) -> dict[str, Reads]:
+    """Return what is read of one series of each metric family; only of one where each means to decode all.
 
     A sample is the one in the middle, and the hour begins with it.
     """
-    parts: dict[str, list[tuple[Callable[[], Series], Series]]] = {"sample": [], "series": [], "hour": []}
+    parts = {"series": Reads()} if file.decodes_all else {"sample": Reads(), "series": Reads(), "hour": Reads()}
     every = list(dataset)
     for number in spread([key.metric_name for key in dataset.keys], 0):
         key, timestamps, values = every[number]
+        parts["series"].add(partial(file.read_series, data, number), every[number])
+        if file.decodes_all:
+            break
         middle = len(timestamps) // 2
-        later = np.flatnonzero(timestamps[middle + 1 :] - timestamps[middle] >= HOUR)
+        later = np.flatnonzero(timestamps[middle + 1 :] - timestamps[middle] >= HOUR * dataset.second)
         behind = middle + 1 + int(later[0]) if later.size else len(timestamps)
-        parts["series"].append((partial(file.read_series, data, number), every[number]))
         for what, stop in (("sample", middle + 1), ("hour", behind)):
             part = Series(key, timestamps[middle:stop], values[middle:stop])
-            parts[what].append((partial(file.read_range, data, number, middle, stop), part))
-    return {"series": parts["series"][:1]} if file.decodes_all else parts
-
-
-def _do_all(reads: Sequence[Callable[[], Series]]) -> None:
-    for read in reads:
-        read()
+            parts[what].add(partial(file.read_range, data, number, middle, stop), part)
+    return parts

@@ -128,6 +128,7 @@ def cost_of(samples_per_second: float | None, retention: str | None, price: floa
 
 def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     """Write the report of a run, show its tables, and say where it is."""
+    from squeezelab.experiment import DEFAULT_CODECS, name_missing
     from squeezelab.own_data import Bench
     from squeezelab.report import write_report
     from squeezelab.report.cost import cost_table
@@ -142,6 +143,8 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
+    for note in name_missing() if results.run.settings["codecs"] == list(DEFAULT_CODECS) else ():
+        stdout.print(note, soft_wrap=True)
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
     stdout.print(
         f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",

@@ -31,16 +31,17 @@ from squeezelab.experiment import (
     BUDGET,
     DEFAULT_CODECS,
     DEFAULT_FORMATS,
-    MOST_SLOW_SAMPLES,
-    TIMED_COLUMN_SAMPLES,
+    ChosenSeries,
     Stopwatch,
     Trial,
+    choose_series,
     collect,
     count_deltas_of_deltas,
     describe,
     describe_run,
     describe_settings,
     explain,
+    name_missing,
     package_versions,
     share_of_codecs,
     spread_series,
@@ -108,8 +109,10 @@ class Task:
         Makes it; None if only the client can.
     codecs, rounds, budget
         What runs on it, as `squeezelab.experiment.measure_dataset` takes them; the budget is this partition's.
-    slow, timed, kept : list of int
-        Which of its series, counted within it, slow codecs run on, all are timed on, and formats want to have.
+    kept : list of int
+        Which of its series, counted within it, formats want to have.
+    chosen : ChosenSeries
+        Likewise what not all codecs run on.
     """
 
     store: PartitionStore
@@ -120,9 +123,8 @@ class Task:
     codecs: Sequence[str]
     rounds: int
     budget: float
-    slow: list[int]
-    timed: list[int]
     kept: list[int]
+    chosen: ChosenSeries
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ def measure_on_cluster(
     left = budget - for_codecs
     trial = try_formats(kept, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
     chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
-    run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers)])
+    run = describe_run(stopwatch, rounds, chosen, [_describe_workers(workers), *name_missing()])
     return replace(collect(run, facts, measurements, trials, trial), explanations=explanations)
 
 
@@ -387,8 +389,12 @@ def _assign(
     """Return a task for each partition; together they choose the same series as one machine would."""
     known = [series.digest() for series in origin.whole] if origin.whole is not None else stored
     samples = int(origin.lengths.sum())
-    amounts = MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES, MOST_FORMAT_SAMPLES
-    chosen = [spread_series(origin.keys, amount / samples) for amount in amounts]
+    kept = spread_series(origin.keys, MOST_FORMAT_SAMPLES / samples)
+    chosen = choose_series(origin.keys, samples)
+
+    def within(part: range, numbers: Sequence[int]) -> list[int]:
+        return [i - part.start for i in numbers if i in part]
+
     return [
         Task(
             place,
@@ -399,7 +405,8 @@ def _assign(
             codecs,
             rounds,
             budget / len(parts),
-            *([i - part.start for i in numbers if i in part] for numbers in chosen),
+            within(part, kept),
+            ChosenSeries(*(within(part, numbers) for numbers in chosen)),
         )
         for number, part in enumerate(parts)
     ]
@@ -467,8 +474,7 @@ def do_task(task: Task) -> Outcome | Missing:
     trials = try_codecs(
         dataset,
         [get_codec(spec) for spec in task.codecs],
-        slow=task.slow,
-        timed=task.timed,
+        task.chosen,
         rounds=task.rounds,
         budget=task.budget,
         threads=1,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RAW_BYTES_PER_SAMPLE = 16
+UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,17 @@ class MetricDataset:
             raise ValueError("timestamps and values must be as long as the last offset says")
         if len(set(self.keys)) != len(self.keys):
             raise ValueError("no two series may share a metric name and labels")
+
+    @property
+    def second(self) -> int:
+        """How many of its time unit make a second.
+
+        Examples
+        --------
+        >>> MetricDataset.from_series([], time_unit="ms").second
+        1000
+        """
+        return UNITS_PER_SECOND[self.time_unit]
 
     @classmethod
     def from_series(cls, series: Sequence[Series], *, time_unit: str = "s") -> MetricDataset:

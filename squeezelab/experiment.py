@@ -13,37 +13,32 @@ from functools import partial
 from importlib.metadata import version
 from math import ceil
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.access import time_access
-from squeezelab.codecs import ColumnCodec, available_codecs, codec_spec, get_codec
+from squeezelab.codecs import ColumnCodec, codec_spec, get_codec, missing_codecs, showcase_codecs
 from squeezelab.codecs._frame import FLOAT64, INT64
 from squeezelab.codecs.base import Column
 from squeezelab.console import progress_bar, working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, SeriesKey, combine_digests
 from squeezelab.errors import InvalidRequestError
 from squeezelab.explain import explain_dataset
-from squeezelab.formats import Format, get_format
+from squeezelab.formats import Format, get_format, missing_formats, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats.downsampled import STEPS
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.machine import cpu_governor, cpu_model, source_commit
 from squeezelab.measure import Coder, Proof, prove, prove_all, spread
-from squeezelab.memory import Metered, peak_rss_mb
+from squeezelab.memory import Metered, peak_rss_mb, settled
+from squeezelab.registry import PEERS_EXTRA, is_installed
 from squeezelab.results import NOISY_WIDTH, Access, DatasetFacts, Explained, Measurement, Results, Run
 from squeezelab.timing import CELL_SECONDS, ROUNDS, Cell, Memcpy, Timing, time_coders
 
-DEFAULT_CODECS = (
-    *available_codecs(),
-    "tally:level=1",
-    "delta_of_delta:widths=gorilla",
-    "delta_of_delta+zstd",
-    "xor+zstd",
-)
-"""Every codec there is, Gorilla's own widths, and Gorilla's codecs with zstd behind."""
+DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
+"""Every codec that runs here, as its authors recommend it and at its strongest, and Gorilla's with zstd behind."""
 DEFAULT_FORMATS = (
     "ndjson",
     "ndjson+zstd",
@@ -58,11 +53,12 @@ DEFAULT_FORMATS = (
     "delta_of_delta+xor+zstd",
     "pattern",
     "pattern+zstd",
+    *(spec for spec in showcase_formats() if get_format(spec).kind == "peers"),
     *(f"downsampled:step={step}+zstd" for step in STEPS),
     "tally:level=1",
     "tally",
 )
-"""The ladder, rung by rung: tables and charts keep this order."""
+"""The ladder, rung by rung, then files of others: tables and charts keep this order."""
 BUDGET = 4.0
 """Seconds for timing: as much as lets a run of the small data set end within 12 seconds."""
 TIMED_COLUMN_SAMPLES = 500_000
@@ -72,14 +68,20 @@ TIMED_DATASET_SAMPLES = 100_000
 SHORTEST_TIMED_SERIES = 1_000
 """Slow codecs are timed on fewer series, one of each metric family at least, and on their first samples, these many."""
 SECONDS_BETWEEN_DRAWINGS = 0.1
-MOST_SLOW_SAMPLES = 5_000_000
+MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
+SLOWEST_SHARE = 0.01
+FEWEST_SLOWEST_SAMPLES = 20_000
+"""The slowest codecs run on this share of a data set, or about so many samples where that is less than these."""
+MOST_PEER_SAMPLES = 5_000_000
+"""Likewise files of other engines, which make a table in memory of what they write."""
 MOST_TEXT_BYTES = 100 * 10**6
 """Text larger than this is counted, not made: costly formats run on whole series, evenly spread, of about this size."""
 MOST_EXPLAINED_SAMPLES = 2_000_000
 """Winners are explained by whole series, evenly spread, of about so many samples where a data set has more."""
 WIDEST_COUNTED_DELTA = 30
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
+PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
 
 
 class Stopwatch:
@@ -101,6 +103,14 @@ class Stopwatch:
     def seconds(self) -> float:
         """Seconds since the stopwatch was made."""
         return perf_counter() - self._begin
+
+
+class ChosenSeries(NamedTuple):
+    """Numbers of the series that slow codecs run on, that the slowest do, and that all are timed on; evenly spread."""
+
+    slow: Sequence[int]
+    slowest: Sequence[int]
+    timed: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -196,20 +206,19 @@ def measure_dataset(
             seed=seed,
             provenance=provenance or {},
         )
-    slow, timed = (
-        spread_series(dataset.keys, most / len(dataset)) for most in (MOST_SLOW_SAMPLES, TIMED_COLUMN_SAMPLES)
-    )
+    chosen = choose_series(dataset.keys, len(dataset))
     for_codecs = budget * share_of_codecs(coders, files)
-    trials = try_codecs(dataset, coders, slow=slow, timed=timed, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
+    trials = try_codecs(dataset, coders, chosen, rounds=rounds, budget=for_codecs, stopwatch=stopwatch)
     measurements = summarize(dataset.keys, np.diff(dataset.offsets), trials)
     with stopwatch.stage("explanations"), working("Explaining the winners"):
         part = _part(dataset, MOST_EXPLAINED_SAMPLES)
         explanations = explain(part, dataset.keys, np.diff(dataset.offsets), trials, measurements)
     left = budget - min(for_codecs, stopwatch.stages["timing"])
     trial = try_formats(dataset, facts, files, rounds=rounds, budget=left, stopwatch=stopwatch)
-    chosen = describe_settings(codecs, formats, rounds, budget, **(settings or {}))
-    results = collect(describe_run(stopwatch, rounds, chosen), facts, measurements, trials, trial)
-    return replace(results, explanations=explanations)
+    run = describe_run(
+        stopwatch, rounds, describe_settings(codecs, formats, rounds, budget, **(settings or {})), name_missing()
+    )
+    return replace(collect(run, facts, measurements, trials, trial), explanations=explanations)
 
 
 def describe_settings(
@@ -266,9 +275,8 @@ def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: floa
 def try_codecs(
     dataset: MetricDataset,
     codecs: Sequence[ColumnCodec],
+    chosen: ChosenSeries,
     *,
-    slow: Sequence[int],
-    timed: Sequence[int],
     rounds: int,
     budget: float,
     threads: int | None = None,
@@ -282,8 +290,8 @@ def try_codecs(
         What they encode, series by series.
     codecs : sequence of ColumnCodec
         Each runs on the columns whose dtype it takes.
-    slow, timed : sequence of int
-        Numbers of the series that slow codecs run on, and that all are timed on.
+    chosen : ChosenSeries
+        What not all run on.
     rounds, budget
         As `measure_dataset` takes them; the budget is for both columns.
     threads : int, optional
@@ -303,16 +311,16 @@ def try_codecs(
         subject: {spec: codec for spec, codec in named.items() if column.dtype in codec.dtypes}
         for subject, column in subjects.items()
     }
-    families = [dataset.keys[i].metric_name for i in timed]
+    families = [dataset.keys[i].metric_name for i in chosen.timed]
     spare = 0.0
     for subject, column in subjects.items():
         columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
         with stopwatch.stage("proof"):
-            proofs = _prove_columns(subject, fitting[subject], columns, slow, threads)
+            proofs = _prove_columns(subject, fitting[subject], columns, chosen, threads)
         share = spare + budget * (1 + len(fitting[subject])) / sum(1 + len(some) for some in fitting.values())
         started = perf_counter()
         with stopwatch.stage("timing"):
-            cut = partial(_cut_columns, [columns[i] for i in timed], families)
+            cut = partial(_cut_columns, [columns[i] for i in chosen.timed], families)
             timings = _time_coders(subject, fitting[subject], cut, rounds, share)
         spare = max(0.0, share - (perf_counter() - started))
         trials[subject] = Trial(proofs, timings)
@@ -323,7 +331,7 @@ def _prove_columns(
     subject: str,
     codecs: dict[str, ColumnCodec],
     columns: list[Column],
-    part: Sequence[int],
+    chosen: ChosenSeries,
     threads: int | None,
 ) -> dict[str, dict[int, Proof]]:
     """Return for each codec the proofs of all series by their numbers, only of a part if the codec is slow."""
@@ -331,9 +339,9 @@ def _prove_columns(
     with progress_bar() as progress, ThreadPoolExecutor(threads or os.cpu_count()) as pool:
         task = progress.add_task(f"Proving round trips of {subject}", total=len(codecs), unit="codecs")
         for spec, codec in codecs.items():
-            chosen = part if codec.slow else range(len(columns))
-            proven = prove_all(codec, [columns[i] for i in chosen], pool)
-            proofs[spec] = dict(zip(chosen, proven, strict=True))
+            part = chosen.slowest if codec.slowest else chosen.slow if codec.slow else range(len(columns))
+            proven = prove_all(codec, [columns[i] for i in part], pool)
+            proofs[spec] = dict(zip(part, proven, strict=True))
             progress.advance(task)
     return proofs
 
@@ -368,6 +376,13 @@ def _cut_columns(columns: Sequence[Column], families: Sequence[str], share: floa
         return chosen
     longest = max(SHORTEST_TIMED_SERIES, int(share * samples / len(chosen)))
     return [column[:longest] for column in chosen]
+
+
+def choose_series(keys: Sequence[SeriesKey], samples: int) -> ChosenSeries:
+    """Choose the series of a data set of so many samples that slow codecs run on, and that all are timed on."""
+    slowest = min(max(SLOWEST_SHARE * samples, FEWEST_SLOWEST_SAMPLES), MOST_SLOW_SAMPLES)
+    amounts = MOST_SLOW_SAMPLES, slowest, TIMED_COLUMN_SAMPLES
+    return ChosenSeries(*(spread_series(keys, amount / samples) for amount in amounts))
 
 
 def spread_series(keys: Sequence[SeriesKey], share: float) -> list[int]:
@@ -425,6 +440,7 @@ def _summary(
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
+    coder = get_format(spec) if subject == "dataset" else get_codec(spec)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and get_codec(spec).lossy)
@@ -447,6 +463,8 @@ def _summary(
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
+        kind=coder.kind,
+        whole_file=isinstance(coder, Format) and coder.whole_file,
     )
     return _with_speeds(measurement, timing) if timing else measurement
 
@@ -514,19 +532,24 @@ def _prove_formats(
     dataset: MetricDataset, facts: DatasetFacts, files: Mapping[str, Format]
 ) -> dict[str, tuple[MetricDataset, Proof, Metered]]:
     """Return for each format what it was proven on, the proof, and how much memory that took."""
-    text_part = _part(dataset, facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes)
     few = _part(dataset, 1)
     proofs = {}
-    with progress_bar() as progress:
+    with settled(), progress_bar() as progress:
         task = progress.add_task("Proving file formats", total=len(files), unit="formats")
         for name, file in files.items():
-            proven = text_part if file.costly else dataset
+            proven = _part(dataset, _most_samples(file, facts))
             # What is imported and compiled at a first use is no part of what a format needs.
             file.decode(file.encode(few))
             meter = Metered(file)
             proofs[name] = (proven, prove(meter, proven), meter)
             progress.advance(task)
     return proofs
+
+
+def _most_samples(file: Format, facts: DatasetFacts) -> int:
+    """Return on how many samples a format runs at most: less than all of large data where it is costly."""
+    most = facts.samples * MOST_TEXT_BYTES // facts.ndjson_bytes if file.costly else facts.samples
+    return min(most, MOST_PEER_SAMPLES) if file.kind == "peers" else most
 
 
 def _counted(part: Measurement, facts: DatasetFacts) -> Measurement:
@@ -602,5 +625,11 @@ def describe_run(stopwatch: Stopwatch, rounds: int, settings: Mapping[str, Any],
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide what is measured."""
-    return {package: version(package) for package in PACKAGES}
+    """Return the versions of the packages that decide what is measured, of the peers those that are installed."""
+    return {package: version(package) for package in (*PACKAGES, *filter(is_installed, PEER_PACKAGES))}
+
+
+def name_missing() -> list[str]:
+    """Return a sentence on the codecs and formats that do not run here, none where all do."""
+    missing = missing_codecs() | missing_formats()
+    return [f"Not installed: {', '.join(sorted(missing))} ({PEERS_EXTRA})."] if missing else []

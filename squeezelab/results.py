@@ -118,6 +118,10 @@ class Measurement:
     encode_peak_mb, decode_peak_mb : float or None
         Megabytes (10**6) of memory that a format took at its highest for the samples that were proven, beyond what was
         there before; None where the system does not tell.
+    kind : str
+        Where the codec or format comes from: ``papers``, ``general``, ``peers`` or ``ours``.
+    whole_file : bool
+        Whether the speeds are those of a database that is opened, filled or read, and closed.
     """
 
     subject: str
@@ -136,6 +140,8 @@ class Measurement:
     lossy: bool
     largest_error: float | None = None
     frames_digest: str = ""
+    kind: str = "general"
+    whole_file: bool = False
     relative_error: float | None = None
     encode_ci: tuple[float, float] | None = None
     decode_ci: tuple[float, float] | None = None

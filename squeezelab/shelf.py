@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from squeezelab.codecs import ByteCodec, available_codecs, get_codec
-from squeezelab.formats import available_formats, get_format
+from squeezelab.codecs import ByteCodec, available_codecs, get_codec, missing_codecs
+from squeezelab.formats import available_formats, get_format, missing_formats
+from squeezelab.registry import PEERS_EXTRA
 
 _PARAMETER = re.compile(r"^(\w+(?:, \w+)*) : (.+)\n((?:    .*\n?|\n)+)", re.MULTILINE)
 
@@ -44,6 +45,7 @@ def describe_codecs() -> Iterator[str]:
         subjects = {"i": "int64 timestamps", "f": "float64 values"}
         takes = ", ".join(subjects[dtype.kind] for dtype in codec.dtypes)
         yield from _describe(f"{name} ({takes})", type(codec))
+    yield from _describe_missing(missing_codecs())
 
 
 def describe_formats() -> Iterator[str]:
@@ -53,6 +55,13 @@ def describe_formats() -> Iterator[str]:
     for name in available_formats():
         if not name.endswith("+zstd"):
             yield from _describe(name, type(get_format(name)))
+    yield from _describe_missing(missing_formats())
+
+
+def _describe_missing(missing: Mapping[str, str]) -> Iterator[str]:
+    """Yield what each lacks that does not run here."""
+    for name, package in missing.items():
+        yield f"{name}: not installed; it needs the package {package}: {PEERS_EXTRA}"
 
 
 def _describe(title: str, kind: type[Any]) -> Iterator[str]:

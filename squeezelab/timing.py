@@ -147,6 +147,7 @@ def race(
     budget: float,
     *,
     rounds: int = ROUNDS,
+    warm: Mapping[Name, float] | None = None,
     clock: Callable[[], float] = perf_counter,
     on_turn: Callable[[], None] = lambda: None,
 ) -> dict[Name, Cell]:
@@ -160,6 +161,8 @@ def race(
         Seconds for everything. What all cells have a right to, they get even where it is not enough.
     rounds : int
         The turns that every cell takes.
+    warm : mapping of names to float, optional
+        Cells that need no warming up, and about how many seconds a pass of theirs takes.
     clock : callable
         Tells seconds.
     on_turn : callable
@@ -177,7 +180,11 @@ def race(
     end = clock() + budget
     turns: dict[Name, list[float]] = {name: [] for name in cells}
     with undisturbed():
-        passes = {name: _count_passes(run, clock) for name, run in cells.items()}
+        known = dict(warm or {})
+        passes = {
+            name: max(1, round(TURN_SECONDS / max(known[name] if name in known else _clocked(run, clock), 1e-6)))
+            for name, run in cells.items()
+        }
 
         def take_turn(name: Name) -> None:
             run, count = cells[name], passes[name]
@@ -198,11 +205,11 @@ def race(
     return {name: _summarize(turns[name], passes[name]) for name in cells}
 
 
-def _count_passes(run: Pass, clock: Callable[[], float]) -> int:
-    """Warm up, and return how many passes make a turn."""
+def _clocked(run: Pass, clock: Callable[[], float]) -> float:
+    """Return the seconds of one pass."""
     started = clock()
     run()
-    return max(1, round(TURN_SECONDS / max(clock() - started, 1e-6)))
+    return clock() - started
 
 
 def _summarize(turns: Sequence[float], passes: int) -> Cell:
@@ -248,18 +255,26 @@ def time_coders(
     parts: dict[float, Sequence[Any]] = {}
     taken: dict[str, Sequence[Any]] = {}
     cells: dict[tuple[str, str], Pass] = {}
+    warm: dict[tuple[str, str], float] = {}
     turn = min(FIRST_SHARE * budget / max(1, 2 * len(coders) * rounds), CELL_SECONDS / rounds)
     with undisturbed():
         whole, probe = cut(1), cut(0)
         for name, coder in coders.items():
-            seconds = _try_out(coder, probe, clock) / max(1, _count(probe)) * _count(whole)
+            seconds, encoded = _try_out(coder, probe, clock)
+            expected = seconds / max(1, _count(probe)) * _count(whole)
             share = 1.0
-            while share * seconds > 2 * turn and share > 2**-20:
+            while share * expected > 2 * turn and share > 2**-20:
                 share /= 2
             part = taken[name] = parts[share] if share in parts else parts.setdefault(share, cut(share))
             cells[name, "encode"] = partial(_do_each, coder.encode, part)
-            cells[name, "decode"] = partial(_do_each, coder.decode, [coder.encode(subject) for subject in part])
-    timed = race(cells, end - clock(), rounds=rounds, clock=clock, on_turn=on_turn)
+            if _count(part) != _count(probe):
+                started = clock()
+                encoded = [coder.encode(subject) for subject in part]
+                seconds = clock() - started
+            if seconds > QUICK_SECONDS:
+                warm[name, "encode"] = seconds
+            cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
+    timed = race(cells, end - clock(), rounds=rounds, warm=warm, clock=clock, on_turn=on_turn)
     return {name: Timing(_count(taken[name]), timed[name, "encode"], timed[name, "decode"]) for name in coders}
 
 
@@ -272,16 +287,16 @@ def _count(subjects: Sequence[Any]) -> int:
     return sum(map(len, subjects))
 
 
-def _try_out(coder: Coder, subjects: Sequence[Any], clock: Callable[[], float]) -> float:
-    """Return about how long a coder takes for the way there and back, once it is warm."""
+def _try_out(coder: Coder, subjects: Sequence[Any], clock: Callable[[], float]) -> tuple[float, list[Any]]:
+    """Return about how long a coder takes for the way there and back, once it is warm, and what it made."""
     for _ in range(2):
         started = clock()
-        for subject in subjects:
-            coder.decode(coder.encode(subject))
+        encoded = [coder.encode(subject) for subject in subjects]
+        _do_each(coder.decode, encoded)
         seconds = clock() - started
         if seconds > QUICK_SECONDS:
             break
-    return seconds
+    return seconds, encoded
 
 
 def join_timings(timings: Sequence[Timing]) -> Timing:
@@ -315,8 +330,8 @@ def undisturbed() -> Iterator[None]:
             stack.callback(restore)
         if gc.isenabled():
             stack.callback(gc.enable)
-        gc.collect()
-        gc.disable()
+            gc.collect()
+            gc.disable()
         yield
 
 

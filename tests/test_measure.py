@@ -7,7 +7,7 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
-from squeezelab.experiment import _cut_columns, measure_dataset, share_of_codecs
+from squeezelab.experiment import _cut_columns, choose_series, measure_dataset, share_of_codecs
 from squeezelab.measure import prove, prove_all, spread
 from squeezelab.timing import Cell, Timing
 
@@ -156,6 +156,24 @@ def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypat
     assert sum(one.samples for one in families) == 10_000
 
 
+def test_the_slowest_codecs_run_on_a_part_of_any_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    codecs = ["zstd:level=18", "zstd:level=19", "xor+brotli", "zlib"]
+    results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
+    covered = {one.codec: one.samples for one in results.find("values")}
+    assert covered == {
+        "zstd:level=18": 50_000,
+        "zstd:level=19": 20_000,
+        "xor+brotli": 20_000,
+        "zlib": 50_000,
+    }
+    assert len(choose_series(small.keys, 50_000).slowest) == 20
+    monkeypatch.setattr("squeezelab.experiment.FEWEST_SLOWEST_SAMPLES", 100)
+    monkeypatch.setattr("squeezelab.experiment.SLOWEST_SHARE", 0.6)
+    assert len(choose_series(small.keys, 50_000).slowest) == 30
+    monkeypatch.setattr("squeezelab.experiment.MOST_SLOW_SAMPLES", 10_000)
+    assert len(choose_series(small.keys, 50_000).slowest) == 10, "no more than slow ones"
+
+
 def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) -> None:
     facts = measure_dataset(small, generator="", size="", codecs=[], formats=[], rounds=0).dataset
     assert sum(facts.delta_of_delta_counts) == 50 * 998
@@ -212,3 +230,14 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
         "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
         "More time makes them surer: --budget 140."
     )
+
+
+def test_files_of_other_engines_run_on_a_part_of_large_data(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.MOST_PEER_SAMPLES", 20_000)
+    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
+    formats = ["columnar", "parquet", "parquet:level=22"]
+    results = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
+    covered = {one.codec: one.samples for one in results.find("dataset")}
+    assert covered == {"columnar": 50_000, "parquet": 20_000, "parquet:level=22": 10_000}

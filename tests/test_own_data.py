@@ -92,6 +92,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_what_is_not_installed_is_listed_with_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.registry.is_installed", lambda package: package is None)
+    codecs, formats = list(describe_codecs()), list(describe_formats())
+    assert "vortex: not installed; it needs the package vortex-data: pip install 'squeezelab[peers]'" in codecs
+    assert "duckdb: not installed; it needs the package duckdb: pip install 'squeezelab[peers]'" in formats
+
+
 def test_bench_shows_what_it_understood_and_writes_a_report(folder: Path) -> None:
     done = run("bench", "metrics.csv", *QUICK, folder=folder)
     assert done.returncode == 0, done.stderr

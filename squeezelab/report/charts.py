@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from squeezelab.files import replacing
-from squeezelab.report.labels import KINDS, coverage, frontier, kind, label, ranked, rungs
+from squeezelab.report.labels import KINDS, coverage, frontier, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
 
@@ -65,24 +65,23 @@ def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
         figure = draw()
         if figure is None:
             return []
+        # Laid out once: with an engine each file would do so anew, and draw everything twice.
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             with replacing(path.with_suffix(suffix)) as file:
-                figure.savefig(file, format=suffix[1:], dpi=120, metadata=metadata)
+                figure.savefig(file, format=suffix[1:], metadata=metadata)
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
 def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a figure as wide as a slide, and its panels side by side."""
-    figure = Figure(figsize=(12, height), layout="constrained")
+    figure = Figure(figsize=(12, height), dpi=120, layout="constrained")
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
-def _colour(codec: str) -> str:
-    return COLOURS[kind(codec)]
-
-
-def _add_legend(figure: Figure, codecs: Iterable[str]) -> None:
-    used = {kind(codec) for codec in codecs}
+def _add_legend(figure: Figure, shown: Iterable[Measurement]) -> None:
+    used = {one.kind for one in shown}
     handles = [Patch(color=COLOURS[name], label=title) for name, title in KINDS.items() if name in used]
     figure.legend(handles=handles, loc="outside upper right", ncols=4, frameon=False, fontsize=12)
 
@@ -136,14 +135,14 @@ def draw_ladder(results: Results) -> Figure | None:
         axes,
         [label(one, results.dataset.samples) for one in order],
         ratios,
-        [_colour(one.codec) for one in order],
+        [COLOURS[one.kind] for one in order],
         "{:,.1f}x",
         # What loses bits may be any number of times smaller, and would leave the others no length.
         max((ratio for ratio, one in zip(ratios, order, strict=True) if not one.lossy), default=math.inf),
     )
     axes.set_title("How much smaller than NDJSON a file gets")
     axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
-    _add_legend(figure, [one.codec for one in order])
+    _add_legend(figure, order)
     return figure
 
 
@@ -161,19 +160,19 @@ def draw_bits(results: Results) -> Figure | None:
             axes,
             [_short(label(one, results.dataset.samples)) for one in group],
             numbers,
-            [_colour(one.codec) for one in group],
+            [COLOURS[one.kind] for one in group],
             "{:.2f}",
         )
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
     figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one.codec for group in groups.values() for one in group])
+    _add_legend(figure, [one for group in groups.values() for one in group])
     return figure
 
 
 def _short(codec: str) -> str:
-    return codec.replace("delta_of_delta", "delta of delta").replace("+", "\n+ ").replace(":", "\n")
+    return codec.replace("delta_of_delta", "delta of delta").replace("+", "\n+ ").replace(":", "\n").replace(",", "\n")
 
 
 def draw_families(results: Results) -> Figure | None:
@@ -242,7 +241,7 @@ def draw_frontier(results: Results) -> Figure | None:
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         _draw_points(results, axes, subject, group)
     caption = figure.supxlabel(_subtitle(results), fontsize=13)
-    _add_legend(figure, [one.codec for group in groups.values() for one in group])
+    _add_legend(figure, [one for group in groups.values() for one in group])
     figure.draw_without_rendering()
     crowded = []
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
@@ -263,7 +262,7 @@ def _draw_points(results: Results, axes: Axes, subject: str, group: Sequence[Mea
     edge = frontier(group)
     speeds, ratios = [one.decode_mb_s or 0.0 for one in group], [one.ratio for one in group]
     axes.step([one.decode_mb_s or 0.0 for one in edge], [one.ratio for one in edge], where="pre", color=GREY, alpha=0.6)
-    axes.scatter(speeds, ratios, s=90, c=[_colour(one.codec) for one in group], zorder=3)
+    axes.scatter(speeds, ratios, s=90, c=[COLOURS[one.kind] for one in group], zorder=3)
     if memcpy := results.memcpy_mb_s.get(subject):
         axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
         axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from squeezelab.results import Measurement
@@ -14,24 +13,6 @@ KINDS = {
     "peers": "other projects",
 }
 """Where a codec or format comes from, in the order of legends."""
-
-_NAMES = {
-    "ours": "pattern downsampled tally",
-    "papers": "delta_of_delta xor chimp chimp128 patas fpc simple8b elf alp alp_rd delta prometheus_xor victoria",
-    "general": "raw zlib zstd lz4 brotli blosc2 ndjson cbor table columnar",
-}
-_KIND_OF = {name: kind for kind, names in _NAMES.items() for name in names.split()}
-
-
-def kind(codec: str) -> str:
-    """Return which of `KINDS` a codec or format is, by the name it begins with; what is not known is a peer's.
-
-    Examples
-    --------
-    >>> kind("delta_of_delta:widths=gorilla+zstd"), kind("zstd:level=19"), kind("pcodec")
-    ('papers', 'general', 'peers')
-    """
-    return _KIND_OF.get(re.split("[:+]", codec)[0], "peers")
 
 
 def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:

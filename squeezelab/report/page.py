@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from squeezelab.report import answer
 from squeezelab.report.cost import cost_table
-from squeezelab.report.labels import KINDS, coverage, frontier, kind, label
+from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.report.winners import codec_of, distance_of, explained_in_words, family_winners, floor_of, runner_up_of
 from squeezelab.results import Measurement, Results
@@ -209,7 +209,7 @@ def listing(results: Results, subject: str) -> Listing:
     rows = [
         Row(
             [Cell(label(one, facts.samples)), *(column.cell(one) for column in columns)],
-            kind(one.codec),
+            one.kind,
             _marks(one, edge),
         )
         for one in order
@@ -227,8 +227,7 @@ def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
 
 def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
     """Return which of `MARKS` a measurement bears."""
-    holds = (one in edge, one.noisy, getattr(one, "whole_file", False))
-    return list(compress(MARKS, holds))
+    return list(compress(MARKS, (one in edge, one.noisy, one.whole_file)))
 
 
 def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
@@ -261,7 +260,7 @@ def heat_map(results: Results, subject: str) -> Listing:
                 Cell(label(whole, results.dataset.samples)),
                 *(_heated(cells.get((whole.codec, family)), fewest[family]) for family in families),
             ],
-            kind(whole.codec),
+            whole.kind,
         )
         for whole in _best_first(results.find(subject))
         if any((whole.codec, family) in cells for family in families)
@@ -297,6 +296,7 @@ def series_winners(results: Results) -> Listing:
         "same interval",
     ]
     headers += ["repeats", "mean run", "distinct", "decimals", "step"]
+    kinds = {one.codec: one.kind for one in results.measurements}
     rows = []
     for one in results.explanations:
         if one.series is not None:
@@ -317,7 +317,7 @@ def series_winners(results: Results) -> Listing:
                 _number(facts.decimals, "d"),
                 _number(facts.step, ",.12g"),
             ]
-            rows.append(Row(cells, kind(codec_of(one.values))))
+            rows.append(Row(cells, kinds.get(codec_of(one.values), "")))
     return Listing("series-winners", "Which codec for which series", headers, rows)
 
 
@@ -332,7 +332,7 @@ def chart_data(results: Results) -> dict[str, Any]:
     }
     # The smallest of each kind is named as well, so that a frontier of few points does not leave the others nameless.
     landmarks = [
-        answer.smallest([one for one in results.find(subject) if kind(one.codec) == name])
+        answer.smallest([one for one in results.find(subject) if one.kind == name])
         for subject in SUBJECTS
         for name in KINDS
     ]
@@ -341,7 +341,7 @@ def chart_data(results: Results) -> dict[str, Any]:
         {
             "subject": one.subject,
             "name": label(one, facts.samples),
-            "kind": kind(one.codec),
+            "kind": one.kind,
             "ratio": one.ratio,
             "bits": one.bits_per_item,
             "against_ndjson": ndjson * one.samples / one.encoded_bytes,

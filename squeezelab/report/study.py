@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from squeezelab.explain import percent, plain_number
 from squeezelab.report.charts import BLUE, COLOURS, GREEN, draw_bars, save_figure
-from squeezelab.report.labels import kind, label
+from squeezelab.report.labels import label
 from squeezelab.report.tables import Table
 from squeezelab.results import Entropy, Measurement
 
@@ -191,7 +191,7 @@ def _draw_codecs(axes: Axes, study: Study) -> None:
         axes.text(0.5, 0.5, "no lossless codec of values was chosen", ha="center", transform=axes.transAxes)
         return
     names = [_shortened(one.codec, 30) for one in best]
-    colours = [COLOURS[kind(one.codec)] for one in best]
+    colours = [COLOURS[one.kind] for one in best]
     draw_bars(axes, names, [one.bits_per_item for one in best], colours, "{:.2f}")
     facts = study.explained.facts
     axes.axvline(facts.floor, color="black", linestyle="--", linewidth=1.5)

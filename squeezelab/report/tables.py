@@ -84,8 +84,10 @@ def ladder_table(results: Results) -> Table:
     ]
     headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
     lossy = "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
+    whole = sorted({one.codec.partition(":")[0] for one in order if one.whole_file})
     notes = [
         f"Encode, decode: MB/s of raw bytes, in memory. {_sureness(order)}",
+        f"Of {', '.join(whole)} they are those of the whole write and read, a database opened anew." if whole else "",
         lossy if any(one.lossy for one in order) else "",
         *(coverage(one, facts.samples) for one in order),
     ]

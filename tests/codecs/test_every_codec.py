@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from columns import COLUMNS, came_back, forge
 from squeezelab import CorruptDataError
-from squeezelab.codecs import available_codecs, codec_spec, get_codec
+from squeezelab.codecs import available_codecs, codec_spec, get_codec, showcase_codecs
 from squeezelab.codecs._frame import FLOAT64, INT64, pack_frame
 from squeezelab.testing import check_codec
 
 SPECS = [
-    *available_codecs(),
-    "delta_of_delta:widths=gorilla",
+    *dict.fromkeys([*available_codecs(), *showcase_codecs()]),
     "delta_of_delta:widths=1-2-3-64",
     "delta_of_delta+zstd:level=19",
     "xor+zstd",

@@ -50,6 +50,22 @@ def test_all_five_numbers_are_in_the_file() -> None:
         assert columns == [[0, 2], [0, 300], [3, 1], [1.0, 7.0], [4.0, 7.0], [7 / 3, 7.0], [2.0, 7.0]]
 
 
+@pytest.mark.parametrize(("unit", "second"), [("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_windows_are_as_long_whatever_timestamps_count(unit: str, second: int) -> None:
+    times, values = np.array([0, 15, 30, 61, 3599, 3600]), np.arange(6.0)
+    coarse = MetricDataset.from_series([Series(KEY, times, values)])
+    fine = MetricDataset.from_series([Series(KEY, times * second, values)], time_unit=unit)
+    for step, seconds in STEPS.items():
+        reader = Downsampled(step)
+        expected, found = (reader.windows(reader.encode(dataset)) for dataset in (coarse, fine))
+        assert found.step == seconds * second
+        assert found.starts.tolist() == [start * second for start in expected.starts.tolist()]
+        assert found.counts.tolist() == expected.counts.tolist()
+        assert reader.loss(fine, reader.decode(reader.encode(fine))) == reader.loss(
+            coarse, reader.decode(reader.encode(coarse))
+        )
+
+
 def test_what_is_read_back_are_starts_and_means() -> None:
     found = Downsampled().decode(Downsampled().encode(one_series([61, 75, 130], [1.0, 2.0, 5.0])))
     assert found.timestamps.tolist() == [60, 120]

@@ -1,0 +1,140 @@
+"""Files of other engines: what they hold, and what of it is counted."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+
+from columns import SPECIAL_WORDS
+from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
+from squeezelab.codecs._frame import varint
+from squeezelab.formats import available_formats, get_format
+from squeezelab.formats._dictionary import encode_keys
+from squeezelab.formats._table import SCHEMA, rises
+from squeezelab.formats.clickhouse import _unpack_files
+
+ENGINES = ["clickhouse", "duckdb", "parquet", "tsfile", "vortex"]
+
+
+def needs(engine: str) -> str:
+    if engine not in available_formats():
+        pytest.skip(f"{engine} is not installed: pip install 'squeezelab[peers]'")
+    return engine
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return needs(request.param)
+
+
+def a_data_set(*timestamps: list[int]) -> MetricDataset:
+    words = np.array(SPECIAL_WORDS, np.uint64).view(np.float64)
+    series = [
+        Series(SeriesKey("up", {"n": str(i)}), np.array(times, np.int64), np.resize(words, len(times)))
+        for i, times in enumerate(timestamps)
+    ]
+    return MetricDataset.from_series(series)
+
+
+@pytest.mark.parametrize(
+    "timestamps",
+    [
+        [[10, 20, 30], [10, 20, 30]],
+        [[30, 20, 20, 10], [5]],
+        [[-(2**63), -1, 2**63 - 1]],
+        [[], [7, 8], []],
+        [[]],
+        [list(range(i, i + 11)) for i in range(120)],
+    ],
+    ids=["rising", "falling and standing", "extreme", "with empty series", "without samples", "many"],
+)
+def test_every_order_of_timestamps_comes_back(engine: str, timestamps: list[list[int]]) -> None:
+    dataset = a_data_set(*timestamps)
+    decoded = get_format(engine).decode(get_format(engine).encode(dataset))
+    assert decoded.fingerprint == dataset.fingerprint
+
+
+def test_the_file_is_an_envelope_around_the_engines_own(engine: str) -> None:
+    dataset = a_data_set([1, 2, 3], [4, 5])
+    file = get_format(engine).encode(dataset)
+    dictionary = encode_keys(dataset.keys)
+    head = f"squeezelab {engine} 1\n".encode() + varint(len(dictionary)) + dictionary
+    assert file.startswith(head)
+    assert xxhash.xxh3_64_digest(file[:-8]) == file[-8:]
+    table = get_format(engine).load(file[len(head) : -8]).select(SCHEMA.names)
+    assert table["series"].to_pylist() == [0, 0, 0, 1, 1]
+    assert table["timestamp"].to_pylist() == [1, 2, 3, 4, 5]
+
+
+def test_an_engines_file_that_is_none_is_damage(engine: str) -> None:
+    dictionary = encode_keys(a_data_set([1, 2]).keys)
+    for noise in (b"\0", b"PAR1", b"\1\1\4name\5bytes", bytes(range(256)) * 8):
+        body = f"squeezelab {engine} 1\n".encode() + varint(len(dictionary)) + dictionary + noise
+        with pytest.raises(CorruptDataError):
+            get_format(engine).decode(body + xxhash.xxh3_64_digest(body))
+
+
+def test_rows_of_a_series_that_the_dictionary_lacks_are_damage() -> None:
+    stored = get_format("parquet").store(pa.table([[0, 1], [1, 2], [0.5, 0.5]], schema=SCHEMA))
+    dictionary = encode_keys(a_data_set([1]).keys)
+    body = b"squeezelab parquet 1\n" + varint(len(dictionary)) + dictionary + bytes(stored)
+    with pytest.raises(CorruptDataError, match="rows"):
+        get_format("parquet").decode(body + xxhash.xxh3_64_digest(body))
+
+
+def test_timestamps_rise_within_their_series() -> None:
+    def table(series: list[int], timestamps: list[int]) -> pa.Table:
+        return pa.table([series, timestamps, [0.0] * len(series)], schema=SCHEMA)
+
+    assert rises(table([], []))
+    assert rises(table([0, 0, 1, 1], [5, 6, 1, 2]))
+    assert not rises(table([0, 0], [5, 5]))
+    assert not rises(table([0, 1, 1], [5, 2, 1]))
+
+
+def test_parquet_has_the_encodings_that_were_asked_for() -> None:
+    dataset = a_data_set([1, 2, 3])
+    table = pa.table([np.zeros(3, np.uint32), dataset.timestamps, dataset.values], schema=SCHEMA)
+    file = get_format("parquet:timestamps=delta,values=byte_stream_split,level=22").store(table)
+    group = pq.ParquetFile(pa.BufferReader(file)).metadata.row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(3)}
+    assert "RLE_DICTIONARY" in columns["series"].encodings
+    assert "DELTA_BINARY_PACKED" in columns["timestamp"].encodings
+    assert "BYTE_STREAM_SPLIT" in columns["value"].encodings
+    assert {column.compression for column in columns.values()} == {"ZSTD"}
+
+
+def test_clickhouse_counts_what_it_has_on_disk(small: MetricDataset) -> None:
+    file = get_format(needs("clickhouse"))
+    table = pa.table([np.repeat(np.arange(50, dtype=np.uint32), 1000), small.timestamps, small.values], schema=SCHEMA)
+    stored = file.store(table)
+    files = _unpack_files(stored)
+    assert {"data.bin", "checksums.txt", "columns.txt", "primary.cidx"} <= files.keys()
+    assert stored[0] == 1, "ordered by series and timestamp"
+    assert sum(map(len, files.values())) < len(stored) < sum(map(len, files.values())) + 400
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
+def test_a_part_cannot_write_beside_its_folder(name: str) -> None:
+    data = b"\1" + varint(1) + varint(len(name)) + name.encode() + varint(1) + b"x"
+    with pytest.raises(CorruptDataError, match="leads elsewhere"):
+        _unpack_files(data)
+
+
+@pytest.mark.parametrize("timestamps", ["DoubleDelta", "Delta", "T64", "GCD", "NONE"])
+@pytest.mark.parametrize("values", ["Gorilla", "FPC", "ALP", "Delta", "NONE"])
+def test_every_pair_of_clickhouse_codecs_comes_back(timestamps: str, values: str) -> None:
+    dataset = a_data_set(list(range(0, 1500, 15)), [5])
+    file = get_format(f"{needs('clickhouse')}:timestamps={timestamps},values={values},zstd=0")
+    assert file.decode(file.encode(dataset)).fingerprint == dataset.fingerprint
+
+
+def test_duckdb_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("duckdb")
+    monkeypatch.setattr("squeezelab.formats._table.MEMORY", tmp_path)
+    dataset = a_data_set([1, 2])
+    assert get_format("duckdb").decode(get_format("duckdb").encode(dataset)).fingerprint == dataset.fingerprint
+    assert not list(tmp_path.iterdir())
