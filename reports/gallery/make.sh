@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Make the gallery anew: a small run of each source. Real data are cloned; WESTERMO_REPO_URL names another clone.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=${PYTHON:-.venv/bin/python}
+for source in synthetic random real; do
+    "$python" main.py --size small --generator "$source" --budget "${BUDGET:-30}" --reports reports/gallery
+done
