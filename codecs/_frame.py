@@ -95,7 +95,8 @@ def read_varints(data: bytes, at: int) -> list[int]:
     count = int(take_varints(np.frombuffer(data, np.uint8), np.uint64(at), numbers))
     if count > size:
         raise CorruptDataError("the data end inside a number, or one does not fit 64 bits: they are damaged")
-    return numbers[:count].tolist()
+    every: list[int] = numbers[:count].tolist()
+    return every
 
 
 @cache

@@ -120,7 +120,8 @@ class Tally(Format):
 def _clocks(dataset: MetricDataset) -> tuple[list[slice], list[int]]:
     """Return where each distinct column of timestamps lies, and for each series which of them is its own."""
     numbers: dict[bytes, int] = {}
-    spans, clock_of = [], []
+    spans: list[slice] = []
+    clock_of: list[int] = []
     for first, last in zip(dataset.offsets[:-1].tolist(), dataset.offsets[1:].tolist(), strict=True):
         digest = xxhash.xxh3_128_digest(dataset.timestamps[first:last])
         if digest not in numbers:
@@ -197,11 +198,11 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
     pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
     """
     changes = np.array([_changes(draft.levels) for draft in drafts])
-    changing = changes.any(axis=1)
+    changing: npt.NDArray[np.bool_] = changes.any(axis=1)
     chosen: list[list[int]] = []
     for i, draft in enumerate(drafts):
         chosen.append([])
-        allowed = np.array([changing[j] and not chosen[j] for j in range(i)], bool)
+        allowed = changing[:i] & np.array([not others for others in chosen[:i]], np.bool_)
         if not changing[i] or not allowed.any():
             continue
         unexplained, tried, basis = changes[i], list[int](), list[Doubles]()
@@ -405,7 +406,8 @@ def _read_columns(
         steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
         bounds.append(np.cumsum(unfold(steps), dtype=np.uint64))
     clocks, end = _locate(counts, sizes, [()] * len(counts), len(FIRST_LINE), size)
-    clock_of, references = [], []
+    clock_of: list[int] = []
+    references: list[list[int]] = []
     sizes = []
     for i in range(series):
         clock, others = take(2)

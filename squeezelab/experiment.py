@@ -71,7 +71,7 @@ SECONDS_BETWEEN_DRAWINGS = 0.1
 MOST_SLOW_SAMPLES = 1_000_000
 """Slow codecs run on whole series, evenly spread, of about so many samples where a data set has more."""
 SLOWEST_SHARE = 0.01
-FEWEST_SLOWEST_SAMPLES = 20_000
+FEWEST_SLOWEST_SAMPLES = 50_000
 """The slowest codecs run on this share of a data set, or about so many samples where that is less than these."""
 MOST_PEER_SAMPLES = 5_000_000
 """Likewise files of other engines, which make a table in memory of what they write."""

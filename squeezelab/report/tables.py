@@ -173,16 +173,18 @@ def family_table(results: Results) -> Table:
     found = {(one.metric, one.codec): one for one in results.measurements if one.subject == "values"}
     rows = []
     for family in families:
-        cells = [found.get((family, whole.codec)) for whole in wholes]
-        fewest = min((cell.bits_per_item for cell in cells if cell and not cell.lossy), default=0.0)
-        marked = [_mark(cell, fewest) if cell else "-" for cell in cells]
+        cells = [found.get((family, one.codec)) for one in wholes]
+        most = max((cell.samples for cell in cells if cell), default=0)
+        whole = [cell for cell in cells if cell and not cell.lossy and cell.samples == most]
+        fewest = min((cell.bits_per_item for cell in whole), default=0.0)
+        marked = [_mark(cell, cell in whole and cell.bits_per_item == fewest) if cell else "-" for cell in cells]
         rows.append([str(family), *marked])
-    headers = ["metric family", *(label(whole, results.dataset.samples) for whole in wholes)]
-    return Table("Bits per value, by metric family", headers, rows, "Fewest in bold.")
+    headers = ["metric family", *(label(one, results.dataset.samples) for one in wholes)]
+    note = "Fewest in bold, of the codecs that ran on all of the family."
+    return Table("Bits per value, by metric family", headers, rows, note)
 
 
-def _mark(one: Measurement, fewest: float) -> str:
-    bold = one.bits_per_item == fewest and not one.lossy
+def _mark(one: Measurement, bold: bool) -> str:
     return f"**{one.bits_per_item:.2f}**" if bold else f"{one.bits_per_item:.2f}"
 
 
