@@ -91,6 +91,8 @@ def read_varints(data: bytes, at: int) -> list[int]:
         If the last one is cut short, or one does not fit 64 bits.
     """
     size = len(data) - at
+    if size < 0:
+        raise CorruptDataError("the data end before their numbers begin: they are cut short")
     numbers = np.empty(size, np.uint64)
     count = int(take_varints(np.frombuffer(data, np.uint8), np.uint64(at), numbers))
     if count > size:

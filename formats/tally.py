@@ -21,6 +21,7 @@ from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats._dictionary import decode_keys, encode_keys
 from squeezelab.formats.base import Buffer, Format
 from squeezelab.kernels import kernel
+from squeezelab.registry import non_default_settings
 
 SPAN = 8192
 """Samples of a block; the last of a column has what is left."""
@@ -80,6 +81,7 @@ class Tally(Format):
         if level not in (FAST, SMALL):
             raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
         self.level = level
+        self.name += non_default_settings(type(self), vars(self))
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the blocks, and the index when all of them are known."""
@@ -198,7 +200,7 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
     pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
     """
     changes = np.array([_changes(draft.levels) for draft in drafts])
-    changing: npt.NDArray[np.bool_] = changes.any(axis=1)
+    changing: npt.NDArray[np.bool_] = np.array(changes.any(axis=1))
     chosen: list[list[int]] = []
     for i, draft in enumerate(drafts):
         chosen.append([])

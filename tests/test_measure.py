@@ -157,6 +157,7 @@ def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypat
 
 
 def test_the_slowest_codecs_run_on_a_part_of_any_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("squeezelab.experiment.FEWEST_SLOWEST_SAMPLES", 20_000)
     codecs = ["zstd:level=18", "zstd:level=19", "xor+brotli", "zlib"]
     results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
     covered = {one.codec: one.samples for one in results.find("values")}
@@ -225,11 +226,10 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
     xor = results.get("values", "xor")
     assert (xor.encode_mb_s, xor.encode_ci) == (8.0, (pytest.approx(8 / 1.3), pytest.approx(8 / 0.9)))
     assert (xor.rounds, xor.timed_seconds, xor.timed_samples, xor.noisy) == (7, 0.1, 1000, True)
-    (note,) = results.run.notes
-    assert note == (
+    assert (
         "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
         "More time makes them surer: --budget 140."
-    )
+    ) in results.run.notes
 
 
 def test_files_of_other_engines_run_on_a_part_of_large_data(
