@@ -33,8 +33,8 @@ class Patas(KernelCodec):
 
     References
     ----------
-    DuckDB's Patas compression (A. Kuiper, L. Kuiper, 2022), after Chimp128: P. Liakos et al., PVLDB 15(11), 2022. The
-    layout here is of its kind, not DuckDB's own, which keeps the two bytes of all values apart from the XORs.
+    DuckDB's Patas compression (duckdb/duckdb, pull request 5044, 2022), after Chimp128: P. Liakos et al., PVLDB 15(11),
+    2022. The layout here is of its kind, not DuckDB's own, which keeps the two bytes of all values apart from the XORs.
 
     Examples
     --------
