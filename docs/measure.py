@@ -110,7 +110,7 @@ def measure() -> Results:
         raise InvalidRequestError(f"not installed: {', '.join(sorted(missing))}: {PEERS_EXTRA}")
     dataset = generate_metric_data("real", "small")
     if dataset.fingerprint != FINGERPRINT:
-        raise InvalidRequestError("these are other data than the page is about: docs/measure.py begins with how to get them")
+        raise InvalidRequestError("these are other data than the page is about: docs/measure.py says how to get them")
     results = measure_dataset(dataset, generator="real", size="small", rounds=0, budget=0)
     if parts := [one.codec for one in results.measurements if one.metric is None and one.samples < len(dataset)]:
         raise InvalidRequestError(f"measured on a part of the data only: {', '.join(parts)}")
