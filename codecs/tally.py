@@ -42,7 +42,7 @@ class Tally(ColumnCodec):
 
     References
     ----------
-    The parts are named where they are used. Nearest in kind are pcodec (M. Loncaric, 2024), which finds common steps of
+    The parts are named where they are used. Nearest in kind are pcodec (M. Loncaric et al., 2025), which finds common steps of
     doubles and codes integers by bins, and ALP (A. Afroozeh et al., SIGMOD 2024), which finds decimals.
 
     Examples
