@@ -179,7 +179,7 @@ def put_varint(buffer, at, number):
 
 @kernel
 def take_varint(data, at, stop):
-    """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole number lies before it."""
+    """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole one of 64 bits ends by it."""
     number = U(0)
     for shift in range(0, 64, 7):
         if at >= stop:
@@ -188,7 +188,7 @@ def take_varint(data, at, stop):
         at += U(1)
         number |= (byte & U(0x7F)) << U(shift)
         if byte < U(0x80):
-            return number, at
+            return number, at if shift < 63 or byte <= U(1) else stop + U(1)
     return number, stop + U(1)
 
 

@@ -80,7 +80,7 @@ class Room(NamedTuple):
     def of(cls, count: int) -> Room:
         """Return room for blocks of up to so many values."""
         models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
-        return cls(models, ages, np.empty((6, count), np.uint64), cursor, np.empty(5, np.uint64))
+        return cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def read_block(data, at, stop, is_double, others, known, models, ages, rows, cur
         bits, at = take_varint(data, at, stops[AT])
     if flags & U(RANKED):
         distinct, at = take_varint(data, at, stops[AT])
-    if at > stops[AT] or distinct == U(0) or distinct > U(words.size):
+    if flags >> U(6) or at > stops[AT] or distinct == U(0) or distinct > U(words.size):
         return False
     cursor[AT], cursor[CLASSES], cursor[FOUR_BITS] = at, classes + LOWEST_STATE, bits + LOWEST_STATE
     cursor[PLACE], cursor[RAW] = stops[AT], stops[PLACE]
@@ -270,7 +270,7 @@ def read_block(data, at, stop, is_double, others, known, models, ages, rows, cur
             ages,
             rows,
             levels,
-            rows[U(5), :distinct],
+            rows[U(4), :distinct],
             words,
         )
     else:
@@ -312,7 +312,7 @@ def _read_ranked(data, cursor, stops, flags, is_double, others, known, models, a
 def _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words):
     """Decode a quantum and its streams into a column."""
     kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
-    if kind > U(CUT):
+    if kind > U(CUT) or (kind != U(BITS) and not is_double):
         return False
     if kind != U(BITS):
         divisor, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
@@ -349,7 +349,7 @@ def _read_values(data, cursor, stops, flags, is_double, others, known, models, a
 def _add_distances(data, cursor, stops, others, known, models, ages, rows, words):
     """Move the values that the quantum missed to where they belong."""
     amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
-    if cursor[AT] > stops[AT] or amount > U(words.size):
+    if cursor[AT] > stops[AT] or amount == U(0) or amount > U(words.size):
         return False
     sums, gaps, distances = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
     whole, first, step = read_stream(data, cursor, stops, others, known, models, ages, sums, gaps)

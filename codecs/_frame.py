@@ -88,7 +88,7 @@ def read_varints(data: bytes, at: int) -> list[int]:
     Raises
     ------
     CorruptDataError
-        If the last one is cut short, or one does not fit 64 bits.
+        If there is no such byte, the last one is cut short, or one does not fit 64 bits.
     """
     size = len(data) - at
     if size < 0:

@@ -225,6 +225,12 @@ def write_operations(operations, buffer):
 
 
 @kernel(forceinline=True)
+def _load_half(data, at):
+    """Return four bytes, big-endian. The four before them are read in place of those behind, which may not be there."""
+    return load_word(data, at - U(4)) & U(0xFFFFFFFF)
+
+
+@kernel(forceinline=True)
 def _without(state, low, share):
     """Return a state without its symbol. Where that is below `LOWEST_STATE`, 32 bits must be taken in."""
     return share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
@@ -234,8 +240,8 @@ def _without(state, low, share):
 def read_integers(data, classes, bits, place, place_stop, position, end, shift, models, ages, targets, numbers):
     """Decode integers; the inverse of `model_integers` and `write_operations`.
 
-    ``data[place:place_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones.
-    `READ_SLACK` bytes behind either must be readable.
+    ``data[place:place_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones. Four bytes
+    before ``place`` and `READ_SLACK` behind either end must be readable.
 
     Returns
     -------
@@ -251,7 +257,7 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
         low, share = bounds_of(models, row, other, one)
         classes = _without(classes, low, share)
         if classes < LOWEST_STATE:
-            classes = (classes << U(32)) | (load_word(data, place) >> U(32))
+            classes = (classes << U(32)) | _load_half(data, place)
             place += U(4)
         learn(models, row, targets, one, _share(ages, row, FAST))
         learn(models, other, targets, one, _share(ages, other, SLOW))
@@ -260,11 +266,13 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
         if one >= U(2):
             size = one
             if one == ESCAPE:
+                if place > place_stop:
+                    return False, classes, bits, place, position
                 excess = find_symbol(models, _LONG, _LONG, classes & (SCALE - U(1)))
                 low, share = bounds_of(models, _LONG, _LONG, excess)
                 classes = _without(classes, low, share)
                 if classes < LOWEST_STATE:
-                    classes = (classes << U(32)) | (load_word(data, place) >> U(32))
+                    classes = (classes << U(32)) | _load_half(data, place)
                     place += U(4)
                 learn(models, _LONG, targets, excess, _share(ages, _LONG, FAST))
                 if excess == ESCAPE:
@@ -278,7 +286,7 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
             low, share = bounds_of(models, row, row, four)
             bits = _without(bits, low, share)
             if bits < LOWEST_STATE:
-                bits = (bits << U(32)) | (load_word(data, place) >> U(32))
+                bits = (bits << U(32)) | _load_half(data, place)
                 place += U(4)
             learn(models, row, targets, four, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
             width = min(size - U(1), U(4))

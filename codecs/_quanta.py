@@ -98,7 +98,7 @@ def _decimal_steps(number, digits):
 
 @kernel(forceinline=True)
 def _power_of_two(exponent):
-    """Return 2 to the power of -1023 < exponent < 1024."""
+    """Return 2 to the power of 0 <= exponent < 1024."""
     power, base = 1.0, 2.0
     for _ in range(exponent):
         power *= base

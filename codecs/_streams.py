@@ -206,7 +206,7 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     terms[0], terms[-1] = levels[:-1], levels[1:]
     for i, other in enumerate(others):
         terms[2 * i + 1], terms[2 * i + 2] = other[1:], other[:-1]
-    means = terms.sum(axis=1) / terms.shape[1]
+    means = terms.sum(axis=1) / max(1, terms.shape[1])
     terms -= means[:, None]
     gram = terms @ terms.T
     # A little is added so that columns that say the same do not make weights of any size.
@@ -443,7 +443,7 @@ def read_stream(data, cursor, stops, others, known, models, ages, sums, levels):
         at += U(1)
     elif coder == U(NIBBLES):
         return False, base, divisor
-    if at > stop or kind >> U(6) or coder > U(PACKED):
+    if at > stop or kind >> U(6) or coder > U(PACKED) or (order == U(LINEAR) and not signed):
         return False, base, divisor
     cursor[AT] = at
     if coder == U(ZERO):

@@ -64,7 +64,7 @@ class Compressed(Format):
                 yield compressed
         last = compressor.flush()
         yield last
-        if padding := _padding(-(-(expanded - SPARED_BYTES) // MOST_EXPANSION) - size - len(last)):
+        if padding := padding_for(expanded, size + len(last)):
             yield padding
 
     def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:
@@ -74,13 +74,19 @@ class Compressed(Format):
     def decode(self, data: Buffer) -> MetricDataset:
         """Expand the whole file and hand it to the inner format."""
         try:
-            return self.inner.decode(_expand(memoryview(data)))
+            return self.inner.decode(expand(memoryview(data)))
         except MemoryError as error:
             raise CorruptDataError("the file expands to more than memory holds") from error
 
 
-def _expand(data: memoryview) -> memoryview:
-    """Return what one zstd frame, and padding behind it if there is any, expands to."""
+def expand(data: memoryview) -> memoryview:
+    """Return what one zstd frame, and padding behind it if there is any, expands to.
+
+    Raises
+    ------
+    CorruptDataError
+        If that is more than `padding_for` allows, or they are anything else.
+    """
     limit = SPARED_BYTES + MOST_EXPANSION * len(data)
     decompressor, expanded, at = zstandard.ZstdDecompressor().decompressobj(), io.BytesIO(), 0
     # A piece expands to 128 MiB at most: so much may be made before it is counted.
@@ -96,6 +102,11 @@ def _expand(data: memoryview) -> memoryview:
     if not decompressor.eof or rest != _padding(len(rest) - 8):
         raise CorruptDataError("this is not one whole zstd frame: the file is cut short, or something follows it")
     return expanded.getbuffer()
+
+
+def padding_for(expanded: int, size: int) -> bytes:
+    """Return the padding behind a frame of a size that makes it large enough for what it expands to."""
+    return _padding(-(-(expanded - SPARED_BYTES) // MOST_EXPANSION) - size)
 
 
 def _padding(size: int) -> bytes:

@@ -20,6 +20,7 @@ from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats._dictionary import decode_keys, encode_keys
 from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats.compressed import expand, padding_for
 from squeezelab.kernels import kernel
 from squeezelab.registry import non_default_settings
 
@@ -102,6 +103,7 @@ class Tally(Format):
             numbers = [clock, len(others), *others, *map(len, column)]
             index += b"".join(map(varint, numbers))
         packed_index = zstandard.ZstdCompressor(level=INDEX_LEVEL).compress(bytes(index))
+        packed_index += padding_for(len(index), len(packed_index))
         size = len(packed_index).to_bytes(8, "big")
         yield packed_index + size + xxhash.xxh3_64_digest(FIRST_LINE + packed_index + size)
 
@@ -135,13 +137,11 @@ def _clocks(dataset: MetricDataset) -> tuple[list[slice], list[int]]:
 
 def _index_clock(timestamps: npt.NDArray[np.int64], blocks: Sequence[bytes]) -> bytes:
     """Return what the index says of a clock's blocks."""
-    entry, before = bytearray(), 0
-    for i, block in enumerate(blocks):
-        entry += varint(len(block))
-        for bound in timestamps[i * SPAN : (i + 1) * SPAN][[0, -1]].tolist():
-            entry += signed_varint(bound - before)
-            before = bound
-    return bytes(entry)
+    lasts = np.minimum(np.arange(1, len(blocks) + 1) * SPAN, timestamps.size) - 1
+    bounds = np.stack([timestamps[::SPAN], timestamps[lasts]], axis=1)
+    steps = np.diff(bounds.reshape(-1), prepend=0).reshape(-1, 2).tolist()  # modulo 2^64
+    entries = zip(blocks, steps, strict=True)
+    return b"".join(varint(len(block)) + b"".join(map(signed_varint, step)) for block, step in entries)
 
 
 def _block_checksum(block: Buffer | Bytes) -> bytes:
@@ -374,10 +374,7 @@ def _read_index(data: Bytes) -> tuple[str, list[SeriesKey], list[int]]:
     packed = data[size - FOOTER_BYTES - length : size - FOOTER_BYTES].tobytes()
     if xxhash.xxh3_64_digest(FIRST_LINE + packed + footer[:8]) != footer[8:]:
         raise CorruptDataError("the index's checksum differs: the tally file is damaged or cut short")
-    try:
-        index = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
-    except (zstandard.ZstdError, MemoryError) as error:
-        raise CorruptDataError(f"zstd cannot read the index: {error}") from error
+    index = bytes(expand(memoryview(packed)))
     if not index or index[0] >= len(TIME_UNITS):
         raise CorruptDataError("the index names no unit of time: it is damaged")
     length, at = read_varint(index, 1)
