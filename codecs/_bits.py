@@ -179,7 +179,7 @@ def put_varint(buffer, at, number):
 
 @kernel
 def take_varint(data, at, stop):
-    """Return a LEB128 number and the byte behind it; that is beyond ``stop`` where no whole one of 64 bits ends by it."""
+    """Return a LEB128 number and the byte behind it; beyond ``stop`` if no whole one of 64 bits ends before it."""
     number = U(0)
     for shift in range(0, 64, 7):
         if at >= stop:

@@ -67,7 +67,8 @@ class Bytes:
             byte = self.byte()
             number |= byte % 128 << shift
             if byte < 128:
-                return number % WORD
+                assert number < WORD
+                return number
 
     def zigzag(self) -> int:
         return unfolded(self.varint())
@@ -123,9 +124,7 @@ def read(file: bytes) -> tuple[str, list[Series]]:
     assert contents.ended()
 
     times = [decode_clock(blocks, *clock) for clock in clocks]
-    cut = [
-        [checked_block(blocks, size) for size in sizes] for _, _, sizes in columns
-    ]
+    cut = [[checked_block(blocks, size) for size in sizes] for _, _, sizes in columns]
     assert blocks.ended()
     series = []
     for number, ((name, labels), (clock, references, _)) in enumerate(zip(keys, columns, strict=True)):
@@ -203,13 +202,15 @@ def decode_block(data: bytes, n: int, are_values: bool, others: list[list[int]])
     if states:
         coder.states = [2**20 + head.varint(), 2**20 + head.varint()]
     distinct = head.varint() if ranked else n
+    assert flags < 64
+    assert 1 <= distinct <= n
     parameters = [head.varint() for _ in range(0 if kind == 0 else 1 if kind <= 3 else 3)]
-    m = levels = []
     m, levels = read_stream(head, coder, distinct, [] if ranked else others)
     e = read_stream(head, coder, distinct, [])[0] if kind in (4, 5) else [0] * distinct
     numbers = [number(kind, parameters, *pair, are_values) for pair in zip(m, e, strict=True)]
     if distant:
         c = head.varint()
+        assert 1 <= c <= distinct
         gaps, distances = (read_stream(head, coder, c, [])[0] for _ in range(2))
         i = -1
         for gap, distance in zip(gaps, distances, strict=True):
@@ -231,6 +232,8 @@ def decode_block(data: bytes, n: int, are_values: bool, others: list[list[int]])
 def number(kind: int, parameters: list[int], m: int, e: int, is_value: bool) -> int:
     if kind == 0:
         return order(m) if is_value else m
+    assert is_value
+    assert 1 <= parameters[0] <= (22 if kind == 3 else WORD)
     return to_bits(QUANTA[kind](*parameters, signed(m), signed(e)))
 
 
@@ -249,11 +252,13 @@ def decimal(q: int, m: int, e: int) -> float:
     value = float(m)
     for i in range(q.bit_length()):
         if q >> i & 1:
-            value /= float(10 ** 2**i)
+            value /= float(10**2**i)
     return -value if sign else value
 
 
 def rate(q: int, w: int, k: int, m: int, e: int) -> float:
+    assert w >= 1
+    assert k <= 60
     grid = 2.0**k
     return (float(round(float(m) * grid / float(q))) + float(e)) / grid / float(w)
 
@@ -356,6 +361,7 @@ def read_stream(head: Bytes, coder: Coder, count: int, others: list[list[int]]) 
     coding, prediction, zigzags, divides = how & 3, how >> 2 & 3, how >> 4 & 1, how >> 5 & 1
     assert coding < 3
     assert how < 64
+    assert zigzags or prediction != 3
     base = head.zigzag()
     divisor = head.varint() if divides else 1
     start = head.varint() if prediction or zigzags else 0
