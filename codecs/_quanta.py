@@ -265,8 +265,10 @@ def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
     quanta = [Quantum(DIVIDE, divisor)]
     if not split(doubles, quanta[0]).missed:
         return quanta[0]
-    whole = np.rint(sample[np.abs(sample) < MOST_WHOLE / divisor] * divisor)
-    common = int(np.gcd.reduce(whole.astype(np.int64)))
+    near = sample[np.abs(sample) < MOST_WHOLE / divisor]
+    whole = np.rint(near * divisor)
+    fitting = whole[np.abs(whole / divisor - near) <= CLOSE * np.spacing(np.abs(near))]
+    common = int(np.gcd.reduce(fitting.astype(np.int64)))
     if divisor > 1:
         quanta.append(Quantum(TIMES, divisor // gcd(divisor, common)))
     digits = len(str(divisor)) - 1
