@@ -1,5 +1,8 @@
 """Columns that every codec must survive, and frames that none has made."""
 
+import ctypes
+import mmap
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -68,3 +71,16 @@ def forge(codec_name: str, dtype: np.dtype, payload: bytes, count: int) -> bytes
     """Make a frame with a good checksum around any payload and claim."""
     header = bytes([_frame._TAGS[dtype]]) + varint(count) + varint(len(payload))
     return header + payload + _frame._checksum(codec_name, header, payload)
+
+
+def at_the_end_of_memory(data: bytes) -> np.ndarray:
+    """Return bytes behind which nothing can be read, where there is mprotect: who reads on dies of it."""
+    try:
+        protect = ctypes.CDLL(None).mprotect
+    except (AttributeError, OSError, TypeError):
+        return np.frombuffer(data, np.uint8)
+    size = -(-len(data) // mmap.PAGESIZE) * mmap.PAGESIZE
+    whole = np.frombuffer(mmap.mmap(-1, size + mmap.PAGESIZE), np.uint8)
+    whole[size - len(data) : size] = np.frombuffer(data, np.uint8)
+    assert protect(ctypes.c_void_p(whole.ctypes.data + size), mmap.PAGESIZE, 0) == 0
+    return whole[size - len(data) : size]
