@@ -328,7 +328,7 @@ def test_what_is_forged_is_but_for_one_thing_good() -> None:
     assert found.tolist() == [1.25] * 4 + [up] + [1.25] * 4 + [up]
 
 
-@pytest.mark.parametrize("claimed", [0, 1, 99, 101, 8192, 10**6])
+@pytest.mark.parametrize("claimed", [0, 1, 50, 150, 8192, 10**6])
 def test_a_block_of_another_count_is_corrupt(claimed: int) -> None:
     rng = np.random.default_rng(9)
     for column in (rng.normal(size=100), np.cumsum(rng.integers(0, 9, 100)), rng.choice([1.5, 2.0, 7.25], 100)):
