@@ -199,7 +199,7 @@ def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, dist
     for i in range(count):
         if kind == U(CUT) and distances[i] != words[i]:
             raised = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i] | U(1))
-            if raised == doubles[i]:
+            if word_of(raised) == words[i]:
                 noise[i] |= U(1)
                 distances[i] = words[i]
         distances[i] = ordered(words[i]) - ordered(distances[i])

@@ -179,7 +179,16 @@ def test_every_double_is_an_integer_and_a_distance(quantum: Quantum, words: np.n
     assert parts.missed == np.count_nonzero(parts.distances)
 
 
-TAME = st.sampled_from([column[:200] for column, _, _ in MADE.values()] + [rates(1e6, 38, 20)[:200], rates(1e9, 30, 1)])
+RATES = [rates(1e6, 38, 20)[:200], rates(1e9, 30, 1)[:200], cut(rates(1e6, 38, 20)[:200])]
+TAME = st.sampled_from([column[:200] for column, _, _ in MADE.values()] + RATES)
+
+
+def test_a_negative_zero_among_rates_keeps_its_sign() -> None:
+    for column in RATES:
+        mixed = column.copy()
+        mixed[[5, 100]] = -0.0
+        bits_each(mixed, level=1)
+        bits_each(mixed, level=2)
 
 
 @given(TAME, st.dictionaries(st.integers(0, 199), WORDS | st.sampled_from(SPECIAL_WORDS), max_size=60))
