@@ -135,6 +135,11 @@ def as_it_is(column: npt.NDArray[Any]) -> bytes:
     return b"".join((varint(1), varint(0), bytes([AS_THEY_ARE]), column.tobytes()))
 
 
+def write_block(draft: Draft, column: npt.NDArray[Any]) -> bytes:
+    """Return a draft's block, or the one that holds the column as it is where that is shorter."""
+    return min(draft.block, as_it_is(column), key=len)
+
+
 def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
     """Find the block that takes the fewest bits for a column.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs._bits import U, take_varint
-from squeezelab.codecs._blocks import NO_OTHERS, Room, as_it_is, plan_block, read_block
+from squeezelab.codecs._blocks import NO_OTHERS, Room, plan_block, read_block, write_block
 from squeezelab.codecs._frame import FLOAT64, Bytes, Frame, varint
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.errors import CorruptDataError, InvalidRequestError
@@ -14,6 +14,19 @@ BLOCK = 8192
 """Values a block; all have these many but the last."""
 
 FAST, SMALL = 1, 2
+
+
+def checked_level(level: int) -> int:
+    """Return a level, if there is such a one.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is not.
+    """
+    if level not in (FAST, SMALL):
+        raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
+    return level
 
 
 class Tally(ColumnCodec):
@@ -62,16 +75,14 @@ class Tally(ColumnCodec):
     max_expansion = 1 << 14
 
     def __init__(self, level: int = SMALL) -> None:
-        if level not in (FAST, SMALL):
-            raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
-        self.level = level
+        self.level = checked_level(level)
 
     def pack(self, column: Column) -> bytes:
         """Encode block by block."""
         blocks = []
         for first in range(0, column.size, BLOCK):
             part = column[first : first + BLOCK]
-            block = min(plan_block(part, packed=self.level == FAST).block, as_it_is(part), key=len)
+            block = write_block(plan_block(part, packed=self.level == FAST), part)
             blocks += [varint(len(block)), block]
         return b"".join(blocks)
 

@@ -12,21 +12,19 @@ import xxhash
 import zstandard
 
 from squeezelab.codecs._bits import U
-from squeezelab.codecs._blocks import Draft, Room, as_it_is, plan_block, read_block, smallest
+from squeezelab.codecs._blocks import Draft, Room, plan_block, read_block, smallest, write_block
 from squeezelab.codecs._frame import Bytes, read_varint, read_varints, varint
 from squeezelab.codecs._streams import Words, signed_varint
 from squeezelab.codecs.base import as_bytes
+from squeezelab.codecs.tally import BLOCK, FAST, SMALL, checked_level
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
-from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary import decode_keys, encode_keys
 from squeezelab.formats.base import Buffer, Format
 from squeezelab.formats.compressed import expand, padding_for
 from squeezelab.kernels import kernel
 from squeezelab.registry import non_default_settings
 
-SPAN = 8192
-"""Samples of a block; the last of a column has what is left."""
-FAST, SMALL = 1, 2
 FIRST_LINE = b"squeezelab tally 1\n"
 BLOCK_CHECKSUM_BYTES = 4
 FOOTER_BYTES = 16
@@ -79,9 +77,7 @@ class Tally(Format):
     showcase = ("", "level=1")
 
     def __init__(self, level: int = SMALL) -> None:
-        if level not in (FAST, SMALL):
-            raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
-        self.level = level
+        self.level = checked_level(level)
         self.name += non_default_settings(type(self), vars(self))
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
@@ -137,8 +133,8 @@ def _clocks(dataset: MetricDataset) -> tuple[list[slice], list[int]]:
 
 def _index_clock(timestamps: npt.NDArray[np.int64], blocks: Sequence[bytes]) -> bytes:
     """Return what the index says of a clock's blocks."""
-    lasts = np.minimum(np.arange(1, len(blocks) + 1) * SPAN, timestamps.size) - 1
-    bounds = np.stack([timestamps[::SPAN], timestamps[lasts]], axis=1)
+    lasts = np.minimum(np.arange(1, len(blocks) + 1) * BLOCK, timestamps.size) - 1
+    bounds = np.stack([timestamps[::BLOCK], timestamps[lasts]], axis=1)
     steps = np.diff(bounds.reshape(-1), prepend=0).reshape(-1, 2).tolist()  # modulo 2^64
     entries = zip(blocks, steps, strict=True)
     return b"".join(varint(len(block)) + b"".join(map(signed_varint, step)) for block, step in entries)
@@ -149,15 +145,11 @@ def _block_checksum(block: Buffer | Bytes) -> bytes:
 
 
 def _encode_column(column: Column, packed: bool) -> list[bytes]:
-    return [_finish(plan_block(part, packed=packed), part) for part in _parts(column)]
+    return [write_block(plan_block(part, packed=packed), part) for part in _parts(column)]
 
 
 def _parts(column: Column) -> list[Column]:
-    return [column[first : first + SPAN] for first in range(0, column.size, SPAN)]
-
-
-def _finish(draft: Draft, part: Column) -> bytes:
-    return min(draft.block, as_it_is(part), key=len)
+    return [column[first : first + BLOCK] for first in range(0, column.size, BLOCK)]
 
 
 def _encode_values(
@@ -179,7 +171,7 @@ def _encode_values(
                     for draft, others in zip(drafts, chosen, strict=True)
                 ]
             for i, draft, part in zip(group, drafts, parts, strict=True):
-                blocks[i].append(_finish(draft, part))
+                blocks[i].append(write_block(draft, part))
         for place, others in enumerate(chosen or ()):
             references[group[place]] = [group[place] - group[other] for other in others]
     return references, blocks
@@ -256,7 +248,7 @@ class Columns(NamedTuple):
     def part(self, columns: Sequence[int], references: Integers, first: int, last: int) -> Columns:
         """Return some of the columns, and of these the blocks from one up to, and without, another."""
         chosen = np.array(columns, np.int64)
-        counts = np.clip(self.counts[chosen], first * SPAN, last * SPAN) - first * SPAN
+        counts = np.clip(self.counts[chosen], first * BLOCK, last * BLOCK) - first * BLOCK
         places = np.concatenate([np.arange(self.blocks[i] + first, self.blocks[i] + last) for i in columns])
         bounds = np.arange(len(columns) + 1) * (last - first)
         return Columns(counts, bounds, self.begins[places], self.ends[places], references)
@@ -305,24 +297,28 @@ class TallyReader:
     def read_range(self, number: int, start: int, stop: int) -> Series:
         """Read the samples ``start`` to ``stop`` of one series, as a slice takes them."""
         start, stop, _ = slice(start, stop).indices(self.length(number))
-        first, last = start // SPAN, -(-max(stop, start) // SPAN)
+        first, last = start // BLOCK, -(-max(stop, start) // BLOCK)
         others = [int(i) for i in self._series.references[number] if i >= 0]
         references = np.full((len(others) + 1, MOST_REFERENCES), -1, np.int64)
         references[-1, : len(others)] = range(len(others))
         values = self._read(self._series.part([*others, number], references, first, last), True)
         ticks = self._read(self._clocks.part([self._clock_of[number]], references[:1], first, last), False)
-        part = slice(start - first * SPAN, max(stop, start) - first * SPAN)
+        part = slice(start - first * BLOCK, max(stop, start) - first * BLOCK)
         own = values[values.size - ticks.size :]
         return Series(self.keys[number], ticks.view(np.int64)[part], own.view(np.float64)[part])
 
     def read_between(self, number: int, begin: int, end: int) -> Series:
-        """Read the samples of one series from one time up to, and without, another, in the file's unit of time."""
+        """Read the samples of one series from one time up to, and without, another, in the file's unit of time.
+
+        The index has the first and last timestamp of each block: if a series is not in the order of time, samples may
+        be missing whose block begins and ends elsewhere.
+        """
         self.length(number)
         clock = self._clock_of[number]
         bounds = self._bounds[2 * self._clocks.blocks[clock] : 2 * self._clocks.blocks[clock + 1]].reshape(-1, 2)
         held = np.flatnonzero((bounds.max(axis=1) >= begin) & (bounds.min(axis=1) < end))
         first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
-        key, timestamps, values = self.read_range(number, first * SPAN, last * SPAN)
+        key, timestamps, values = self.read_range(number, first * BLOCK, last * BLOCK)
         part = (timestamps >= begin) & (timestamps < end)
         return Series(key, timestamps[part], values[part])
 
@@ -346,13 +342,15 @@ class TallyReader:
                 raise CorruptDataError("a block's checksum differs: the tally file is damaged")
         referred = np.zeros(columns.counts.size, bool)
         referred[columns.references[columns.references >= 0]] = True
-        # The levels of what others are predicted from are kept; all else shares the first span.
-        levels_at = np.where(referred, SPAN + _begins_of(columns.counts * referred)[:-1], -1)
-        levels = np.empty(SPAN + int((columns.counts * referred).sum()), np.uint64)
+        # The levels of what others are predicted from are kept; all else shares the first block.
+        levels_at = np.where(referred, BLOCK + _begins_of(columns.counts * referred)[:-1], -1)
+        levels = np.empty(BLOCK + int((columns.counts * referred).sum()), np.uint64)
         words = np.empty(int(columns.counts.sum()), np.uint64)
-        others = np.empty((MOST_REFERENCES, SPAN), np.uint64)
+        others = np.empty((MOST_REFERENCES, BLOCK), np.uint64)
         offsets = _begins_of(columns.counts)
-        if not read_columns(self._data, *columns, is_double, *Room.of(SPAN), offsets, levels_at, others, levels, words):
+        if not read_columns(
+            self._data, *columns, is_double, *Room.of(BLOCK), offsets, levels_at, others, levels, words
+        ):
             raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
         return words
 
@@ -400,7 +398,7 @@ def _read_columns(
     bounds: list[Words] = []
     for _ in range(take(1)[0]):
         counts += take(1)
-        entries = take(3 * -(-counts[-1] // SPAN))
+        entries = take(3 * -(-counts[-1] // BLOCK))
         sizes.append(entries[::3])
         steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
         bounds.append(np.cumsum(unfold(steps), dtype=np.uint64))
@@ -419,7 +417,7 @@ def _read_columns(
             raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
         clock_of.append(clock)
         references.append(before)
-        sizes.append(take(-(-counts[clock] // SPAN)))
+        sizes.append(take(-(-counts[clock] // BLOCK)))
     columns, end = _locate([counts[clock] for clock in clock_of], sizes, references, end, size)
     if at != len(numbers):
         raise CorruptDataError("the index says more than the series need: it is damaged")
@@ -473,10 +471,10 @@ def read_columns(
     is_double : bool
         Whether they hold doubles.
     models, ages, rows, cursor, stops
-        `Room` for a span.
+        `Room` for a block.
     offsets, levels_at : int64[columns]
         Where each column's words begin, and where its levels are kept; -1 if they need not be.
-    others, levels : uint64[MOST_REFERENCES, SPAN], uint64[...]
+    others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[...]
         Room to work in.
     words : uint64[values of all]
         Filled.
@@ -486,8 +484,8 @@ def read_columns(
         while known < U(MOST_REFERENCES) and references[i, known] >= 0:
             known += U(1)
         for block in range(blocks[i], blocks[i + 1]):
-            first = (block - blocks[i]) * SPAN
-            size = min(counts[i] - first, SPAN)
+            first = (block - blocks[i]) * BLOCK
+            size = min(counts[i] - first, BLOCK)
             for j in range(known):
                 at = levels_at[references[i, j]] + first
                 for k in range(size):

@@ -44,7 +44,8 @@ def read(block: bytes, count: int, is_double: bool, others: np.ndarray | None = 
     levels, words = np.empty(count, np.uint64), np.empty(count, np.uint64)
     others = np.empty((0, count), np.uint64) if others is None else others
     room = Room.of(count)
-    return words if read_block(data, U(0), U(len(block)), is_double, others, *room, levels, words) else None
+    whole = read_block(data, U(0), U(len(block)), is_double, others, U(len(others)), *room, levels, words)
+    return words if whole else None
 
 
 def first_stream(block: bytes) -> tuple[int, book.Bytes]:
