@@ -55,8 +55,8 @@ class Tally(ColumnCodec):
 
     References
     ----------
-    The parts are named where they are used. Nearest in kind are pcodec (M. Loncaric et al., 2025), which finds common steps of
-    doubles and codes integers by bins, and ALP (A. Afroozeh et al., SIGMOD 2024), which finds decimals.
+    The parts are named where they are used. Nearest in kind are pcodec (M. Loncaric et al., 2025), which finds common
+    steps of doubles and codes integers by bins, and ALP (A. Afroozeh et al., SIGMOD 2024), which finds decimals.
 
     Examples
     --------
