@@ -16,6 +16,7 @@ A block, all numbers LEB128::
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -67,6 +68,9 @@ MUCH = 24
 NO_OTHERS = np.empty((0, 1), np.uint64)
 
 
+_kept = threading.local()
+
+
 class Room(NamedTuple):
     """What `read_block` works in: for blocks of up to n values."""
 
@@ -78,9 +82,12 @@ class Room(NamedTuple):
 
     @classmethod
     def of(cls, count: int) -> Room:
-        """Return room for blocks of up to so many values."""
-        models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
-        return cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
+        """Return room for blocks of up to so many values, good until this thread asks for the next one."""
+        room: Room | None = getattr(_kept, "room", None)
+        if room is None or room.rows.shape[1] < count:
+            models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
+            room = _kept.room = cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
+        return room
 
 
 @dataclass(frozen=True)
