@@ -56,7 +56,7 @@ MOST_MEAN = 2.0**63
 RIDGE, TINY = 1e-9, 1e-9
 CELLS = 91
 """What estimates tell apart: 32 small residuals, and the sizes of others, 6 to 64 bits."""
-NEAR_TIE = 1.15
+NEAR_TIE = 1.07
 """Ways whose estimates are this close are tried."""
 
 NO_OPERATIONS = np.empty(0, np.uint32)

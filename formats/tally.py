@@ -31,8 +31,11 @@ FOOTER_BYTES = 16
 INDEX_LEVEL = 19
 TIME_UNITS = ("s", "ms", "us", "ns")
 MOST_REFERENCES = 3
-LEAST_CORRELATION = 0.2
+LEAST_SHARE = 0.04
+"""Of the unexplained variance of a column's changes, that another column must explain to be tried."""
 WORTH_A_REFERENCE = 0.98
+WORTH_A_TRIAL, FEWEST_BITS = 0.01, 16
+TINY = 1e-12
 
 Column = npt.NDArray[Any]
 Doubles = npt.NDArray[np.float64]
@@ -192,25 +195,26 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
     pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
     """
     changes = np.array([_changes(draft.levels) for draft in drafts])
-    changing: npt.NDArray[np.bool_] = np.array(changes.any(axis=1))
+    likeness = changes @ changes.T
     chosen: list[list[int]] = []
     for i, draft in enumerate(drafts):
         chosen.append([])
-        allowed = changing[:i] & np.array([not others for others in chosen[:i]], np.bool_)
-        if not changing[i] or not allowed.any():
-            continue
-        unexplained, tried, basis = changes[i], list[int](), list[Doubles]()
-        least = WORTH_A_REFERENCE * draft.bits
-        for _ in range(MOST_REFERENCES):
-            likeness = np.abs(changes[:i] @ unexplained) * allowed
-            best = int(np.argmax(likeness))
-            if likeness[best] < LEAST_CORRELATION * np.linalg.norm(unexplained):
+        allowed = np.array([not others for others in chosen[:i]], np.bool_)
+        unexplained, left, tried = likeness[i, :i], float(likeness[i, i]), list[int]()
+        least = min(WORTH_A_REFERENCE * draft.bits, draft.bits - FEWEST_BITS)
+        while len(tried) < MOST_REFERENCES and allowed.any():
+            best = int(np.argmax(np.abs(unexplained) * allowed))
+            if unexplained[best] ** 2 <= LEAST_SHARE * left:
                 break
             tried.append(best)
             allowed[best] = False
-            direction = changes[best] - sum((changes[best] @ one) * one for one in basis)
-            basis.append(direction / (np.linalg.norm(direction) or 1.0))
-            unexplained = unexplained - (unexplained @ basis[-1]) * basis[-1]
+            inner = likeness[np.ix_(tried, tried)] + TINY * np.eye(len(tried))
+            weights = np.linalg.solve(inner, likeness[i, tried])
+            unexplained = likeness[i, :i] - weights @ likeness[tried, :i]
+            left = max(float(likeness[i, i] - weights @ likeness[i, tried]), TINY)
+            # Half the logarithm of what is left of the variance is about what each value may save.
+            if -0.5 * np.log2(left) * draft.levels.size < max(WORTH_A_TRIAL * draft.bits, FEWEST_BITS):
+                continue
             predicted = draft.predicted_from([drafts[j].levels for j in tried])
             if predicted.bits < least:
                 chosen[i], least = list(tried), WORTH_A_REFERENCE * predicted.bits
