@@ -88,8 +88,8 @@ class Pattern(ColumnCodec):
 
     name = "pattern"
     kind = "ours"
-    # The smallest block has its tag, its size, and 8 bytes of a constant; or less, where it is short.
-    max_expansion = 8 * BLOCK // 10 + 1
+    # The smallest block is an even grid: a byte each for its tag, its size, start, step and number of exceptions.
+    max_expansion = 8 * BLOCK // 5 + 1
 
     @property
     def slow(self) -> bool:

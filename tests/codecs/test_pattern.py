@@ -51,6 +51,13 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("count", [BLOCK - 1, BLOCK, 2 * BLOCK, 10**6])
+@pytest.mark.parametrize("step", [0, 1, -7])
+def test_whole_blocks_of_next_to_no_bytes_are_believed(count: int, step: int) -> None:
+    column = step * np.arange(count)
+    assert same_bits(Pattern().decode(Pattern().encode(column)), column)
+
+
 @pytest.mark.parametrize(("kind", "column", "bits"), CASES.values(), ids=CASES)
 def test_each_pattern_is_found_and_pays(kind: str, column: np.ndarray, bits: float) -> None:
     assert Pattern().find(column) == [kind]
