@@ -9,10 +9,11 @@ A codec promises, whatever its package:
 - every bit of a column comes back, in its dtype and length: NaN payloads, -0.0, infinities, subnormals, extremes;
   lengths around powers of two; constant, empty and random columns;
 - encoding leaves its input alone, and gives the same bytes every time, also for strided, read-only and unaligned input;
-- decoding reads any buffer, and fills and returns ``out=``;
+- decoding reads any buffer, and fills and returns ``out=``, whatever was in it;
+- what encode and decode return is the caller's: no later call changes it, and frames are read in any order;
 - damage, in any bit, by cutting or by lengthening, is refused or makes no difference: it never gives other numbers, and
   ends in an ordinary exception, not in one of memory or recursion;
-- it comes back from its configuration, and from pickle.
+- it comes back from its configuration, and from pickle: the same settings, the same bytes.
 
 A lossy codec (``lossy`` is true) promises, in place of the first and for floats: the dtype and length come back, and
 values within ``codec.tolerance(column)``, an array; if it has no such method, what was decoded once stays as it is when
@@ -249,11 +250,12 @@ def check_codec(
         _check_input(subject)
         _check_buffers(subject)
         _check_out(subject)
+        _check_results_last(subject)
         if damage:
             _check_codec_damage(subject, (20, 0) if empty else (20,))
         if isinstance(codec, ColumnCodec):
             _check_concatenation(subject)
-    _check_restored(codec)
+        _check_restored(subject)
 
 
 def _check_round_trip(subject: _Subject, name: str, column: Column) -> None:
@@ -317,10 +319,26 @@ def _check_out(subject: _Subject) -> None:
     on = subject.describe("200 tame values")
     frame = bytes(memoryview(subject.encode(column, on)))
     expected = subject.decode(frame, on)
-    out = np.zeros_like(column)
+    out = np.full(column.nbytes, 0xA5, np.uint8).view(subject.dtype)
     returned = subject.codec.decode(frame, out=out)
     _promise(returned is out or np.may_share_memory(np.asarray(returned), out), "out= is returned", on)
     _promise(_same_bits(out, expected), "out= is filled", on)
+
+
+def _check_results_last(subject: _Subject) -> None:
+    """Check that a result does not change, and a frame is not forgotten, when the codec has gone on to others."""
+    on = subject.describe("200 tame values, others of 300 behind them")
+    first, other = _tame(subject.dtype, 200), np.zeros(300, subject.dtype)
+    encoded = subject.encode(first, on)
+    frame = bytes(memoryview(encoded))
+    other_frame = bytes(memoryview(subject.encode(other, on)))
+    _promise(bytes(memoryview(encoded)) == frame, "encoded bytes stay as they are", on)
+    decoded = subject.decode(frame, on)
+    expected = decoded.copy()
+    subject.decode(other_frame, on)
+    _promise(_same_bits(decoded, expected), "a decoded column stays as it is", on)
+    _promise(_same_bits(subject.decode(frame, on), expected), "frames are read in any order", on)
+    _promise(subject.lossy or _same_bits(expected, first), "frames are read in any order", on)
 
 
 def _check_codec_damage(subject: _Subject, lengths: Sequence[int]) -> None:
@@ -407,17 +425,25 @@ def _check_concatenation(subject: _Subject) -> None:
         )
 
 
-def _check_restored(codec: Any) -> None:
+def _check_restored(subject: _Subject) -> None:
+    """Check that copies have the settings of a codec, and do as it does."""
+    codec, ways = subject.codec, {"pickle": lambda: pickle.loads(pickle.dumps(subject.codec))}
     if hasattr(codec, "get_config"):
-        config = codec.get_config()
+        ways["its configuration"] = lambda: get_numcodec(dict(codec.get_config()))
+    column = _tame(subject.dtype, 200)
+    frame = bytes(memoryview(codec.encode(column)))
+    expected = subject.decode(frame, "200 tame values")
+    for way, restore in ways.items():
+        promise, on = f"a codec comes back from {way}", subject.describe("200 tame values")
         try:
-            restored = get_numcodec(dict(config)).get_config()
+            copy = restore()
+            config = copy.get_config() if hasattr(codec, "get_config") else None
+            encoded, decoded = bytes(memoryview(copy.encode(column))), _Subject(copy, subject.dtype).decode(frame, on)
         except Exception as error:
-            raise AssertionError(f"a codec comes back from its configuration: broken on {config}: {error!r}") from error
-        _promise(restored == config, f"a codec comes back from its configuration (not {restored})", str(config))
-    copy = pickle.loads(pickle.dumps(codec))
-    same = copy.get_config() == codec.get_config() if hasattr(codec, "get_config") else True
-    _promise(same, "a codec comes back from pickle", repr(codec))
+            raise AssertionError(f"{promise}: broken on {on}: {error!r}") from error
+        if config is not None:
+            _promise(config == codec.get_config(), f"{promise} (not {config})", on)
+        _promise(encoded == frame and _same_bits(decoded, expected), promise, on)
 
 
 def edge_datasets(empty_series: bool = True) -> Iterator[tuple[str, MetricDataset]]:

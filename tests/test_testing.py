@@ -137,6 +137,74 @@ class ForgetsItsSettings(Sound):
 numcodecs.register_codec(ForgetsItsSettings)
 
 
+class KeepsOneColumn(Sound):
+    """Decodes into the same memory every time."""
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        column = super().decode(buf, out)
+        if out is not None or column.nbytes > 10_000:
+            return column
+        self._kept = getattr(self, "_kept", np.empty(10_000, np.uint8))
+        kept = self._kept[: column.nbytes].view(column.dtype)
+        kept[:] = column
+        return kept
+
+
+class KeepsOneFrame(Sound):
+    """Encodes into the same memory every time."""
+
+    def encode(self, buf: Any) -> Any:
+        frame = super().encode(buf)
+        self._kept = getattr(self, "_kept", bytearray(2**20))
+        self._kept[: len(frame)] = frame
+        return memoryview(self._kept)[: len(frame)]
+
+
+class ReadsTheLastOnly(Sound):
+    """Decodes with what it remembers of the column that it encoded last."""
+
+    _sign = 1
+
+    def encode(self, buf: Any) -> bytes:
+        self._sign = 1 if np.any(buf) else -1
+        return super().encode(buf)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        return self._sign * super().decode(buf, out) if self._sign < 0 else super().decode(buf, out)
+
+
+class AddsToOut(Sound):
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        return super().decode(buf) if out is None else np.add(out, super().decode(buf), out=out)
+
+
+class PicklesHalf(Sound):
+    def __init__(self) -> None:
+        self._ready = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_ready": False}
+
+    def encode(self, buf: Any) -> bytes:
+        return super().encode(buf) if self._ready else b""
+
+
+class RestoredInVain(Sound):
+    codec_id = "restored in vain"
+
+    @classmethod
+    def from_config(cls, config: Any) -> Codec:
+        codec = cls()
+        codec.encode = None
+        return codec
+
+    def get_config(self) -> dict[str, Any]:
+        return {"id": self.codec_id}
+
+
+numcodecs.register_codec(RestoredInVain)
+
+
 class OwnError(Raw):
     """One of ours, whose damage must be a CorruptDataError."""
 
@@ -152,10 +220,14 @@ class OwnError(Raw):
 class Rounded(Sound):
     """Lossy, and says so."""
 
+    codec_id = "rounded"
     lossy = True
 
     def encode(self, buf: Any) -> bytes:
         return super().encode(np.asarray(buf, np.float64).astype(np.float32).astype(np.float64))
+
+
+numcodecs.register_codec(Rounded)
 
 
 class Shrinking(Rounded):
@@ -204,6 +276,12 @@ def test_dtypes_may_be_any_that_the_codec_takes() -> None:
         (ReadsBytesOnly(), "^what was encoded is decoded: broken on .*, read from a bytearray: TypeError"),
         (ForgetsOut(), "^out= is "),
         (FillsOutAndReturnsAnother(), "^out= is returned: broken on "),
+        (AddsToOut(), "^out= is filled: broken on "),
+        (KeepsOneColumn(), "^a decoded column stays as it is: broken on "),
+        (KeepsOneFrame(), "^encoded bytes stay as they are: broken on "),
+        (ReadsTheLastOnly(), "^frames are read in any order: broken on "),
+        (PicklesHalf(), "^a codec comes back from pickle: broken on "),
+        (RestoredInVain(), "^a codec comes back from its configuration: broken on .*TypeError"),
         (ChecksNothing(), "^damage never gives other numbers: broken on .*20 tame values, bit "),
         (TakesAllMemory(), "^damage ends in an ordinary exception: broken on .*MemoryError"),
         (ForgetsItsSettings(3), "^a codec comes back from its configuration"),

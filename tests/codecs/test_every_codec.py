@@ -1,6 +1,7 @@
 """What every codec promises: the conformance suite, and what goes beyond it because frames of ours can be forged."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numcodecs
 import numpy as np
@@ -156,6 +157,23 @@ def test_frames_do_not_depend_on_parameters_to_be_read(spec: str, dtype: np.dtyp
     column = a_column(dtype)
     plain = "+".join(stage.partition(":")[0] for stage in spec.split("+"))
     assert came_back(get_codec(spec), get_codec(plain).decode(get_codec(spec).encode(column)), column)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_threads_may_share_it(spec: str) -> None:
+    codec = get_codec(spec)
+    columns = [a_column(dtype, count) for dtype in codec.dtypes for count in (150, 700, 1300)]
+    frames = [codec.encode(column) for column in columns]
+
+    def work(turn: int) -> bool:
+        places = [(turn + i) % len(columns) for i in range(4 if codec.slowest else 24)]
+        return all(
+            codec.encode(columns[i]) == frames[i] and came_back(codec, codec.decode(frames[i]), columns[i])
+            for i in places
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
 
 
 @pytest.mark.parametrize("spec", SPECS)
