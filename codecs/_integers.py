@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint
+from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint, zigzag
 from squeezelab.codecs._frame import Bytes, read_varint, varint
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
@@ -100,16 +100,11 @@ def pack_integers(numbers: Integers) -> bytes:
 
 
 @kernel(forceinline=True)
-def _zigzag(word):
-    return (word << U(1)) ^ (U(0) - (word >> U(63)))
-
-
-@kernel(forceinline=True)
 def _number(words, i, kind, first):
     """Return what is packed for an integer."""
     if kind == OFFSETS:
         return words[i] - first
-    return _zigzag(words[i] - words[i - U(1)]) if i else U(0)
+    return zigzag(words[i] - words[i - U(1)]) if i else U(0)
 
 
 @kernel(forceinline=True)
@@ -142,7 +137,7 @@ def write_integers(words, buffer):
     if count and _packed_bytes(words, U(DELTAS), words[0]) < _packed_bytes(words, U(OFFSETS), least):
         kind, first = U(DELTAS), words[0]
     buffer[0] = kind
-    at, begin = put_varint(buffer, U(1), _zigzag(first)), U(0)
+    at, begin = put_varint(buffer, U(1), zigzag(first)), U(0)
     while begin < count:
         end = min(begin + U(64), count)
         width = _width(words, begin, end, kind, first)

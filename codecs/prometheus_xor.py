@@ -17,6 +17,8 @@ from squeezelab.codecs._bits import (
     scratch,
     store_word,
     take_varint,
+    unzigzag,
+    zigzag,
 )
 from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec, as_bytes
@@ -204,16 +206,6 @@ def _take_delta_of_delta(data, position, end, code):
     return bits - (U(1) << width if negative else U(0)), position + ones + U(1) + width
 
 
-@kernel(forceinline=True)
-def _zigzag(word):
-    return (word << U(1)) ^ (U(0) - (word >> U(63)))
-
-
-@kernel(forceinline=True)
-def _unzigzag(number):
-    return (number >> U(1)) ^ (U(0) - (number & U(1)))
-
-
 @kernel
 def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
     """Write a chunk from byte ``at`` on, of all samples or as many as begin within ``most_bytes``; at least one.
@@ -224,7 +216,7 @@ def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
         The byte behind the chunk, and how many samples are in it.
     """
     start, count = at, U(timestamps.size)
-    at = put_varint(buffer, at + U(2), _zigzag(timestamps[U(0)]))
+    at = put_varint(buffer, at + U(2), zigzag(timestamps[U(0)]))
     store_word(buffer, at, values[U(0)])
     at += U(8)
     delta, xor = U(0), U(0)
@@ -263,10 +255,10 @@ def read_chunk(data, start, stop, timestamps, values):
     at = start + U(2)
     if count == U(0):
         return at == stop
-    zigzag, at = take_varint(data, at, stop)
+    number, at = take_varint(data, at, stop)
     if at + U(8) > stop:
         return False
-    timestamp, value = _unzigzag(zigzag), peek_64(data, at << U(3))
+    timestamp, value = unzigzag(number), peek_64(data, at << U(3))
     timestamps[U(0)], values[U(0)] = timestamp, value
     at += U(8)
     delta, width, trailing = U(0), U(0), U(0)
@@ -347,7 +339,7 @@ def encode_timestamps(words, buffer):
 
 @kernel
 def _write_timestamps(words, buffer, at):
-    at = put_varint(buffer, at, _zigzag(words[0]))
+    at = put_varint(buffer, at, zigzag(words[0]))
     if words.size == 1:
         return at
     delta = words[1] - words[0]
@@ -378,8 +370,8 @@ def decode_timestamps(data, start, stop, words):
 def _read_timestamps(data, at, stop, words):
     """Fill words from a byte on; return the one behind, beyond ``stop`` where not all of them lie before it."""
     count, beyond = U(words.size), stop + U(1)
-    zigzag, at = take_varint(data, at, stop)
-    timestamp, delta = _unzigzag(zigzag), U(0)
+    number, at = take_varint(data, at, stop)
+    timestamp, delta = unzigzag(number), U(0)
     words[U(0)] = timestamp
     if count > U(1):
         delta, at = take_varint(data, at, stop)
