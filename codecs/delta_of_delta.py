@@ -97,7 +97,7 @@ class DeltaOfDelta(KernelCodec):
 
 
 def _parse_widths(text: str) -> Widths:
-    widths = GORILLA_WIDTHS if text == "gorilla" else tuple(map(int, re.findall("[0-9]+", text)))
+    widths = GORILLA_WIDTHS if text == "gorilla" else tuple(map(int, re.findall("[0-9]{1,9}", text)))
     rising = len(widths) == 4 and 1 <= widths[0] < widths[1] < widths[2] < widths[3] == 64
     if not rising or not re.fullmatch("gorilla|[0-9]+(-[0-9]+){3}", text):
         raise InvalidRequestError(f'no widths {text!r}: give "fit", "gorilla" or four rising ones like 4-10-20-64')

@@ -71,8 +71,8 @@ class Downsampled(DictionaryFile):
     whose samples are all alike loses nothing.
 
     Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the step in what timestamps count, a
-    varint, and for each series the frames of starts as `delta_of_delta`, and of minima, maxima, means and lasts as
-    `xor`.
+    varint, and for each series the frames of starts and counts as `delta_of_delta`, and of minima, maxima, means and
+    lasts as `xor`.
 
     Examples
     --------

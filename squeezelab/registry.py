@@ -92,10 +92,10 @@ class Registry(Generic[T]):
         made: T = found(**parameters)
         return made
 
-    def _to_parameter(self, name: str, setting: str, annotation: str) -> int | str:
-        """Return the value of ``key=value`` as its annotation wants it."""
+    def _to_parameter(self, name: str, setting: str, annotation: Any) -> int | str:
+        """Return the value of ``key=value`` as its annotation, a text or the type itself, wants it."""
         value = setting.partition("=")[2]
-        if annotation != "int":
+        if annotation not in ("int", int):
             return value
         if not re.fullmatch("-?[0-9]{1,9}", value):
             raise InvalidRequestError(f"{self.kind} {name!r} does not take {setting!r}: give a number")
