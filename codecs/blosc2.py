@@ -10,7 +10,11 @@ from squeezelab.codecs.base import Column, ColumnCodec, reading
 from squeezelab.errors import CorruptDataError
 from squeezelab.registry import check_choice, check_range
 
-FILTERS = {"shuffle": blosc2.Filter.SHUFFLE, "bitshuffle": blosc2.Filter.BITSHUFFLE}
+FILTERS = {
+    "shuffle": blosc2.Filter.SHUFFLE,
+    "bitshuffle": blosc2.Filter.BITSHUFFLE,
+    "none": blosc2.Filter.NOFILTER,
+}
 CODECS = {
     "zstd": blosc2.Codec.ZSTD,
     "lz4": blosc2.Codec.LZ4,
@@ -25,8 +29,8 @@ class Blosc2(ColumnCodec):
 
     Parameters
     ----------
-    shuffle : {"shuffle", "bitshuffle"}
-        Whether bytes or bits are brought together.
+    shuffle : {"shuffle", "bitshuffle", "none"}
+        Whether bytes or bits are brought together, or neither: smaller where whole numbers repeat, as decimals do.
     codec : {"zstd", "lz4", "lz4hc", "zlib", "blosclz"}
         What compresses them.
     level : int
@@ -48,7 +52,7 @@ class Blosc2(ColumnCodec):
 
     name = "blosc2"
     kind = "general"
-    showcase = ("", "shuffle=bitshuffle", "shuffle=bitshuffle,level=9")
+    showcase = ("", "shuffle=bitshuffle", "shuffle=bitshuffle,level=9", "shuffle=none,level=9")
     # A chunk of nothing but zeros, up to 2**31 bytes, is a header of 32 bytes.
     max_expansion = 2**26
 

@@ -15,6 +15,7 @@ from squeezelab.codecs import (
     missing_codecs,
     showcase_codecs,
 )
+from squeezelab.codecs.zstd import Zstd
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import Format, available_formats, get_format, missing_formats, showcase_formats
 
@@ -64,7 +65,7 @@ def test_defaults_are_left_out_of_the_specification() -> None:
         ("zstd:", "no parameter ''"),
         ("pcodec:level=13", "no level 13: choose from 0 to 12"),
         ("brotli:quality=12", "no quality 12"),
-        ("blosc2:shuffle=none", "no shuffle 'none': choose from shuffle, bitshuffle"),
+        ("blosc2:shuffle=bits", "no shuffle 'bits': choose from shuffle, bitshuffle, none"),
         ("blosc2:codec=gzip", "no codec 'gzip'"),
         ("blosc2:level=0", "no level 0"),
         ("parquet:encoding=rle", "no encoding 'rle': choose from dictionary, plain"),
@@ -77,6 +78,7 @@ def test_defaults_are_left_out_of_the_specification() -> None:
         ("delta_of_delta:widths=-64", "no widths"),
         ("delta_of_delta:widths=\u00b2-3-4-64", "no widths"),
         ("delta_of_delta:widths=5-foo-7-9-64", "no widths"),
+        ("delta_of_delta:widths=1-2-3-" + "9" * 5000, "no widths"),
         ("xor" + "+zstd" * 50, "unknown codec"),
         ("zstd+xor", "a chain is"),
         ("xor+delta_of_delta", "a chain is"),
@@ -86,6 +88,14 @@ def test_what_cannot_be_made_is_refused_in_one_line(spec: str, message: str) -> 
     with pytest.raises(InvalidRequestError, match=message.replace("+", r"\+")) as caught:
         get_codec(spec)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("annotation", [int, "int"], ids=repr)
+def test_numbers_arrive_as_numbers_however_a_module_writes_its_annotations(
+    annotation: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Zstd.__init__.__annotations__, "level", annotation)
+    assert get_codec("zstd:level=5").get_config()["level"] == 5
 
 
 def test_a_chain_may_be_configured_through_numcodecs() -> None:
