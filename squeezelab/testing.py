@@ -427,7 +427,8 @@ def _check_concatenation(subject: _Subject) -> None:
 
 def _check_restored(subject: _Subject) -> None:
     """Check that copies have the settings of a codec, and do as it does."""
-    codec, ways = subject.codec, {"pickle": lambda: pickle.loads(pickle.dumps(subject.codec))}
+    codec = subject.codec
+    ways: dict[str, Callable[[], Any]] = {"pickle": lambda: pickle.loads(pickle.dumps(codec))}
     if hasattr(codec, "get_config"):
         ways["its configuration"] = lambda: get_numcodec(dict(codec.get_config()))
     column = _tame(subject.dtype, 200)
