@@ -31,6 +31,7 @@ class DuckDB(TableFormat):
 
     name = "duckdb"
     package = "duckdb"
+    showcase = ("", "block_size=16384")
     repeatable = False  # each database has a number of its own
 
     def __init__(self, compression: str = "auto", block_size: str = BLOCKS[-1]) -> None:
