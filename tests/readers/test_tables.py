@@ -272,6 +272,13 @@ def test_a_pandas_frame_with_a_date_index(tmp_path: Path) -> None:
     assert as_dict(loaded) == {"a{}": [(1704067200 + 15 * i, i + 1) for i in range(3)]}
 
 
+def test_a_typed_column_without_any_value(tmp_path: Path) -> None:
+    """What pandas writes for a column of None, which has a type of its own."""
+    table = pa.table({"time": [1_700_000_000, 1_700_000_015], "a": [1.0, 2.0], "unused": pa.nulls(2)})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    assert [str(key) for key in load(tmp_path / "x.parquet").dataset.keys] == ["a{}"]
+
+
 def test_labels_in_a_map_or_json(tmp_path: Path) -> None:
     labels = pa.array([[("host", "a")], [("host", "b")]], pa.map_(pa.string(), pa.string()))
     parquet.write_table(
