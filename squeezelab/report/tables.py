@@ -320,4 +320,4 @@ def _exact(one: Measurement) -> str:
         return "yes"
     if one.relative_error is not None:
         return f"{100 * one.relative_error:.1f} %"
-    return f"lossy, by up to {one.largest_error:g}"
+    return f"{one.largest_error:.3g} off"

@@ -212,7 +212,7 @@ def test_a_lossy_codec_is_shown_as_lossy(results: Results) -> None:
     told = replace(results, measurements=lossy)
     shown = {row[0]: row[-1] for row in column_table(told, "values").rows}
     assert set(list(shown)[-2:]) == {"xor (lossy)", "victoria (lossy)"}, "out of the ranking"
-    assert shown["xor (lossy)"] == "lossy, by up to 0.25"
+    assert shown["xor (lossy)"] == "0.25 off"
     assert set(list(shown.values())[:-2]) == {"yes"}
 
 
