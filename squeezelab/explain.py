@@ -367,9 +367,7 @@ def explain_dataset(
 def _family_winner(measurements: Sequence[Measurement], samples: int) -> Winner | None:
     """Return the winner of those that ran on the whole family: bits of a part are those of other data."""
     return _winner(
-        (one.codec, one.bits_per_item)
-        for one in measurements
-        if one.samples == samples and samples and not one.lossy
+        (one.codec, one.bits_per_item) for one in measurements if one.samples == samples and samples and not one.lossy
     )
 
 
