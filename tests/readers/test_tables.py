@@ -185,6 +185,30 @@ def test_files_that_hold_nothing(read: Callable[..., Loaded], content: str | byt
     assert "metrics.csv" in str(caught.value)
 
 
+@pytest.mark.parametrize("header", ["date", "when it was"])
+def test_days_before_months_are_found(read: Callable[..., Loaded], header: str) -> None:
+    """Most days of a month are above 12: none of these is a date with the month first."""
+    rows = "".join(f"{day}/03/2024 10:00,{day}\n" for day in range(1, 32))
+    loaded = read(f"{header},a\n{rows}")
+    assert as_dict(loaded)["a{}"][0] == (1709287200, 1.0)
+    assert len(loaded.dataset) == 31
+
+
+@pytest.mark.parametrize("other", [1000 * T, 10**6 * T, 0, -1])
+def test_moments_that_cannot_be_of_one_unit_are_told(read: Callable[..., Loaded], other: int) -> None:
+    assert "not all of these are times of our days" in str(read(f"time,a\n{T},1\n{other},2\n"))
+
+
+def test_three_units_are_told_as_well(read: Callable[..., Loaded]) -> None:
+    rows = "".join(f"{scale * T + i},1\n" for i in range(10) for scale in (1, 1000, 10**6))
+    assert "not all of these are times of our days" in str(read(f"time,a\n{rows}"))
+
+
+@pytest.mark.parametrize("times", [(T, T + 10**8), (-5, 5)])
+def test_moments_of_one_unit_need_no_word(read: Callable[..., Loaded], times: tuple[int, int]) -> None:
+    assert "times of our days" not in str(read(f"time,a\n{times[0]},1\n{times[1]},2\n"))
+
+
 def test_a_time_column_can_be_named(read: Callable[..., Loaded]) -> None:
     content = f"time,other,a\n{T},{T + 1},1\n"
     assert as_dict(read(content, time_column="other"))["a{}"] == [(T + 1, 1)]
