@@ -348,6 +348,8 @@ def _tell(loaded: Loaded) -> Iterator[str]:
     first, last = int(dataset.timestamps.min()), int(dataset.timestamps.max())
     span = f"{_moment(first, loaded.unit)} to {_moment(last, loaded.unit)}"
     yield f"{len(dataset):,} samples in {len(dataset.keys):,} series, {span}, kept in {UNIT_NAMES[loaded.unit]}"
+    if any(first * NANOSECONDS[loaded.unit] < bound * 10**9 < last * NANOSECONDS[loaded.unit] for bound in PLAUSIBLE):
+        yield "not all of these are times of our days: some may be wrong or in another unit; --from and --to cut"
     if loaded.interval:
         step, share = loaded.interval
         yield f"interval: {step:,} {loaded.unit} ({100 * share:.1f} % of steps)"

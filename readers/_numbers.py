@@ -42,7 +42,7 @@ def to_numbers(column: pa.Array) -> Numbers:
     if pa.types.is_string(column.type):
         return _parse(column)
     present = column.is_valid().to_numpy(zero_copy_only=False)
-    if pa.types.is_boolean(column.type):
+    if pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.uint8())
     if column.null_count:
         column = column.fill_null(0)

@@ -115,7 +115,8 @@ def _find_layout(names: Sequence[str], batch: Batch, source: Source, wishes: Wis
     _find_metrics(names, kinds, others, layout, source, facts)
     _find_wide_labels(names, batch, [i for i in others if kinds[i] == "text"], layout, facts)
     if not layout.metrics:
-        raise DataSourceError(f"{facts.name}: no column holds numbers beside the time {names[layout.time]!r}")
+        reasons = "; ".join(("", *facts.words[:2]))
+        raise DataSourceError(f"{facts.name}: no column holds numbers beside the time {names[layout.time]!r}{reasons}")
     return layout
 
 

@@ -175,7 +175,7 @@ def looks_like_times(column: pa.Array) -> bool:
         return False
     if isinstance(cells[0], str):
         if not all(map(_is_number, cells)):
-            return sum(parse_date(text, True) is not None for text in cells) > len(cells) / 2
+            return sum(map(_is_date, cells)) > len(cells) / 2
         cells = list(map(float, cells))
     if not all(isinstance(cell, int | float) for cell in cells) or any(a > b for a, b in pairwise(cells)):
         return False
@@ -189,9 +189,12 @@ def holds_times(column: pa.Array) -> bool:
     texts = [text for text in cells if isinstance(text, str)]
     if len(texts) < len(cells):
         return isinstance(cells[0], int | float | Decimal | date) and not isinstance(cells[0], bool)
-    return (
-        bool(texts) and sum(_is_number(text) or parse_date(text, True) is not None for text in texts) > len(texts) / 2
-    )
+    return bool(texts) and sum(_is_number(text) or _is_date(text) for text in texts) > len(texts) / 2
+
+
+def _is_date(text: str) -> bool:
+    """Tell whether a text is a date, the day or the month first."""
+    return any(parse_date(text, month_first) is not None for month_first in (True, False))
 
 
 def parse_date(text: str, month_first: bool | None = None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 
 from rich.console import Console
@@ -19,7 +20,12 @@ from rich.progress import (
 from rich.status import Status
 from rich.text import Text
 
+WIDTH_OF_FILES = 120
+"""Columns of tables that go to a file or a pipe, which has no width of its own: names need not be broken there."""
+
 stdout = Console(highlight=False, markup=False)
+if not stdout.is_terminal and "COLUMNS" not in os.environ:
+    stdout.width = WIDTH_OF_FILES
 stderr = Console(stderr=True, highlight=False, markup=False)
 
 

@@ -395,13 +395,15 @@ def summarize(keys: Sequence[SeriesKey], lengths: npt.NDArray[np.int64], trials:
     measurements = []
     for subject, trial in trials.items():
         for spec, proofs in trial.proofs.items():
+            codec = get_codec(spec)
             families: dict[str | None, list[int]] = {}
             for i in proofs:
                 families.setdefault(keys[i].metric_name, []).append(i)
             for family, numbers in families.items():
-                measurements.append(_summary(subject, spec, family, lengths[numbers], [proofs[i] for i in numbers]))
+                some = [proofs[i] for i in numbers]
+                measurements.append(_summary(subject, spec, codec, family, lengths[numbers], some))
             every, timing = list(proofs), trial.timings.get(spec)
-            measurements.append(_summary(subject, spec, None, lengths[every], list(proofs.values()), timing))
+            measurements.append(_summary(subject, spec, codec, None, lengths[every], list(proofs.values()), timing))
     return measurements
 
 
@@ -433,6 +435,7 @@ def _speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
 def _summary(
     subject: str,
     spec: str,
+    coder: ColumnCodec | Format,
     metric: str | None,
     lengths: npt.NDArray[np.int64],
     proofs: list[Proof],
@@ -440,10 +443,9 @@ def _summary(
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
-    coder = get_format(spec) if subject == "dataset" else get_codec(spec)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
-    lossy = not exact or (subject == "values" and get_codec(spec).lossy)
+    lossy = not exact or (subject == "values" and coder.lossy)
     item = _item_bytes(subject)
     measurement = Measurement(
         subject=subject,
@@ -519,7 +521,7 @@ def try_formats(
     measurements = []
     for name, (proven, proof, meter) in proofs.items():
         measured = replace(
-            _summary("dataset", name, None, np.diff(proven.offsets), [proof], timings.get(name)),
+            _summary("dataset", name, files[name], None, np.diff(proven.offsets), [proof], timings.get(name)),
             encode_peak_mb=meter.encode_peak_mb,
             decode_peak_mb=meter.decode_peak_mb,
         )

@@ -327,13 +327,16 @@ def explain_dataset(
     families: dict[str, list[Explanation]] = {}
     for key, one in zip(part.keys, facts, strict=True):
         families.setdefault(key.metric_name, []).append(one)
+    measured: dict[tuple[str, str | None], list[Measurement]] = {}
+    for each in measurements:
+        measured.setdefault((each.subject, each.metric), []).append(each)
     explained = [
         Explained(
             family,
             None,
             samples[family],
             combine(ones),
-            **{subject: _family_winner(measurements, subject, family, samples[family]) for subject in proofs},
+            **{subject: _family_winner(measured.get((subject, family), ()), samples[family]) for subject in proofs},
         )
         for family, ones in families.items()
     ]
@@ -361,12 +364,10 @@ def explain_dataset(
     ]
 
 
-def _family_winner(measurements: Sequence[Measurement], subject: str, family: str, samples: int) -> Winner | None:
+def _family_winner(measurements: Sequence[Measurement], samples: int) -> Winner | None:
     """Return the winner of those that ran on the whole family: bits of a part are those of other data."""
     return _winner(
-        (one.codec, one.bits_per_item)
-        for one in measurements
-        if (one.subject, one.metric, one.samples) == (subject, family, samples) and samples and not one.lossy
+        (one.codec, one.bits_per_item) for one in measurements if one.samples == samples and samples and not one.lossy
     )
 
 

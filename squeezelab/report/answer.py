@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from squeezelab.report.labels import label
-from squeezelab.results import Measurement, Results
+from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
 WITHIN = 2
 """Fastest to read is the fastest of those that take at most so many times the bits of the smallest."""
@@ -44,6 +44,8 @@ class Choice(NamedTuple):
         Of the columns or the file; codecs' frames come with the dictionary of series.
     encode_mb_s, decode_mb_s : float or None
         Raw megabytes a second; of two codecs one after the other.
+    noisy : bool
+        Whether the decoding speed is not sure.
     """
 
     role: str
@@ -51,6 +53,7 @@ class Choice(NamedTuple):
     bytes_per_sample: float
     encode_mb_s: float | None
     decode_mb_s: float | None
+    noisy: bool
 
 
 Pick = Callable[[Sequence[Measurement]], Measurement | None]
@@ -113,6 +116,11 @@ def _choice(results: Results, role: str, parts: list[Measurement]) -> Choice:
         size + facts.dictionary_bytes / facts.samples if both else size,
         _one_after_the_other([one.encode_mb_s for one in parts]),
         _one_after_the_other([one.decode_mb_s for one in parts]),
+        any(
+            relative_width(one.decode_mb_s, one.decode_ci) > NOISY_WIDTH
+            for one in parts
+            if one.decode_mb_s and one.decode_ci
+        ),
     )
 
 

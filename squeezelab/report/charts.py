@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,9 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
 
 def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
     """Draw in the style of all charts, and save what was drawn as PNG and SVG; return the files."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # Names can be in any script: what the font lacks becomes a box, which needs no line each on the terminal.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         figure = draw()
         if figure is None:
             return []

@@ -323,6 +323,8 @@ def parse_limits(text: str) -> dict[str, float]:
 def find_exceeded(comparison: RunComparison, limits: Mapping[str, float]) -> list[str]:
     """Return what went further than its limit in the wrong direction: larger, slower, or no longer bit for bit.
 
+    Where a limit has nothing to be held against, this is told as well: a check that sees nothing must not pass.
+
     Parameters
     ----------
     comparison : RunComparison
@@ -331,6 +333,8 @@ def find_exceeded(comparison: RunComparison, limits: Mapping[str, float]) -> lis
         Percent, for ``size``, ``speed`` or both. Whatever they are, a lost bit exceeds them.
     """
     exceeded = [f"{name} is no longer bit for bit" for name in comparison.inexact]
+    compared = {"size": comparison.compared_sizes, "speed": comparison.compared_speeds}
+    exceeded += [f"no {name} could be compared" for name in limits if not compared[name]]
     if "size" in limits:
         exceeded += [
             f"{_call(one.subject, one.codec)} {_percent(one.change)} bytes"

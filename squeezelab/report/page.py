@@ -250,10 +250,11 @@ def heat_map(results: Results, subject: str) -> Listing:
     """Return bits of each codec on each metric family; the fewer beside the fewest of the family, the hotter."""
     cells = {(one.codec, one.metric): one for one in results.measurements if one.subject == subject and one.metric}
     families = list(dict.fromkeys(str(metric) for _, metric in cells))
-    fewest = {
-        family: min((one.bits_per_item for one in cells.values() if one.metric == family and not one.lossy), default=0)
-        for family in families
-    }
+    exact: dict[str, list[float]] = {family: [] for family in families}
+    for (_, family), one in cells.items():
+        if not one.lossy:
+            exact[str(family)].append(one.bits_per_item)
+    fewest = {family: min(bits, default=0) for family, bits in exact.items()}
     rows = [
         Row(
             [

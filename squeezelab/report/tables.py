@@ -230,8 +230,9 @@ def origin(results: Results) -> str:
     """Return how much data there is and where it comes from."""
     facts = results.dataset
     provenance = ", ".join(f"{name} {value}" for name, value in facts.provenance.items())
-    amount = f"{facts.samples:,} samples in {facts.series:,} series; seed {facts.seed}"
-    return f"{amount}; {provenance}" if provenance else amount
+    amount = f"{facts.samples:,} samples in {facts.series:,} series"
+    seed = "" if facts.generator in ("file", "python") else f"seed {facts.seed}"  # data of a user's own have none
+    return "; ".join(filter(None, (amount, seed, provenance)))
 
 
 def machine(results: Results) -> str:
@@ -320,4 +321,4 @@ def _exact(one: Measurement) -> str:
         return "yes"
     if one.relative_error is not None:
         return f"{100 * one.relative_error:.1f} %"
-    return f"lossy, by up to {one.largest_error:g}"
+    return f"{one.largest_error:.3g} off"

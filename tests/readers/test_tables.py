@@ -174,6 +174,7 @@ def test_a_name_that_two_columns_have_is_taken_once(read: Callable[..., Loaded])
         ("a,b\n1.5,2\n0.5,3\n", "no time column was found: give --time-column, one of 'a', 'b'"),
         ("time,a\nx,1\ny,2\n", "no time column was found"),
         (f"time,a\n{T},x\n", "no column holds numbers beside the time 'time'"),
+        (f"time;a\n{T};0,5\n{T + 1};1,5\n", "column 'a' was left out: it holds text, such as '0,5'"),
         ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: write dates as 2024-02-01"),
         (bytes(range(256)) * 4, "of no known format: give --input-format"),
         ("time,a\n1,2\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
@@ -183,6 +184,30 @@ def test_files_that_hold_nothing(read: Callable[..., Loaded], content: str | byt
     with pytest.raises(DataSourceError, match=message) as caught:
         read(content)
     assert "metrics.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["date", "when it was"])
+def test_days_before_months_are_found(read: Callable[..., Loaded], header: str) -> None:
+    """Most days of a month are above 12: none of these is a date with the month first."""
+    rows = "".join(f"{day}/03/2024 10:00,{day}\n" for day in range(1, 32))
+    loaded = read(f"{header},a\n{rows}")
+    assert as_dict(loaded)["a{}"][0] == (1709287200, 1.0)
+    assert len(loaded.dataset) == 31
+
+
+@pytest.mark.parametrize("other", [1000 * T, 10**6 * T, 0, -1])
+def test_moments_that_cannot_be_of_one_unit_are_told(read: Callable[..., Loaded], other: int) -> None:
+    assert "not all of these are times of our days" in str(read(f"time,a\n{T},1\n{other},2\n"))
+
+
+def test_three_units_are_told_as_well(read: Callable[..., Loaded]) -> None:
+    rows = "".join(f"{scale * T + i},1\n" for i in range(10) for scale in (1, 1000, 10**6))
+    assert "not all of these are times of our days" in str(read(f"time,a\n{rows}"))
+
+
+@pytest.mark.parametrize("times", [(T, T + 10**8), (-5, 5)])
+def test_moments_of_one_unit_need_no_word(read: Callable[..., Loaded], times: tuple[int, int]) -> None:
+    assert "times of our days" not in str(read(f"time,a\n{times[0]},1\n{times[1]},2\n"))
 
 
 def test_a_time_column_can_be_named(read: Callable[..., Loaded]) -> None:
@@ -270,6 +295,13 @@ def test_a_pandas_frame_with_a_date_index(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=index).to_parquet(tmp_path / "x.parquet")
     loaded = load(tmp_path / "x.parquet")
     assert as_dict(loaded) == {"a{}": [(1704067200 + 15 * i, i + 1) for i in range(3)]}
+
+
+def test_a_typed_column_without_any_value(tmp_path: Path) -> None:
+    """What pandas writes for a column of None, which has a type of its own."""
+    table = pa.table({"time": [1_700_000_000, 1_700_000_015], "a": [1.0, 2.0], "unused": pa.nulls(2)})
+    parquet.write_table(table, tmp_path / "x.parquet")
+    assert [str(key) for key in load(tmp_path / "x.parquet").dataset.keys] == ["a{}"]
 
 
 def test_labels_in_a_map_or_json(tmp_path: Path) -> None:

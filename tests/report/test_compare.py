@@ -206,6 +206,18 @@ def test_a_lost_bit_exceeds_every_limit() -> None:
     assert "**No longer bit for bit:** xor (values)." in comparison_markdown(comparison)
 
 
+def test_a_limit_with_nothing_to_hold_against_it_is_exceeded() -> None:
+    """A run whose codecs are gone, or that timed nothing, has not passed."""
+    nothing = replace(BASE, measurements=[])
+    assert find_exceeded(compare_runs(BASE, nothing), {"size": 1.0, "speed": 10.0}) == [
+        "no size could be compared",
+        "no speed could be compared",
+    ]
+    untimed = changed(encode_ci=None, decode_ci=None)
+    assert find_exceeded(compare_runs(BASE, untimed), {"size": 1.0, "speed": 10.0}) == ["no speed could be compared"]
+    assert find_exceeded(compare_runs(BASE, untimed), {"size": 1.0}) == []
+
+
 @pytest.mark.parametrize(
     ("text", "limits"),
     [

@@ -12,6 +12,7 @@ from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
 from squeezelab.report import write_report
+from squeezelab.report.answer import FILES, best
 from squeezelab.report.charts import CHARTS, COLOURS
 from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS
@@ -204,6 +205,12 @@ def test_tables_show_what_was_measured(results: Results) -> None:
     assert len(family_table(results).rows) == 10
 
 
+@pytest.mark.parametrize(("ends", "noisy"), [((50.0, 200.0), True), ((99.0, 101.0), False)])
+def test_the_answer_says_where_a_speed_is_noisy(results: Results, ends: tuple[float, float], noisy: bool) -> None:
+    files = [replace(one, decode_mb_s=100.0, decode_ci=ends) for one in results.find("dataset")]
+    assert {choice.noisy for choice in best(replace(results, measurements=files), FILES)} == {noisy}
+
+
 def test_a_lossy_codec_is_shown_as_lossy(results: Results) -> None:
     lossy = [
         replace(one, bit_exact=False, lossy=True, largest_error=0.25) if one.codec == "xor" else one
@@ -212,7 +219,7 @@ def test_a_lossy_codec_is_shown_as_lossy(results: Results) -> None:
     told = replace(results, measurements=lossy)
     shown = {row[0]: row[-1] for row in column_table(told, "values").rows}
     assert set(list(shown)[-2:]) == {"xor (lossy)", "victoria (lossy)"}, "out of the ranking"
-    assert shown["xor (lossy)"] == "lossy, by up to 0.25"
+    assert shown["xor (lossy)"] == "0.25 off"
     assert set(list(shown.values())[:-2]) == {"yes"}
 
 
