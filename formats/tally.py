@@ -455,8 +455,9 @@ def unfold(words: Words) -> Words:
 def spread_clocks(ticks, ticks_at, counts, offsets, timestamps):
     """Fill the timestamps of all series from those of their clocks."""
     for i in range(counts.size):
-        for j in range(counts[i]):
-            timestamps[offsets[i] + j] = ticks[ticks_at[i] + j]
+        own, clock = timestamps[offsets[i] :], ticks[ticks_at[i] :]
+        for j in range(U(counts[i])):
+            own[j] = clock[j]
 
 
 @kernel
