@@ -59,12 +59,12 @@ DEFAULT_FORMATS = (
     "tally",
 )
 """The ladder, rung by rung, then files of others: tables and charts keep this order."""
-BUDGET = 4.0
+BUDGET = 3.0
 """Seconds for timing: as much as lets a run of the small data set end within 12 seconds."""
-TIMED_COLUMN_SAMPLES = 500_000
-"""Codecs are timed on whole series, evenly spread over the data set, of about so many samples."""
+TIMED_COLUMN_SAMPLES, FEWEST_TIMED_SAMPLES = 500_000, 25_000
+"""Codecs are timed on whole series, evenly spread over the data set: half of it, but 25,000 to 500,000 samples."""
 TIMED_DATASET_SAMPLES = 100_000
-"""Likewise formats, whose text is far larger."""
+"""Likewise formats, whose text is far larger, on at most these."""
 SHORTEST_TIMED_SERIES = 1_000
 """Slow codecs are timed on fewer series, one of each metric family at least, and on their first samples, these many."""
 SECONDS_BETWEEN_DRAWINGS = 0.1
@@ -381,8 +381,13 @@ def _cut_columns(columns: Sequence[Column], families: Sequence[str], share: floa
 def choose_series(keys: Sequence[SeriesKey], samples: int) -> ChosenSeries:
     """Choose the series of a data set of so many samples that slow codecs run on, and that all are timed on."""
     slowest = min(max(SLOWEST_SHARE * samples, FEWEST_SLOWEST_SAMPLES), MOST_SLOW_SAMPLES)
-    amounts = MOST_SLOW_SAMPLES, slowest, TIMED_COLUMN_SAMPLES
+    amounts = MOST_SLOW_SAMPLES, slowest, _timed_samples(samples, TIMED_COLUMN_SAMPLES)
     return ChosenSeries(*(spread_series(keys, amount / samples) for amount in amounts))
+
+
+def _timed_samples(samples: int, most: int) -> int:
+    """Return on about how many of so many samples something is timed."""
+    return min(max(samples // 2, FEWEST_TIMED_SAMPLES), most)
 
 
 def spread_series(keys: Sequence[SeriesKey], share: float) -> list[int]:
@@ -511,7 +516,7 @@ def try_formats(
     stopwatch : Stopwatch
         Counts the stages ``formats``, ``timing`` and ``access``.
     """
-    part = _part(dataset, TIMED_DATASET_SAMPLES)
+    part = _part(dataset, _timed_samples(len(dataset), TIMED_DATASET_SAMPLES))
     with stopwatch.stage("formats"):
         proofs = _prove_formats(dataset, facts, files)
     with stopwatch.stage("timing"):
