@@ -60,6 +60,11 @@ def varint(number: int) -> bytes:
     return bytes(encoded)
 
 
+def signed_varint(number: int) -> bytes:
+    """Return an int64 as zigzag and LEB128."""
+    return varint((number << 1) ^ (number >> 63))
+
+
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
     """Return the number that begins at a byte, and the byte behind it.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint, zigzag
-from squeezelab.codecs._frame import Bytes, read_varint, varint
+from squeezelab.codecs._frame import Bytes, read_varint
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
 
@@ -28,11 +28,6 @@ OFFSETS, DELTAS = 0, 1
 def unzigzag(words: Words) -> Integers:
     """Return 0, -1, 1, -2 for 0, 1, 2, 3."""
     return (words >> U(1)).view(np.int64) ^ -(words & U(1)).view(np.int64)
-
-
-def signed_varint(number: int) -> bytes:
-    """Return an int64 as a zigzag varint."""
-    return varint((number << 1) ^ (number >> 63))
 
 
 class Reader:

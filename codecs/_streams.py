@@ -36,7 +36,7 @@ from squeezelab.codecs._bits import (
     unzigzag,
     zigzag,
 )
-from squeezelab.codecs._frame import varint
+from squeezelab.codecs._frame import signed_varint, varint
 from squeezelab.codecs._nibbles import FRESH, MODELS, TARGETS, model_integers, read_integers
 from squeezelab.kernels import kernel
 
@@ -102,11 +102,6 @@ class Coded(NamedTuple):
         """How many bits it will take."""
         shares = (self.operations >> 16) & 0x7FFF
         return 8 * (len(self.header) + len(self.raw)) + 15 * shares.size - float(np.log2(shares).sum())
-
-
-def signed_varint(number: int) -> bytes:
-    """Return a signed number as zigzag and LEB128."""
-    return varint(number << 1 if number >= 0 else (-number << 1) - 1)
 
 
 def plan_stream(integers: Words, *, packed: bool = False) -> Stream:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._bits import U
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, varint
-from squeezelab.codecs._integers import Integers, Reader, Words, pack_integers, signed_varint
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, signed_varint, varint
+from squeezelab.codecs._integers import Integers, Reader, Words, pack_integers
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.codecs.delta_of_delta import DeltaOfDelta
 from squeezelab.codecs.xor import Xor

@@ -8,7 +8,7 @@ import numpy as np
 
 from squeezelab.codecs._bits import READ_SLACK, U, put_varint, take_varint_at_once, unzigzag, zigzag
 from squeezelab.codecs._decimal import decimals_to_floats, floats_to_decimals
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, read_varint, varint
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, read_varint, signed_varint, varint
 from squeezelab.codecs.base import Column, ColumnCodec, Words
 from squeezelab.codecs.zstd import Zstd, content_size
 from squeezelab.errors import CorruptDataError
@@ -102,9 +102,9 @@ class Victoria(ColumnCodec):
             integers = block
             if column.dtype == FLOAT64:
                 integers = numbers[: block.size]
-                scale = varint(_zigzag(floats_to_decimals(block, integers, exponents)))
+                scale = signed_varint(floats_to_decimals(block, integers, exponents))
             kind, data = _pack_integers(integers)
-            payload += [bytes([kind]), scale, varint(_zigzag(int(integers.view(np.int64)[0]))), varint(len(data)), data]
+            payload += [bytes([kind]), scale, signed_varint(int(integers.view(np.int64)[0])), varint(len(data)), data]
         return b"".join(payload)
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
@@ -130,10 +130,6 @@ class Victoria(ColumnCodec):
 
 def _damaged() -> CorruptDataError:
     return CorruptDataError("the victoria payload does not hold the values it promises: it is damaged")
-
-
-def _zigzag(number: int) -> int:
-    return 2 * number if number >= 0 else -2 * number - 1
 
 
 def _unzigzag(number: int) -> int:

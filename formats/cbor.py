@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import cbor2
@@ -15,10 +14,10 @@ from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import as_bytes
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
-from squeezelab.formats.base import Buffer, Format, group_samples
+from squeezelab.formats._records import RecordFormat
+from squeezelab.formats.base import Buffer, group_samples
 from squeezelab.kernels import kernel
 
-_CHUNK_BYTES = 4 * 2**20
 _MOST_ROWS = 2**16
 _KEYS = {"metric_name", "labels", "timestamp", "value"}
 _VALUE_KEY = np.frombuffer(cbor2.dumps("value") + b"\xfb", np.uint8)
@@ -28,7 +27,7 @@ LONGEST_TAIL = 9 + _VALUE_KEY.size + 8
 """No record is longer than its prefix and this: a timestamp and a value at their longest."""
 
 
-class Cbor(Format):
+class Cbor(RecordFormat):
     """A record a sample, as `Ndjson`, in CBOR: a sequence of maps.
 
     Notes
@@ -55,32 +54,15 @@ class Cbor(Format):
     """
 
     name = "cbor"
-    kind = "general"
-    costly = True
-    checked = False
-    holds_empty_series = False
+    longest_tail = LONGEST_TAIL
 
-    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the records, some megabytes at a time, all in one buffer.
+    def prefix(self, key: SeriesKey) -> Any:
+        """Return the bytes that all records of a series begin with."""
+        return _prefix(key)
 
-        Raises
-        ------
-        SqueezelabError
-            If a name or label holds half a surrogate pair.
-        """
-        buffer, at = np.empty(_CHUNK_BYTES, np.uint8), 0
-        for key, timestamps, values in dataset:
-            prefix = _prefix(key)
-            longest = len(prefix) + LONGEST_TAIL
-            start = 0
-            while start < len(values):
-                stop = start + (len(buffer) - at) // longest
-                if stop == start:
-                    yield buffer.data[:at]
-                    buffer, at = buffer if longest <= len(buffer) else np.empty(longest, np.uint8), 0
-                at = int(write_records(buffer, U(at), prefix, timestamps[start:stop], values[start:stop]))
-                start = stop
-        yield buffer.data[:at]
+    def write_into(self, buffer: Any, at: Any, prefix: Any, timestamps: Any, values: Any) -> Any:
+        """Write the records."""
+        return write_records(buffer, at, prefix, timestamps, values)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read records; series come in the order of their first one, samples in the order of their records.

@@ -6,29 +6,28 @@ import io
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from squeezelab.codecs._bits import U
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats._digits import LONGEST_TAIL, tails_length, write_lines
-from squeezelab.formats.base import Buffer, Format, group_samples
+from squeezelab.formats._records import RecordFormat
+from squeezelab.formats.base import Buffer, group_samples
 
-_CHUNK_BYTES = 4 * 2**20
 _PIECE_BYTES = 2**20
 _REQUIRED = ("metric_name", "labels", "timestamp", "value")
 _LABELS = re.compile(rb'"labels"\s*:\s*(\{[^{}\n]*\})')
 _UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
 
 
-class Ndjson(Format):
+class Ndjson(RecordFormat):
     r"""A line for each sample, ``json.dumps`` of its record: what metrics look like on their way between programs.
 
     Notes
@@ -60,32 +59,15 @@ class Ndjson(Format):
     """
 
     name = "ndjson"
-    kind = "general"
-    costly = True
-    checked = False
-    holds_empty_series = False
+    longest_tail = LONGEST_TAIL
 
-    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the lines, some megabytes at a time, all in one buffer.
+    def prefix(self, key: SeriesKey) -> Any:
+        """Return the bytes that all records of a series begin with."""
+        return _prefix(key)
 
-        Raises
-        ------
-        SqueezelabError
-            If a name or label holds half a surrogate pair.
-        """
-        buffer, at = np.empty(_CHUNK_BYTES, np.uint8), 0
-        for key, timestamps, values in dataset:
-            prefix = _prefix(key)
-            longest = len(prefix) + LONGEST_TAIL
-            start = 0
-            while start < len(values):
-                stop = start + (len(buffer) - at) // longest
-                if stop == start:
-                    yield buffer.data[:at]
-                    buffer, at = buffer if longest <= len(buffer) else np.empty(longest, np.uint8), 0
-                at = int(write_lines(buffer, U(at), prefix, timestamps[start:stop], values[start:stop]))
-                start = stop
-        yield buffer.data[:at]
+    def write_into(self, buffer: Any, at: Any, prefix: Any, timestamps: Any, values: Any) -> Any:
+        """Write the records."""
+        return write_lines(buffer, at, prefix, timestamps, values)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read lines; series come in the order of their first one, samples in the order of their lines.

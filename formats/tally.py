@@ -13,8 +13,9 @@ import zstandard
 
 from squeezelab.codecs._bits import U
 from squeezelab.codecs._blocks import Draft, Room, plan_block, read_block, smallest, write_block
-from squeezelab.codecs._frame import Bytes, read_varint, read_varints, varint
-from squeezelab.codecs._streams import Words, signed_varint
+from squeezelab.codecs._frame import Bytes, read_varint, read_varints, signed_varint, varint
+from squeezelab.codecs._integers import unzigzag
+from squeezelab.codecs._streams import Words
 from squeezelab.codecs.base import as_bytes
 from squeezelab.codecs.tally import BLOCK, FAST, SMALL, checked_level
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
@@ -405,7 +406,7 @@ def _read_columns(
         entries = take(3 * -(-counts[-1] // BLOCK))
         sizes.append(entries[::3])
         steps = np.array(entries, np.uint64).reshape(-1, 3)[:, 1:].reshape(-1)
-        bounds.append(np.cumsum(unfold(steps), dtype=np.uint64))
+        bounds.append(np.cumsum(unzigzag(steps).view(np.uint64), dtype=np.uint64))
     clocks, end = _locate(counts, sizes, [()] * len(counts), len(FIRST_LINE), size)
     clock_of: list[int] = []
     references: list[list[int]] = []
@@ -444,11 +445,6 @@ def _locate(
     for row, others in zip(table, references, strict=True):
         row[: len(others)] = others
     return Columns(np.array(counts, np.int64), blocks, begins, begins + lengths.astype(np.uint64), table), end
-
-
-def unfold(words: Words) -> Words:
-    """Return the signed numbers that zigzag made unsigned, in two's complement."""
-    return (words >> U(1)) ^ (U(0) - (words & U(1)))
 
 
 @kernel

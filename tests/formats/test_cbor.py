@@ -70,7 +70,7 @@ def test_special_values_have_eight_bytes_and_keep_their_bits() -> None:
 
 def test_chunks_stay_small(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Cbor().encode(small)
-    monkeypatch.setattr(cbor, "_CHUNK_BYTES", 100_000)
+    monkeypatch.setattr("squeezelab.formats._records.CHUNK_BYTES", 100_000)
     monkeypatch.setattr(cbor, "_MOST_ROWS", 300)
     chunks = [bytes(chunk) for chunk in Cbor().chunks(small)]
     assert max(map(len, chunks)) <= 100_000

@@ -69,7 +69,7 @@ def line(timestamp: int = 1, value: object = 1.5, name: str = "a", **labels: obj
 
 @pytest.fixture(params=[(2**22, 2**20), (300, 200), (1, 1)], ids=["whole", "pieces", "single lines"])
 def _pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ndjson, "_CHUNK_BYTES", request.param[0])
+    monkeypatch.setattr("squeezelab.formats._records.CHUNK_BYTES", request.param[0])
     monkeypatch.setattr(ndjson, "_PIECE_BYTES", request.param[1])
 
 
@@ -102,7 +102,7 @@ def test_files_are_written_and_read_piece_by_piece() -> None:
 
 
 def test_chunks_stay_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ndjson, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr("squeezelab.formats._records.CHUNK_BYTES", 1000)
     assert max(map(len, Ndjson().chunks(MIXED))) <= 1000
 
 
