@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, load_word, store_word
 from squeezelab.codecs._frame import FLOAT64, Bytes
 from squeezelab.codecs._packing import pack_bits, unpack_bits
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, load_word, store_word
 
 VECTOR = U(1024)
 """Values that share one header."""

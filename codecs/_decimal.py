@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import U, float_of, word_of
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, float_of, word_of
 
 SIGN = U(1 << 63)
 INFINITY, NEGATIVE_INFINITY, STALE = U(2**63 - 1), U(2**63), U(2**63 - 2)

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from squeezelab.codecs._bits import take_varints
 from squeezelab.errors import CorruptDataError
+from squeezelab.kernels.bits import take_varints
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint, zigzag
 from squeezelab.codecs._frame import Bytes, read_varint
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import WRITE_SLACK, U, leading_zeros, peek_64, put_top, put_varint, zigzag
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from squeezelab.codecs._bits import U, leading_zeros, peek_57, peek_64, store_word
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, peek_57, peek_64, store_word
 
 
 @kernel(forceinline=True)

@@ -26,12 +26,12 @@ from squeezelab.codecs._alp import (
     take_16,
     take_as_it_is,
 )
-from squeezelab.codecs._bits import U, load_word, store_word
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs._packing import bit_width, pack_bits, packed_bytes, unpack_bits
 from squeezelab.codecs.alp_rd import read_rd_group, write_rd_group
 from squeezelab.codecs.base import Words
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, load_word, store_word
 
 EXPONENTS = U(19)
 UP = np.array([float(f"1e{power}") for power in range(19)])

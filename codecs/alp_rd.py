@@ -24,11 +24,11 @@ from squeezelab.codecs._alp import (
     take_16,
     take_as_it_is,
 )
-from squeezelab.codecs._bits import U
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs._packing import bit_width, pack_bits, packed_bytes, unpack_bits
 from squeezelab.codecs.base import Words
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U
 
 MOST_LEFT_BITS = U(16)
 EXCEPTION_BITS = U(16 + 16)

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from numcodecs.abc import Codec
 from numcodecs.registry import get_codec as get_numcodec
 
-from squeezelab.codecs._bits import READ_SLACK, WRITE_SLACK, U, scratch
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, open_frame, pack_frame, read_varint, varint
 from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.kernels.bits import READ_SLACK, WRITE_SLACK, U, scratch
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]

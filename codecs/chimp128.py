@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, peek_57, peek_64, put_top, trailing_zeros
 from squeezelab.codecs._frame import FLOAT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.codecs.chimp import NO_LEADING, leading_at, leading_place
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, peek_57, peek_64, put_top, trailing_zeros
 
 WINDOW = U(128)
 LOW_BITS = U(14)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._bits import (
+from squeezelab.codecs._frame import INT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import (
     U,
     leading_zeros,
     load_word,
@@ -15,9 +18,6 @@ from squeezelab.codecs._bits import (
     unzigzag,
     zigzag,
 )
-from squeezelab.codecs._frame import INT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
-from squeezelab.kernels import kernel
 
 BLOCK = 128
 BIAS = U(1 << 63)

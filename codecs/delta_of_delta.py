@@ -8,7 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import (
+from squeezelab.codecs._frame import INT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.errors import InvalidRequestError
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import (
     U,
     leading_zeros,
     peek_57,
@@ -19,10 +23,6 @@ from squeezelab.codecs._bits import (
     unzigzag,
     zigzag,
 )
-from squeezelab.codecs._frame import INT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
-from squeezelab.errors import InvalidRequestError
-from squeezelab.kernels import kernel
 
 GORILLA_WIDTHS = (7, 9, 12, 64)
 """The paper's classes; its last one has 32 bits, which do not suffice for every int64."""

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import (
+from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs.chimp import leading_at, leading_place
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import (
     U,
     float_of,
     peek_57,
@@ -16,10 +20,6 @@ from squeezelab.codecs._bits import (
     trailing_zeros,
     word_of,
 )
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
-from squeezelab.codecs.chimp import leading_at, leading_place
-from squeezelab.kernels import kernel
 
 MOST_PLACES = U(22)
 """10**22 is the last power of ten that a float64 holds exactly: with more decimal places nothing is erased."""

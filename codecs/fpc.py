@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word
 from squeezelab.codecs._frame import FLOAT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.errors import InvalidRequestError
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word
 
 
 class Fpc(KernelCodec):

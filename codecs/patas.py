@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word, trailing_zeros
 from squeezelab.codecs._frame import FLOAT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.codecs.chimp128 import FEW_TRAILING, LOW_BITS, WINDOW
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word, trailing_zeros
 
 
 class Patas(KernelCodec):

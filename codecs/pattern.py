@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import U
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, signed_varint, varint
 from squeezelab.codecs._integers import Integers, Reader, Words, pack_integers
 from squeezelab.codecs.base import Column, ColumnCodec
@@ -17,6 +16,7 @@ from squeezelab.codecs.delta_of_delta import DeltaOfDelta
 from squeezelab.codecs.xor import Xor
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U
 
 BLOCK = 2**16
 """Values a block; each has a pattern of its own."""

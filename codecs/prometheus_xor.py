@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import (
+from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
+from squeezelab.codecs.base import Column, ColumnCodec, as_bytes
+from squeezelab.codecs.xor import encode_xor, put_xor, read_xor
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import (
     READ_SLACK,
     WRITE_SLACK,
     U,
@@ -20,11 +25,6 @@ from squeezelab.codecs._bits import (
     unzigzag,
     zigzag,
 )
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec, as_bytes
-from squeezelab.codecs.xor import encode_xor, put_xor, read_xor
-from squeezelab.errors import CorruptDataError, InvalidRequestError
-from squeezelab.kernels import kernel
 
 SAMPLES_PER_CHUNK = 120
 """How many samples Prometheus wants in a chunk."""

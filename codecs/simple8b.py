@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U, leading_zeros, load_word, store_word, unzigzag, zigzag
 from squeezelab.codecs._frame import INT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word, unzigzag, zigzag
 
 WIDTHS = np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 60], np.uint64)
 COUNTS = np.array([240, 120, 60, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1], np.uint64)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from squeezelab.codecs._bits import READ_SLACK, U, put_varint, take_varint_at_once, unzigzag, zigzag
 from squeezelab.codecs._decimal import decimals_to_floats, floats_to_decimals
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, read_varint, signed_varint, varint
 from squeezelab.codecs.base import Column, ColumnCodec, Words
 from squeezelab.codecs.zstd import Zstd, content_size
 from squeezelab.errors import CorruptDataError
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import READ_SLACK, U, put_varint, take_varint_at_once, unzigzag, zigzag
 
 BLOCK = 8192
 LEAST_SQUEEZED = 128

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._bits import U, leading_zeros, peek_57, peek_64, put_top, trailing_zeros
 from squeezelab.codecs._frame import FLOAT64, Bytes
 from squeezelab.codecs.base import KernelCodec, Words
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, peek_57, peek_64, put_top, trailing_zeros
 
 MANY = U(24)
 """How often repeats must have come, less what came between them, for `_decode_mixed` to pay."""

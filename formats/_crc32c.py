@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import U
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U
 
 POLYNOMIAL = 0x82F63B78
 """Castagnoli's, lowest bit first."""

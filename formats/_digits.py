@@ -19,8 +19,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from squeezelab.codecs._bits import U, leading_zeros
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros
 
 _MAGNITUDE = U(2**63 - 1)
 _INFINITY = U(0x7FF0000000000000)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._bits import U
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.formats.base import Buffer, Format
+from squeezelab.kernels.bits import U
 
 CHUNK_BYTES = 4 * 2**20
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
-from squeezelab.files import replacing
+from squeezelab.store.files import replacing
 
 Buffer = bytes | bytearray | memoryview
 

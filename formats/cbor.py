@@ -9,7 +9,6 @@ import cbor2
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import U, load_word, store_word
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import as_bytes
 from squeezelab.dataset import MetricDataset, SeriesKey
@@ -17,6 +16,7 @@ from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats._records import RecordFormat
 from squeezelab.formats.base import Buffer, group_samples
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, load_word, store_word
 
 _MOST_ROWS = 2**16
 _KEYS = {"metric_name", "labels", "timestamp", "value"}

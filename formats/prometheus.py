@@ -8,7 +8,6 @@ from itertools import accumulate
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._bits import WRITE_SLACK, U, put_varint, scratch, take_varint
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.prometheus_xor import (
     SAMPLES_PER_CHUNK,
@@ -22,6 +21,7 @@ from squeezelab.formats._crc32c import crc32c
 from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.base import Buffer, Format
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import WRITE_SLACK, U, put_varint, scratch, take_varint
 
 CHUNK_RANGE = 2 * 60 * 60 * 1000
 """Milliseconds of a block; no chunk reaches across their multiples."""

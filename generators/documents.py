@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs._bits import load_word, store_word
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.generators._blocks import fill_in_blocks
 from squeezelab.generators._random_bits import GOLDEN, U, bits, mix, stream_key
 from squeezelab.generators._services import FIXED_POINT, HUNDREDTHS, Layout, Services, lay_out, read_services
 from squeezelab.generators.synthetic import START
 from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import load_word, store_word
 
 VERSION = "1"
 """Goes up whenever a change here changes the documents."""

@@ -29,7 +29,7 @@ from pyarrow import compute, csv
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.files import locked
+from squeezelab.store.files import locked
 
 REPOSITORY = "https://github.com/westermo/test-system-performance-dataset"
 REPOSITORY_VARIABLE = "WESTERMO_REPO_URL"

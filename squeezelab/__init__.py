@@ -23,7 +23,7 @@ from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.generators import generate_metric_data
 
 if TYPE_CHECKING:
-    from squeezelab.own_data import bench
+    from squeezelab.api import bench
 
 __version__ = "0.1.0"
 
@@ -43,6 +43,6 @@ def __getattr__(name: str) -> Any:
     """Import `bench` when it is asked for: it brings in everything, charts too."""
     if name != "bench":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from squeezelab.own_data import bench
+    from squeezelab.api import bench
 
     return bench

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from squeezelab.errors import CorruptDataError
-from squeezelab.files import replacing
+from squeezelab.store.files import replacing
 
 SCHEMA = 1
+ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
+"""Values are decimals of some digits when this share of them is, to within these units; of at most these digits."""
 NOISY_WIDTH = 0.1
 """A speed is noisy when the interval of the time it was reckoned from is wider than this share of that time."""
 

@@ -12,8 +12,8 @@ import xxhash
 
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment import measure_dataset
-from squeezelab.explain import explain_text
+from squeezelab.experiment.run import measure_dataset
+from squeezelab.report.sentences import explain_text
 from squeezelab.results import Explained, Results
 
 if TYPE_CHECKING:

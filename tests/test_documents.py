@@ -17,8 +17,8 @@ import pytest
 from conftest import PROJECT
 
 from squeezelab import generate_metric_data
-from squeezelab.documents import DAY, make_documents, plain_documents
-from squeezelab.documents_comparison import compare_ways, write_comparison
+from squeezelab.documents.comparison import compare_ways, write_comparison
+from squeezelab.documents.writing import DAY, make_documents, plain_documents
 from squeezelab.errors import InvalidRequestError
 from squeezelab.generators._random_bits import U
 from squeezelab.generators._services import DEFAULT_TABLE, HUNDREDTHS, Services, lay_out, read_services

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from squeezelab.files import replacing
 from squeezelab.report.charts import draw_charts
 from squeezelab.report.tables import ratios_markdown, to_csv
 from squeezelab.results import Measurement, Results
+from squeezelab.store.files import replacing
 
 __all__ = ["write_report"]
 

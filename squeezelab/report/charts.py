@@ -19,10 +19,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from squeezelab.files import replacing
 from squeezelab.report.labels import KINDS, coverage, frontier, label, ranked, rungs
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.results import Measurement, Results
+from squeezelab.store.files import replacing
 
 Numbers = npt.NDArray[np.float64]
 # Okabe and Ito's palette.

@@ -66,7 +66,7 @@ def report_html(results: Results) -> str:
     Examples
     --------
     >>> from squeezelab import generate_metric_data
-    >>> from squeezelab.experiment import measure_dataset
+    >>> from squeezelab.experiment.run import measure_dataset
     >>> results = measure_dataset(
     ...     generate_metric_data(), generator="synthetic", size="small", codecs=["xor"], formats=[], rounds=0
     ... )

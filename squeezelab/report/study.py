@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from squeezelab.explain import percent, plain_number
 from squeezelab.report.charts import BLUE, COLOURS, GREEN, draw_bars, save_figure
 from squeezelab.report.labels import label
+from squeezelab.report.sentences import percent, plain_number
 from squeezelab.report.tables import Table
 from squeezelab.results import Entropy, Measurement
 

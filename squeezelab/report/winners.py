@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from squeezelab.explain import explain_text, percent, why
+from squeezelab.report.sentences import explain_text, percent, why
 from squeezelab.report.tables import Table
 from squeezelab.results import Explained, Results, Winner
 

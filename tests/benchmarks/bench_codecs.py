@@ -16,8 +16,8 @@ import pytest
 
 from squeezelab import generate_metric_data
 from squeezelab.codecs import get_codec
-from squeezelab.experiment import DEFAULT_CODECS, TIMED_COLUMN_SAMPLES, spread_series
-from squeezelab.timing import Memcpy, undisturbed
+from squeezelab.experiment.run import DEFAULT_CODECS, TIMED_COLUMN_SAMPLES, spread_series
+from squeezelab.experiment.timing import Memcpy, undisturbed
 
 DATASET = generate_metric_data(os.environ.get("DATA_GENERATOR", "synthetic"), os.environ.get("DATASET_SIZE", "small"))
 CHOSEN = list(DATASET.select(spread_series(DATASET.keys, TIMED_COLUMN_SAMPLES / len(DATASET))))

@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT
 
 from squeezelab import cache, generate_metric_data
-from squeezelab.documents import DAY, make_documents, plain_documents
+from squeezelab.documents.writing import DAY, make_documents, plain_documents
 from squeezelab.formats import available_formats, get_format
 from squeezelab.formats.ndjson import ndjson_bytes
 from squeezelab.generators import find_source

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squeezelab.codecs._bits import READ_SLACK, WRITE_SLACK, U
 from squeezelab.codecs._packing import bit_width, pack_bits, packed_bytes, unpack_bits
+from squeezelab.kernels.bits import READ_SLACK, WRITE_SLACK, U
 
 
 @given(

@@ -9,10 +9,10 @@ from hypothesis.extra.numpy import arrays
 
 from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment import measure_dataset
+from squeezelab.experiment.proof import prove
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.formats import Loss, get_format
 from squeezelab.formats.downsampled import STEPS, Downsampled, downsample, window_starts
-from squeezelab.measure import prove
 from squeezelab.report.charts import draw_ladder
 from squeezelab.report.tables import ladder_table
 

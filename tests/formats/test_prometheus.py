@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from columns import same_bits
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
-from squeezelab.codecs._bits import U
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.prometheus_xor import decode_chunk, encode_chunk
 from squeezelab.formats import get_format
 from squeezelab.formats._crc32c import POLYNOMIAL, crc32c
 from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.prometheus import CHUNK_RANGE, encode_series, end_of_chunk
+from squeezelab.kernels.bits import U
 
 HOUR = 3_600_000
 BEGIN = 1_700_000_000_000 // (4 * HOUR) * 4 * HOUR

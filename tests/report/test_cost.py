@@ -6,7 +6,7 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment import measure_dataset
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.report.cost import cost_basis, cost_table, gigabytes_held, parse_span
 from squeezelab.results import CostBasis, Results
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from squeezelab import MetricDataset
-from squeezelab.experiment import measure_dataset
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.report.answer import COLUMNS, FILES, best, used_in_the_field
 from squeezelab.report.labels import KINDS, frontier
 from squeezelab.report.page import report_html

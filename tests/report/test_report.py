@@ -10,7 +10,7 @@ import pytest
 
 from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
+from squeezelab.experiment.run import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
 from squeezelab.report import write_report
 from squeezelab.report.answer import FILES, best
 from squeezelab.report.charts import CHARTS, COLOURS
@@ -243,7 +243,7 @@ def test_charts_of_an_earlier_run_do_not_stay(results: Results, tmp_path: Path) 
 
 
 def test_a_part_is_marked_as_one(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("squeezelab.experiment.MOST_TEXT_BYTES", 1_000_000)
+    monkeypatch.setattr("squeezelab.experiment.run.MOST_TEXT_BYTES", 1_000_000)
     part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
     table = ladder_table(part)
     assert [row[0] for row in table.rows] == ["ndjson *", "ndjson+zstd *"]
@@ -296,8 +296,10 @@ def test_times_of_whole_databases_are_told_as_such(results: Results) -> None:
 
 
 def test_what_is_not_installed_is_named(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("squeezelab.experiment.missing_codecs", lambda: {"openzl": "openzl", "vortex": "vortex-data"})
-    monkeypatch.setattr("squeezelab.experiment.missing_formats", lambda: {"vortex": "vortex-data"})
+    monkeypatch.setattr(
+        "squeezelab.experiment.run.missing_codecs", lambda: {"openzl": "openzl", "vortex": "vortex-data"}
+    )
+    monkeypatch.setattr("squeezelab.experiment.run.missing_formats", lambda: {"vortex": "vortex-data"})
     told = measure_dataset(small, generator="", size="", codecs=[], formats=[], rounds=0)
     sentence = "Not installed: openzl, vortex (pip install 'squeezelab[peers]')."
     assert told.run.notes == [sentence]

@@ -1,0 +1,380 @@
+"""Blocks: one column of numbers as the quantum that made them, and streams of integers.
+
+A block, all numbers LEB128::
+
+    sizes       bytes of the head, bytes of the words
+    head        byte: bits 0-2 the quantum's kind, 7 for numbers as they are; bit 3 ranks, bit 4 distances, bit 5 states
+                states      the decoder's first ones for classes and for bits less 2^20, if bit 5 says so
+                distinct    if bit 3 says so: how many numbers are distinct; they alone follow, in rising order
+                quantum     divisor, for GRID and CUT window and bits too (`squeezelab.codecs.tally.quanta`)
+                streams     m; for GRID and CUT e; if bit 4 says so: how many distances are not 0, a stream of the gaps
+                            before them, and a stream of the distances (`squeezelab.codecs.tally.streams`)
+                ranks       if bit 3 says so: a stream of the rank of each number among the distinct ones
+    words       those of all streams, one behind the other
+    raw bits    likewise
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._frame import varint
+from squeezelab.codecs.tally.nibbles import LOWEST_STATE, MODELS, write_operations
+from squeezelab.codecs.tally.quanta import (
+    BITS,
+    CUT,
+    GRID,
+    STEPS,
+    Parts,
+    Quantum,
+    find_quanta,
+    order,
+    ordered,
+    restore,
+    split,
+)
+from squeezelab.codecs.tally.streams import (
+    AT,
+    CLASSES,
+    FOUR_BITS,
+    NEAR_TIE,
+    PLACE,
+    RAW,
+    Stream,
+    Words,
+    as_constant,
+    code_stream,
+    plain_stream,
+    plan_stream,
+    predict_stream,
+    read_stream,
+    rising_stream,
+)
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, byte_swap, load_word, take_varint
+
+KIND, RANKED, DISTANT, STATES = 7, 8, 16, 32
+AS_THEY_ARE = 7
+MOST_BITS, MOST_DIGITS = 60, 22
+MUCH = 24
+"""Bits a value from which on a quantum is doubted."""
+NO_OTHERS = np.empty((0, 1), np.uint64)
+
+
+_kept = threading.local()
+
+
+class Room(NamedTuple):
+    """What `read_block` works in: for blocks of up to n values."""
+
+    models: npt.NDArray[np.uint16]
+    ages: npt.NDArray[np.uint8]
+    rows: Words
+    cursor: Words
+    stops: Words
+
+    @classmethod
+    def of(cls, count: int) -> Room:
+        """Return room for blocks of up to so many values, good until this thread asks for the next one."""
+        room: Room | None = getattr(_kept, "room", None)
+        if room is None or room.rows.shape[1] < count:
+            models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
+            room = _kept.room = cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
+        return room
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A block that is planned: its kind, what follows it in the head, and its streams, with what stands before each."""
+
+    kind: int
+    fields: bytes
+    streams: tuple[tuple[bytes, Stream], ...]
+    packed: bool
+
+    @cached_property
+    def bits(self) -> float:
+        """About how many bits the block will take."""
+        return 8 * len(self.fields) + sum(8 * len(before) + stream.bits for before, stream in self.streams)
+
+    @property
+    def own(self) -> int:
+        """Which of the streams has an integer for each value: the ranks, or ``m``."""
+        return len(self.streams) - 1 if self.kind & RANKED else 0
+
+    @property
+    def levels(self) -> Words:
+        """What other columns may be predicted from."""
+        return self.streams[self.own][1].levels
+
+    def predicted_from(self, others: Sequence[Words]) -> Draft:
+        """Return the draft with its own stream predicted from the levels of other columns."""
+        before, stream = self.streams[self.own]
+        predicted = (before, predict_stream(stream, others, packed=self.packed))
+        return replace(self, streams=(*self.streams[: self.own], predicted, *self.streams[self.own + 1 :]))
+
+    @cached_property
+    def block(self) -> bytes:
+        """The block."""
+        coded = [(before, code_stream(stream, packed=self.packed)) for before, stream in self.streams]
+        head = self.fields + b"".join(before + stream.header for before, stream in coded)
+        operations = np.concatenate([stream.operations for _, stream in coded])
+        kind, words = self.kind, b""
+        if operations.size:
+            buffer = np.empty(2 * operations.size + 8, np.uint8)
+            classes, bits, begin = write_operations(operations, buffer)
+            kind |= STATES
+            head = varint(int(classes - LOWEST_STATE)) + varint(int(bits - LOWEST_STATE)) + head
+            words = buffer[int(begin) :].tobytes()
+        raw = b"".join(stream.raw for _, stream in coded)
+        return b"".join((varint(1 + len(head)), varint(len(words)), bytes([kind]), head, words, raw))
+
+
+def as_it_is(column: npt.NDArray[Any]) -> bytes:
+    """Return the block that holds a column's bytes, little-endian."""
+    return b"".join((varint(1), varint(0), bytes([AS_THEY_ARE]), column.tobytes()))
+
+
+def write_block(draft: Draft, column: npt.NDArray[Any]) -> bytes:
+    """Return a draft's block, or the one that holds the column as it is where that is shorter."""
+    return min(draft.block, as_it_is(column), key=len)
+
+
+def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
+    """Find the block that takes the fewest bits for a column.
+
+    Parameters
+    ----------
+    column : int64[n] or float64[n]
+        At least one value.
+    packed : bool
+        Pack numbers into bits: larger, and faster to read.
+    """
+    drafts = _drafts(column, packed)
+    if min(draft.bits for draft in drafts) > column.size and not _mostly_distinct(column.view(np.uint64)):
+        drafts += _ranked(column, packed)
+    return smallest(drafts)
+
+
+def smallest(drafts: Sequence[Draft]) -> Draft:
+    """Return the draft of the shortest block: of the two that promise the shortest, if the second is near."""
+    best, *others = sorted(drafts, key=lambda draft: draft.bits)
+    if not others or others[0].bits > NEAR_TIE * best.bits:
+        return best
+    return min(best, others[0], key=lambda draft: len(draft.block))
+
+
+def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
+    """Return the draft that numbers the distinct values, if at most half of them are."""
+    is_double, words = column.dtype == np.float64, column.view(np.uint64)
+    distinct, ranks = np.unique((order(words) if is_double else words).view(np.int64), return_inverse=True)
+    if 2 * distinct.size > column.size:
+        return []
+    values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
+    dictionary = min(_drafts(values, packed, rising_stream), key=lambda draft: draft.bits)
+    fields = varint(distinct.size) + dictionary.fields
+    streams = (*dictionary.streams, (b"", plan_stream(ranks.astype(np.uint64), packed=packed)))
+    return [Draft(dictionary.kind | RANKED, fields, streams, packed)]
+
+
+def _mostly_distinct(words: Words) -> bool:
+    """Return whether a few hundred values, evenly spread, hardly ever repeat."""
+    part = words[:: max(1, words.size // 256)]
+    return len(set(part.tolist())) > 0.9 * part.size > 16
+
+
+def _drafts(column: npt.NDArray[Any], packed: bool, plan: Callable[..., Stream] = plan_stream) -> list[Draft]:
+    """Return drafts of all values, by the quanta that may have made them."""
+    if column.dtype == np.int64:
+        return [Draft(BITS, b"", ((b"", plan(column.view(np.uint64), packed=packed)),), packed)]
+    drafts: list[Draft] = []
+    planned: dict[int, Stream] = {}
+    column = as_constant(column)
+    for quantum in find_quanta(column):
+        parts = split(column, quantum)
+        # The grids of one window and counter differ in their noise alone.
+        scale = quantum.kind << 32 | quantum.divisor if quantum.kind < GRID else -quantum.divisor * quantum.window
+        if scale not in planned:
+            planned[scale] = plan(parts.numbers, packed=packed)
+        drafts.append(_draft(quantum, planned[scale], parts, packed))
+    if not drafts or min(draft.bits for draft in drafts) > MUCH * column.size:
+        parts = split(column, Quantum(BITS))
+        drafts.append(_draft(Quantum(BITS), plan(parts.numbers, packed=packed), parts, packed))
+    return drafts
+
+
+def _draft(quantum: Quantum, own: Stream, parts: Parts, packed: bool) -> Draft:
+    kind, fields = quantum.kind, b""
+    streams = [(b"", own)]
+    if kind != BITS:
+        fields = varint(quantum.divisor)
+    if kind in (GRID, CUT):
+        fields += varint(quantum.window) + varint(quantum.bits)
+        streams.append((b"", plain_stream(parts.noise, packed=packed)))
+    if parts.missed:
+        kind |= DISTANT
+        places = np.flatnonzero(parts.distances)
+        gaps = places.view(np.uint64).copy()
+        gaps[1:] -= gaps[:-1] + U(1)
+        streams.append((varint(parts.missed), plain_stream(gaps, packed=packed)))
+        streams.append((b"", plain_stream(parts.distances[places], packed=packed)))
+    return Draft(kind, fields, tuple(streams), packed)
+
+
+@kernel
+def read_block(data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, levels, words):
+    """Decode a block into a column.
+
+    Parameters
+    ----------
+    data, at, stop : uint8[...], uint64, uint64
+        The block is ``data[at:stop]``; `READ_SLACK` bytes behind it must be readable.
+    is_double : bool
+        Whether the column holds doubles.
+    others, known : uint64[..., n or more], uint64
+        Levels of other columns' streams, and from how many of them this one may be predicted: the first ones.
+    models, ages, rows, cursor, stops
+        `Room` for at least n values.
+    levels, words : uint64[n]
+        Filled with the levels of the column's own stream, and with the column's bits.
+
+    Returns
+    -------
+    whole : bool
+        Whether the block holds exactly n values.
+    """
+    head_size, at = take_varint(data, at, stop)
+    words_size, at = take_varint(data, at, stop)
+    if at > stop or head_size == U(0) or head_size > stop - at or words_size > stop - at - head_size:
+        return False
+    stops[AT], stops[PLACE], stops[RAW] = at + head_size, at + head_size + words_size, stop
+    flags = U(data[at])
+    at += U(1)
+    if flags & U(KIND) == U(AS_THEY_ARE):
+        return at == stops[PLACE] and _read_as_they_are(data, at, stop, levels, words)
+    classes, bits, distinct = U(0), U(0), U(words.size)
+    if flags & U(STATES):
+        classes, at = take_varint(data, at, stops[AT])
+        bits, at = take_varint(data, at, stops[AT])
+    if flags & U(RANKED):
+        distinct, at = take_varint(data, at, stops[AT])
+    if flags >> U(6) or at > stops[AT] or distinct == U(0) or distinct > U(words.size):
+        return False
+    cursor[AT], cursor[CLASSES], cursor[FOUR_BITS] = at, classes + LOWEST_STATE, bits + LOWEST_STATE
+    cursor[PLACE], cursor[RAW] = stops[AT], stops[PLACE]
+    if flags & U(RANKED):
+        whole = _read_ranked(
+            data,
+            cursor,
+            stops,
+            flags,
+            is_double,
+            others,
+            known,
+            models,
+            ages,
+            rows,
+            levels,
+            rows[U(4), :distinct],
+            words,
+        )
+    else:
+        whole = _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words)
+    ended = cursor[AT] == stops[AT] and cursor[PLACE] == stops[PLACE] and cursor[RAW] == stops[RAW]
+    return whole and ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
+
+
+@kernel
+def _read_as_they_are(data, at, stop, levels, words):
+    if stop - at != U(words.size) << U(3):
+        return False
+    for i in range(U(words.size)):
+        words[i] = byte_swap(load_word(data, at))
+        levels[i] = words[i]
+        at += U(8)
+    return True
+
+
+@kernel
+def _read_ranked(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, dictionary, words):
+    """Decode the distinct values, and the rank that each value has among them."""
+    own = rows[U(0), : dictionary.size]
+    if not _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, own, dictionary):
+        return False
+    sums = rows[U(1), : words.size]
+    whole, base, divisor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
+    if not whole:
+        return False
+    for i in range(U(words.size)):
+        rank = base + divisor * levels[i]
+        if rank >= U(dictionary.size):
+            return False
+        words[i] = dictionary[rank]
+    return True
+
+
+@kernel
+def _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words):
+    """Decode a quantum and its streams into a column."""
+    kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
+    if kind > U(CUT) or (kind != U(BITS) and not is_double):
+        return False
+    if kind != U(BITS):
+        divisor, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+    if kind == U(GRID) or kind == U(CUT):
+        window, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+        precision, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+    if cursor[AT] > stops[AT] or divisor == U(0) or window == U(0) or precision > U(MOST_BITS):
+        return False
+    if kind == U(STEPS) and divisor > U(MOST_DIGITS):
+        return False
+    sums, numbers, noise = rows[U(1), : words.size], rows[U(2), : words.size], rows[U(3), : words.size]
+    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
+    if not whole:
+        return False
+    for i in range(U(words.size)):
+        numbers[i] = base + factor * levels[i]
+    if kind == U(GRID) or kind == U(CUT):
+        whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, noise)
+        if not whole:
+            return False
+        for i in range(U(words.size)):
+            noise[i] = base + factor * noise[i]
+    if is_double:
+        restore(kind, divisor, window, precision, numbers, noise, words, words.view(np.float64))
+    else:
+        for i in range(U(words.size)):
+            words[i] = numbers[i]
+    if flags & U(DISTANT):
+        return _add_distances(data, cursor, stops, others, known, models, ages, rows, words)
+    return True
+
+
+@kernel
+def _add_distances(data, cursor, stops, others, known, models, ages, rows, words):
+    """Move the values that the quantum missed to where they belong."""
+    amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
+    if cursor[AT] > stops[AT] or amount == U(0) or amount > U(words.size):
+        return False
+    sums, gaps, distances = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
+    whole, first, step = read_stream(data, cursor, stops, others, known, models, ages, sums, gaps)
+    if not whole:
+        return False
+    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, distances)
+    if not whole:
+        return False
+    i = ~U(0)
+    for j in range(amount):
+        gap = first + step * gaps[j]
+        if gap >= U(words.size) - U(1) - i:
+            return False
+        i += gap + U(1)
+        words[i] = ordered(ordered(words[i]) + base + factor * distances[j])
+    return True

@@ -1,0 +1,94 @@
+"""The typer app, the options that commands share, and what they all do before and after the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from squeezelab.console import stderr, stdout, working
+from squeezelab.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from squeezelab.experiment.run import Stopwatch
+    from squeezelab.results import CostBasis, Results
+
+BUDGET_HELP = "Seconds for timing; 0 times nothing. More make surer speeds."
+INPUT_HELP = "csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised."
+SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
+Retention = Annotated[str | None, typer.Option(help="For the cost: how long they are kept, as 395d or 1y30d.")]
+Price = Annotated[float | None, typer.Option(help="For the cost: what 10^9 bytes cost a month.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+def timing_of(budget: float | None) -> dict[str, Any]:
+    """Return how long codecs and formats are timed, as `measure_dataset` takes it."""
+    from squeezelab.experiment.run import BUDGET
+    from squeezelab.experiment.timing import ROUNDS
+
+    seconds = BUDGET if budget is None else budget
+    if not 0 <= seconds < inf:
+        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+    return {"rounds": ROUNDS if seconds else 0, "budget": seconds}
+
+
+def cost_of(samples_per_second: float | None, retention: str | None, price: float | None) -> CostBasis | None:
+    """Return what a cost is reckoned from; None where nothing was given."""
+    from squeezelab.report.cost import cost_basis
+
+    return cost_basis(samples_per_second, retention, price)
+
+
+def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
+    """Write the report of a run, show its tables, and say where it is."""
+    from squeezelab.api import Bench
+    from squeezelab.experiment.run import DEFAULT_CODECS, name_missing
+    from squeezelab.report import write_report
+    from squeezelab.report.cost import cost_table
+    from squeezelab.report.tables import published_table
+
+    with stopwatch.stage("report"), working("Drawing charts"):
+        write_report(results, folder)
+    for table in Bench(results).tables:
+        stdout.print(table.to_rich())
+    if results.cost:
+        stdout.print(cost_table(results).to_rich())
+    published = published_table(results)
+    for figure, theirs, ours, _ in published.rows:
+        stdout.print(f"{figure}: {ours}, published {theirs}")
+    for note in name_missing() if results.run.settings["codecs"] == list(DEFAULT_CODECS) else ():
+        stdout.print(note, soft_wrap=True)
+    stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
+    stdout.print(
+        f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",
+        soft_wrap=True,
+    )
+
+
+def announce_compilation(codecs: Sequence[str] = (), formats: Sequence[str] = ()) -> None:
+    """Compile what a first run needs on all cores, and say so when numba has to compile another kernel."""
+    from numba.core import event
+
+    warmed = False
+    if codecs or formats:
+        from squeezelab.experiment.warmup import warm_up
+
+        warmed = warm_up(codecs, formats)
+
+    class Announcer(event.Listener):  # type: ignore[misc]
+        told = warmed
+
+        def on_start(self, event: Any) -> None:
+            if not Announcer.told:
+                stderr.print("Compiling kernels: this first run takes some seconds longer.")
+                Announcer.told = True
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    event.register("numba:compile", Announcer())

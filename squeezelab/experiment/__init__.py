@@ -1,0 +1,1 @@
+"""From a data set to results: what runs, on which part, proven and timed."""

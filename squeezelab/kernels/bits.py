@@ -1,0 +1,220 @@
+"""Reading and writing single bits, most significant first: the one place where kernels touch packed bytes.
+
+A kernel that writes keeps three numbers: ``at``, the byte where the next whole byte goes; ``pending``, the bits not yet
+written, at the top of a word; ``fill``, how many they are, 0 to 7. One that reads keeps its position in bits.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from squeezelab.kernels.cache import kernel
+
+U = np.uint64
+
+WRITE_SLACK = 16
+"""Bytes that a buffer must have beyond the last byte that is written."""
+
+READ_SLACK = 8
+"""Bytes that a buffer must have behind the last byte that holds bits; a frame's checksum is these bytes."""
+
+KEPT_SCRATCH_BYTES = 64 * 2**20
+
+_kept = threading.local()
+
+
+def scratch(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """Return a buffer to encode into, at least ``size`` bytes, good until this thread asks for the next one.
+
+    Memory fresh from the operating system costs a fifth of the time that encoding takes, so a buffer is kept for each
+    thread, as large as the largest column it has encoded, up to 64 MiB.
+    """
+    if size > KEPT_SCRATCH_BYTES:
+        return np.empty(size, np.uint8)
+    buffer: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = getattr(_kept, "buffer", None)
+    if buffer is None or buffer.size < size:
+        buffer = _kept.buffer = np.empty(size, np.uint8)
+    return buffer
+
+
+def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), ir.IntType(64).as_pointer())
+
+
+@intrinsic
+def load_word(typingctx: Any, buffer: Any, at: Any) -> Any:
+    """Return 8 bytes of a uint8 array, from any byte on, as a big-endian word."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(
+            builder.load(_word_pointer(context, builder, signature.args[0], args[0], args[1]), align=1)
+        )
+
+    return types.uint64(buffer, types.uint64), codegen
+
+
+@intrinsic
+def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
+    """Put a word, big-endian, into 8 bytes of a uint8 array, from any byte on."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _word_pointer(context, builder, signature.args[0], args[0], args[1])
+        builder.store(builder.bswap(args[2]), pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(buffer, types.uint64, types.uint64), codegen
+
+
+@intrinsic
+def byte_swap(typingctx: Any, word: Any) -> Any:
+    """Return a word with its bytes in the other order."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bswap(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def leading_zeros(typingctx: Any, word: Any) -> Any:
+    """Count the zero bits above the highest one bit; 64 for zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """Count the zero bits below the lowest one bit; 64 for zero."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
+def float_of(typingctx: Any, word: Any) -> Any:
+    """Return the float64 whose bits a word holds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.uint64), codegen
+
+
+@intrinsic
+def word_of(typingctx: Any, number: Any) -> Any:
+    """Return the bits of a float64."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.uint64(types.float64), codegen
+
+
+@kernel(forceinline=True)
+def put_top(buffer, at, pending, fill, high, low, size):
+    """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
+
+    Returns
+    -------
+    at, pending, fill
+        The writer's state behind them.
+    """
+    first = pending | (high >> fill)
+    second = ((high << U(1)) << (U(63) - fill)) | (low >> fill)
+    store_word(buffer, at, first)
+    store_word(buffer, at + U(8), second)
+    whole_bytes = (fill + size) >> U(3)
+    rest = first if whole_bytes < U(8) else second
+    return at + whole_bytes, rest << ((whole_bytes & U(7)) << U(3)), (fill + size) & U(7)
+
+
+@kernel(forceinline=True)
+def peek_57(buffer, position):
+    """Return at least 57 bits from a position on, at the top of a word."""
+    return load_word(buffer, position >> U(3)) << (position & U(7))
+
+
+@kernel(forceinline=True)
+def peek_64(buffer, position):
+    """Return the 64 bits from a position on."""
+    at = position >> U(3)
+    shift = position & U(7)
+    return (load_word(buffer, at) << shift) | (U(buffer[at + U(8)]) >> (U(8) - shift))
+
+
+@kernel(forceinline=True)
+def zigzag(number):
+    """Return a signed number as an unsigned one: 0, -1, 1, -2 become 0, 1, 2, 3."""
+    return (number << U(1)) ^ (U(0) - (number >> U(63)))
+
+
+@kernel(forceinline=True)
+def unzigzag(number):
+    """Return the signed number that `zigzag` was given."""
+    return (number >> U(1)) ^ (U(0) - (number & U(1)))
+
+
+@kernel
+def put_varint(buffer, at, number):
+    """Write a number as LEB128, low seven bits first; return the byte behind it."""
+    while number > U(0x7F):
+        buffer[at] = (number & U(0x7F)) | U(0x80)
+        at += U(1)
+        number >>= U(7)
+    buffer[at] = number
+    return at + U(1)
+
+
+@kernel
+def take_varint(data, at, stop):
+    """Return a LEB128 number and the byte behind it; beyond ``stop`` if no whole one of 64 bits ends before it."""
+    number = U(0)
+    for shift in range(0, 64, 7):
+        if at >= stop:
+            break
+        byte = U(data[at])
+        at += U(1)
+        number |= (byte & U(0x7F)) << U(shift)
+        if byte < U(0x80):
+            return number, at if shift < 63 or byte <= U(1) else stop + U(1)
+    return number, stop + U(1)
+
+
+@kernel
+def take_varints(data, at, numbers):
+    """Fill numbers from all LEB128 from a byte on; return how many, more than there is room for if one is not whole."""
+    stop, count = U(data.size), U(0)
+    while at < stop and count < U(numbers.size):
+        numbers[count], at = take_varint(data, at, stop)
+        count += U(1)
+    return count if at == stop else U(numbers.size) + U(1)
+
+
+@kernel(forceinline=True)
+def take_varint_at_once(data, at, stop):
+    """Return what `take_varint` does, in the same time for 1 to 8 bytes: for many numbers of unlike lengths.
+
+    `READ_SLACK` bytes behind ``stop`` must be readable, and ``at`` be before it.
+    """
+    word = byte_swap(load_word(data, at))
+    ends = ~word & U(0x8080808080808080)
+    if ends == U(0):
+        return take_varint(data, at, stop)
+    # The bits up to the first end, then seven of each eight, moved together by pairs, fours and eights.
+    word &= (ends ^ (ends - U(1))) & U(0x7F7F7F7F7F7F7F7F)
+    word = (word & U(0x007F007F007F007F)) | ((word & U(0x7F007F007F007F00)) >> U(1))
+    word = (word & U(0x00003FFF00003FFF)) | ((word & U(0x3FFF00003FFF0000)) >> U(2))
+    word = (word & U(0x000000000FFFFFFF)) | ((word & U(0x0FFFFFFF00000000)) >> U(4))
+    return word, at + (trailing_zeros(ends) >> U(3)) + U(1)
