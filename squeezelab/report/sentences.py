@@ -21,6 +21,7 @@ def explain_text(facts: Explanation, timestamps: Winner | None = None, values: W
 
     Examples
     --------
+    >>> from squeezelab.experiment.facts import explain_series
     >>> for line in explain_text(explain_series([0, 15, 30, 45], [0.5, 0.5, 0.5, 1.0]), values=Winner("xor", 70.0)):
     ...     print(line)
     100.0 % of the intervals repeat the one before: their delta of delta is zero. The most common one is 15 s.
@@ -40,6 +41,7 @@ def why(facts: Explanation) -> str:
 
     Examples
     --------
+    >>> from squeezelab.experiment.facts import explain_series
     >>> why(explain_series([0, 15, 30, 45], [0.05, 0.5, 0.5, 1.0]))
     '2 decimals; multiples of 0.05; 33 % repeats; 3 distinct; never fall'
     """

@@ -21,10 +21,10 @@ from conftest import PROJECT
 
 from columns import SPECIAL_WORDS
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, generate_metric_data
-from squeezelab import cluster as lab
 from squeezelab.codecs import get_codec
 from squeezelab.dataset import combine_digests
 from squeezelab.errors import DataSourceError, InvalidRequestError
+from squeezelab.experiment import cluster as lab
 from squeezelab.experiment.run import measure_dataset, package_versions
 from squeezelab.experiment.timing import Cell, Timing
 from squeezelab.generators import find_source
@@ -249,7 +249,7 @@ def test_large_data_have_their_formats_run_on_a_part(
 # Dask runs it twice.
 FAIL_AT_PARTITION_10_AND_DIE_AT_20 = """
 import os, psutil
-from squeezelab import partitions
+from squeezelab.store import partitions
 from squeezelab.store.partitions import PartitionStore
 
 write = vars(partitions).setdefault("write", PartitionStore.write)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from squeezelab import cache, generate_metric_data
+from squeezelab import generate_metric_data
 from squeezelab.errors import InvalidRequestError
+from squeezelab.store import cache
 from squeezelab.store.cache import DATASET_FILE, DESCRIPTION_FILE, cache_key, load_or_generate
 from squeezelab.store.files import locked
 

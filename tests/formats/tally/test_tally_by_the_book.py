@@ -13,7 +13,7 @@ from columns import SPECIAL_WORDS, float64_columns, int64_columns
 from squeezelab import MetricDataset, Series, SeriesKey, generate_metric_data
 from squeezelab.formats.tally.format import Tally
 
-SLICES = Path(__file__).parents[1] / "data/westermo_slices"
+SLICES = Path(__file__).parents[2] / "data/westermo_slices"
 LEVELS = pytest.mark.parametrize("level", [1, 2])
 
 
