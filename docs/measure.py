@@ -26,7 +26,8 @@ from pathlib import Path
 from squeezelab import generate_metric_data
 from squeezelab.codecs import missing_codecs
 from squeezelab.errors import InvalidRequestError, SqueezelabError
-from squeezelab.experiment.run import PEER_PACKAGES, measure_dataset
+from squeezelab.experiment.machine import PEER_PACKAGES
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.formats import missing_formats
 from squeezelab.registry import PEERS_EXTRA
 from squeezelab.results import Measurement, Results

@@ -1,20 +1,22 @@
-"""The lab on data of your own, from Python: measure a data set, and look at what came out."""
+"""What notebooks and the command line both call: measure a data set, study a series, and look at what came out."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import xxhash
 from rich.console import Console
 
-from squeezelab.codecs import get_codec
-from squeezelab.dataset import MetricDataset
-from squeezelab.experiment.run import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
-from squeezelab.formats import get_format
-from squeezelab.results import Results
-from squeezelab.shelf import split_specs
+from squeezelab.dataset import MetricDataset, Series
+from squeezelab.errors import InvalidRequestError
+from squeezelab.experiment.run import measure_dataset
+from squeezelab.report.sentences import explain_text
+from squeezelab.results import Explained, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,28 +122,8 @@ def bench(
     >>> frame[(frame.subject == "values") & frame.metric.isna()].codec.tolist()
     ['xor', 'zstd']
     """
-    chosen_codecs, chosen_formats = choose(codecs, formats)
-    origin = {"generator": "python", "size": name, "codecs": chosen_codecs, "formats": chosen_formats}
+    origin = {"generator": "python", "size": name, "codecs": codecs, "formats": formats}
     return Bench(measure_dataset(dataset, **(origin | options)))
-
-
-def choose(
-    codecs: str | Sequence[str] | None, formats: str | Sequence[str] | None
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the codecs and formats to run: those that are given, or a run's own.
-
-    Raises
-    ------
-    InvalidRequestError
-        If there is no such codec or format.
-    """
-    chosen_codecs = DEFAULT_CODECS if codecs is None else split_specs(codecs)
-    chosen_formats = DEFAULT_FORMATS if formats is None else split_specs(formats)
-    for spec in chosen_codecs:
-        get_codec(spec)
-    for spec in chosen_formats:
-        get_format(spec)
-    return chosen_codecs, chosen_formats
 
 
 def _print(tables: Sequence[Table]) -> Console:
@@ -149,3 +131,106 @@ def _print(tables: Sequence[Table]) -> Console:
     for table in tables:
         console.print(table.to_rich())
     return console
+
+
+# ---- One series ----
+
+MOST_SERIES = 8
+"""More series than these at once are too much to read."""
+MOST_NAMED = 5
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True)
+class Study:
+    """A series, and what came of codecs on it.
+
+    Attributes
+    ----------
+    series : Series
+        What was looked at.
+    name : str
+        To call a file by.
+    time_unit : {"s", "ms", "us", "ns"}
+        What its timestamps count.
+    results : Results
+        Sizes that were proven; nothing was timed.
+    """
+
+    series: Series
+    name: str
+    time_unit: str
+    results: Results
+
+    @property
+    def explained(self) -> Explained:
+        """Its facts and winners."""
+        return self.results.explanations[0]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What a person can check."""
+        return explain_text(self.explained.facts, self.explained.timestamps, self.explained.values)
+
+    @property
+    def tables(self) -> list[Table]:
+        """The facts, and the codecs on timestamps and on values."""
+        from squeezelab.report.study import facts_table, sizes_table
+
+        every = [facts_table(self), sizes_table(self, "timestamps"), sizes_table(self, "values")]
+        return [table for table in every if table.rows]
+
+    def draw(self, folder: Path) -> list[Path]:
+        """Draw the series, the distribution of its deltas, and the best codecs beside the floor, as PNG and SVG."""
+        from squeezelab.report.study import draw_study
+
+        return draw_study(self, folder / self.name)
+
+
+def study_each(dataset: MetricDataset, codecs: Sequence[str], *, name: str = "data") -> Iterator[Study]:
+    """Look at each series of a data set.
+
+    Parameters
+    ----------
+    dataset : MetricDataset
+        Of a few series.
+    codecs : sequence of str
+        What runs on them.
+    name : str
+        What to call the data.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there are too many series, or there is no such codec.
+
+    Examples
+    --------
+    >>> from squeezelab import generate_metric_data
+    >>> one = next(study_each(generate_metric_data().select([0]), ["xor", "zstd"]))
+    >>> one.name, one.explained.values.codec
+    ('data-cpu_usage_percent_environment_production_host_server-001_region_us-east-1', 'zstd')
+    """
+    if len(dataset.keys) > MOST_SERIES:
+        some = ", ".join(str(key) for key in dataset.keys[:MOST_NAMED])
+        raise InvalidRequestError(
+            f"{len(dataset.keys):,} series are more than the {MOST_SERIES} that can be explained at once: choose some "
+            f"with --series, of {some}, ..."
+        )
+    for i, name_of_one in enumerate(_file_names(name, [str(key) for key in dataset.keys])):
+        alone = dataset.select([i])
+        results = measure_dataset(alone, generator="file", size=name, codecs=codecs, formats=[], budget=0)
+        yield Study(next(iter(alone)), name_of_one, dataset.time_unit, results)
+
+
+def _file_names(data: str, keys: Sequence[str]) -> list[str]:
+    """Return names for files, all different even where case is none, without what file systems do not like."""
+    names: list[str] = []
+    for key in keys:
+        title = key if key.startswith(data) else f"{data}-{key}"
+        plain = re.sub(r"[^\w-]+", "_", title).strip("_")
+        taken = plain.lower() in (one.lower() for one in names)
+        if len(plain) > LONGEST_NAME or taken:
+            plain = f"{plain[: LONGEST_NAME - 9]}-{xxhash.xxh32_hexdigest(key.encode('utf-8', 'surrogatepass'))}"
+        names.append(plain)
+    return names

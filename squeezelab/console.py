@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from time import monotonic
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -22,6 +25,8 @@ from rich.text import Text
 
 WIDTH_OF_FILES = 120
 """Columns of tables that go to a file or a pipe, which has no width of its own: names need not be broken there."""
+
+SECONDS_BETWEEN_LINES = 10
 
 stdout = Console(highlight=False, markup=False)
 if not stdout.is_terminal and "COLUMNS" not in os.environ:
@@ -36,13 +41,32 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed and task.speed >= 10 else "")
 
 
+class _Lines(Progress):
+    """Progress where nothing can be redrawn: a line now and then."""
+
+    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self._told = monotonic()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Advance, and print a line if the last one was some seconds ago."""
+        super().advance(task_id, advance)
+        if monotonic() - self._told > SECONDS_BETWEEN_LINES:
+            self._told = monotonic()
+            task = self._tasks[task_id]
+            left = f", about {task.time_remaining:,.0f} s left" if task.time_remaining else ""
+            stderr.print(f"{task.description}: {task.percentage:.0f} %{left}", soft_wrap=True)
+
+
 def progress_bar(*, quiet: bool = False) -> Progress:
     """Return a progress display that vanishes when done.
 
-    It stays silent where standard error is no terminal, and in threads other than the first: they work for others. A
-    quiet one draws nothing by itself: whoever times something calls its ``refresh`` in between.
+    Where standard error is no terminal it is a line every ten seconds, and in threads other than the first there is
+    none: they work for others. A quiet one draws nothing by itself: whoever times something calls its ``refresh``.
     """
-    return Progress(
+    first = threading.current_thread() is threading.main_thread()
+    kind = Progress if stderr.is_terminal or not first else _Lines
+    return kind(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -53,7 +77,7 @@ def progress_bar(*, quiet: bool = False) -> Progress:
         console=stderr,
         transient=True,
         auto_refresh=not quiet,
-        disable=not stderr.is_terminal or threading.current_thread() is not threading.main_thread(),
+        disable=not stderr.is_terminal or not first,
     )
 
 

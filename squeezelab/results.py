@@ -6,14 +6,18 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
 from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``, ``fixed_bytes`` and
+``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones before it."""
+ALL, COMMON = "all", "common"
+"""What a measurement is of: as much as a codec ran on, or the samples that all of them ran on."""
 ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
 """Values are decimals of some digits when this share of them is, to within these units; of at most these digits."""
 NOISY_WIDTH = 0.1
@@ -110,8 +114,8 @@ class Measurement:
     lossy : bool
         Whether numbers may come back changed: one did, or the codec is one of those that lose bits.
     largest_error : float or None
-        The largest difference, where lossy; infinite where a number became none, or the other way round. JSON has no
-        word for that: results.json has the text ``"inf"`` there.
+        The largest difference, where lossy; infinite where a number became none, or the other way round, which is null
+        in results.json.
     relative_error : float or None
         The root mean square of all differences, each as a share of its series' range, where a lossy format says it.
     frames_digest : str
@@ -120,6 +124,14 @@ class Measurement:
     encode_peak_mb, decode_peak_mb : float or None
         Megabytes (10**6) of memory that a format took at its highest for the samples that were proven, beyond what was
         there before; None where the system does not tell.
+    encode_call_us, decode_call_us : float or None
+        Microseconds that a call takes which has next to nothing to do.
+    encode_bulk_mb_s, decode_bulk_mb_s : float or None
+        The speeds without what calls cost.
+    scope : {"all", "common"}
+        Whether this is of as much as the codec ran on, or of the samples that all codecs ran on, where these differ.
+    fixed_bytes, further_bytes : float or None
+        Of a file: bytes that it takes however little it holds, and those of each further sample.
     kind : str
         Where the codec or format comes from: ``papers``, ``general``, ``peers`` or ``ours``.
     whole_file : bool
@@ -152,6 +164,13 @@ class Measurement:
     noisy: bool = False
     encode_peak_mb: float | None = None
     decode_peak_mb: float | None = None
+    encode_call_us: float | None = None
+    decode_call_us: float | None = None
+    encode_bulk_mb_s: float | None = None
+    decode_bulk_mb_s: float | None = None
+    scope: str = ALL
+    fixed_bytes: float | None = None
+    further_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -355,8 +374,16 @@ class Results:
     cost: CostBasis | None = None
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
-        """Return the measurements of a subject, of one metric family or of all together, in the order they ran."""
-        return [one for one in self.measurements if one.subject == subject and one.metric == metric]
+        """Return the measurements of a subject, of one metric family or of all together, in the order they ran.
+
+        Each is of as much as its codec ran on: some may be of a part.
+        """
+        return [one for one in self.measurements if (one.subject, one.metric, one.scope) == (subject, metric, ALL)]
+
+    def common(self, subject: str) -> list[Measurement]:
+        """Return the measurements of a subject that may be ranked: all of the same samples."""
+        ranked = [one for one in self.measurements if (one.subject, one.metric, one.scope) == (subject, None, COMMON)]
+        return ranked or self.find(subject)
 
     def get(self, subject: str, codec: str) -> Measurement | None:
         """Return the measurement of this codec on the whole of a subject, None where there is none."""
@@ -373,10 +400,7 @@ class Results:
         """Write results.json, whole or not at all."""
         with replacing(path) as file:
             content = {"schema": SCHEMA} | asdict(self)
-            for one in content["measurements"]:
-                if one["largest_error"] == inf:
-                    one["largest_error"] = "inf"
-            file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+            file.write(json.dumps(finite(content), indent=1, allow_nan=False).encode() + b"\n")
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Results:
@@ -389,8 +413,8 @@ class Results:
         """
         try:
             content = json.loads(Path(path).read_bytes())
-            if content["schema"] != SCHEMA:
-                raise CorruptDataError(f"{path} has schema {content['schema']}, this version reads {SCHEMA}")
+            if content["schema"] not in range(1, SCHEMA + 1):
+                raise CorruptDataError(f"{path} has schema {content['schema']}, this version reads up to {SCHEMA}")
             return cls(
                 _known(Run, content["run"]),
                 _known(DatasetFacts, content["dataset"]),
@@ -407,8 +431,27 @@ class Results:
             raise CorruptDataError(f"{path} is no results file of squeezelab: run the lab again") from error
 
 
+def finite(content: Any) -> Any:
+    """Return what JSON can hold: numbers that are not finite become null.
+
+    Examples
+    --------
+    >>> finite({"error": float("inf"), "bits": [1.5]})
+    {'error': None, 'bits': [1.5]}
+    """
+    match content:
+        case dict():
+            return {name: finite(one) for name, one in content.items()}
+        case list() | tuple():
+            return [finite(one) for one in content]
+        case float() if not isfinite(content):
+            return None
+    return content
+
+
 def _measurement(content: dict[str, Any]) -> Measurement:
-    if content.get("largest_error") == "inf":
+    error = content.get("largest_error")
+    if error == "inf" or (content["lossy"] and error is None):
         content = content | {"largest_error": inf}
     measurement: Measurement = _known(Measurement, content)
     return measurement

@@ -18,7 +18,8 @@ import squeezelab.readers
 from squeezelab import MetricDataset
 from squeezelab.codecs import available_codecs, codec_spec, get_codec, missing_codecs
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment.run import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
+from squeezelab.experiment.plan import DEFAULT_CODECS, DEFAULT_FORMATS
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.formats import available_formats, get_format, missing_formats
 
 PACKAGES = (squeezelab, squeezelab.codecs, squeezelab.formats, squeezelab.generators, squeezelab.readers)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from squeezelab.console import stderr, stdout, working
-from squeezelab.errors import InvalidRequestError
 
 if TYPE_CHECKING:
-    from squeezelab.experiment.run import Stopwatch
+    from squeezelab.experiment.plan import Plan
+    from squeezelab.experiment.stopwatch import Stopwatch
     from squeezelab.results import CostBasis, Results
 
-BUDGET_HELP = "Seconds for timing; 0 times nothing. More make surer speeds."
+Codecs = Annotated[
+    str | None,
+    typer.Option(help="Codecs to run: xor,zstd:level=19; none for none. 'codecs' lists all."),
+]
+Formats = Annotated[str | None, typer.Option(help="File formats to run: columnar,ndjson+zstd; none for none.")]
+Engines = Annotated[str | None, typer.Option(help="Databases to run: prometheus,clickhouse, or all.")]
+Budget = Annotated[float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")]
+Whole = Annotated[bool, typer.Option("--whole", help="Prove everything on everything, however long it takes.")]
+Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
 INPUT_HELP = "csv, parquet, arrow, prometheus, tsdb, influx or ndjson, if not recognised."
 SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
 Retention = Annotated[str | None, typer.Option(help="For the cost: how long they are kept, as 395d or 1y30d.")]
@@ -26,15 +33,20 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-def timing_of(budget: float | None) -> dict[str, Any]:
-    """Return how long codecs and formats are timed, as `measure_dataset` takes it."""
-    from squeezelab.experiment.run import BUDGET
-    from squeezelab.experiment.timing import ROUNDS
+def plan_from(
+    codecs: str | None,
+    formats: str | None,
+    engines: str | None,
+    budget: float | None,
+    whole: bool,
+    **settings: Any,
+) -> Plan:
+    """Return the plan that options ask for, with what else was chosen for the record."""
+    from squeezelab.experiment.plan import Plan
 
-    seconds = BUDGET if budget is None else budget
-    if not 0 <= seconds < inf:
-        raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
-    return {"rounds": ROUNDS if seconds else 0, "budget": seconds}
+    return Plan.of(
+        codecs or None, formats or None, engines=engines or "none", budget=budget, whole=whole, settings=settings
+    )
 
 
 def cost_of(samples_per_second: float | None, retention: str | None, price: float | None) -> CostBasis | None:
@@ -47,7 +59,8 @@ def cost_of(samples_per_second: float | None, retention: str | None, price: floa
 def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     """Write the report of a run, show its tables, and say where it is."""
     from squeezelab.api import Bench
-    from squeezelab.experiment.run import DEFAULT_CODECS, name_missing
+    from squeezelab.experiment.plan import DEFAULT_CODECS
+    from squeezelab.experiment.run import name_missing
     from squeezelab.report import write_report
     from squeezelab.report.cost import cost_table
     from squeezelab.report.tables import published_table

@@ -9,17 +9,22 @@ from typing import Annotated
 import typer
 
 from squeezelab.cli.app import (
-    BUDGET_HELP,
     INPUT_HELP,
+    Budget,
+    Codecs,
     Debug,
+    Engines,
+    Formats,
     Price,
+    Reports,
     Retention,
     SamplesPerSecond,
+    Whole,
     announce_compilation,
     app,
     conclude,
     cost_of,
-    timing_of,
+    plan_from,
 )
 from squeezelab.console import stdout
 
@@ -27,8 +32,9 @@ from squeezelab.console import stdout
 @app.command()
 def bench(
     paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
-    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
-    formats: Annotated[str, typer.Option(help="File formats to run: columnar,ndjson+zstd.")] = "",
+    codecs: Codecs = None,
+    formats: Formats = None,
+    engines: Engines = None,
     input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
     time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
@@ -38,23 +44,23 @@ def bench(
     start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
     stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
     limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
-    budget: Annotated[float | None, typer.Option(help=BUDGET_HELP)] = None,
+    budget: Budget = None,
+    whole: Whole = False,
     samples_per_second: SamplesPerSecond = None,
     retention: Retention = None,
     price_per_gb_month: Price = None,
-    reports: Annotated[Path, typer.Option(help="Where reports are written, a folder each.")] = Path("reports"),
+    reports: Reports = Path("reports"),
     debug: Debug = False,
 ) -> None:
     """Run the lab on your own data.
 
     CSV, Parquet, Arrow, Prometheus text, OpenMetrics, a Prometheus TSDB folder, Influx line protocol, or NDJSON.
     """
-    from squeezelab.api import choose
-    from squeezelab.experiment.run import Stopwatch, measure_dataset
+    from squeezelab.experiment.run import measure_planned
+    from squeezelab.experiment.stopwatch import Stopwatch
     from squeezelab.readers import load
 
-    chosen_codecs, chosen_formats = choose(codecs or None, formats or None)
-    timing = timing_of(budget)
+    plan = plan_from(codecs, formats, engines, budget, whole)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     stopwatch = Stopwatch()
     with stopwatch.stage("data"):
@@ -69,17 +75,9 @@ def bench(
             limit=limit,
         )
     stdout.print(str(loaded), soft_wrap=True)
-    announce_compilation(chosen_codecs, chosen_formats)
-    results = measure_dataset(
-        loaded.dataset,
-        generator="file",
-        size=loaded.name,
-        provenance=loaded.provenance,
-        codecs=chosen_codecs,
-        formats=chosen_formats,
-        stopwatch=stopwatch,
-        **timing,
-    )
+    announce_compilation(list(plan.codecs), list(plan.formats))
+    described = {"generator": "file", "size": loaded.name, "seed": 0, "provenance": loaded.provenance}
+    results = measure_planned(loaded.dataset, plan, stopwatch, **described)
     conclude(replace(results, cost=cost), reports / loaded.name, stopwatch)
 
 
@@ -89,7 +87,7 @@ def explain(
     series: Annotated[
         list[str] | None, typer.Option(help="Series to explain, as 'cpu_user' or 'host=a*'; may be given again.")
     ] = None,
-    codecs: Annotated[str, typer.Option(help="Codecs to run: xor,zstd:level=19,delta_of_delta+zlib.")] = "",
+    codecs: Codecs = None,
     input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
     time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
@@ -100,11 +98,11 @@ def explain(
     debug: Debug = False,
 ) -> None:
     """Explain which codec is smallest on a series of your own, and why, with a picture."""
-    from squeezelab.api import choose
+    from squeezelab.api import study_each
+    from squeezelab.experiment.plan import Plan
     from squeezelab.readers import load
-    from squeezelab.study import study_each
 
-    chosen_codecs, _ = choose(codecs or None, [])
+    chosen_codecs = list(Plan.of(codecs or None, "none").codecs)
     loaded = load(
         paths,
         kind=input_format,

@@ -1,9 +1,46 @@
-"""What a run ran on: the processor, how its frequency is governed, and which commit of squeezelab it was."""
+"""What a run ran on: the processor, packages, which commit of squeezelab it was, and what makes its times unsure."""
 
 from __future__ import annotations
 
+import os
 import platform
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+
+from squeezelab.registry import is_installed
+
+PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
+PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
+BUSY = 0.5
+"""Processes that wait to run beside this one, on average over a minute, from which on a machine is called busy."""
+NO_TURBO = Path("/sys/devices/system/cpu/intel_pstate/no_turbo")
+BOOST = Path("/sys/devices/system/cpu/cpufreq/boost")
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide what is measured, of the peers those that are installed."""
+    return {package: version(package) for package in (*PACKAGES, *filter(is_installed, PEER_PACKAGES))}
+
+
+def name_unfit() -> Iterator[str]:
+    """Yield what makes times on this machine unsure, and what helps, as far as the system tells (after pyperf)."""
+    governor = cpu_governor()
+    if governor not in (None, "performance"):
+        yield f"The processor's frequency is governed by {governor!r}: 'performance' makes times steadier."
+    if _reads(NO_TURBO, "0") or _reads(BOOST, "1"):
+        yield "The processor speeds up as heat allows (turbo): times are steadier with it off."
+    if hasattr(os, "getloadavg") and (busy := os.getloadavg()[0] - 1) > BUSY:
+        yield f"About {busy:.1f} other processes were running when timing began: times are those of a busy machine."
+    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2 <= (os.cpu_count() or 1):
+        yield "This process may use one core alone: what else runs there disturbs its times."
+
+
+def _reads(path: Path, content: str) -> bool:
+    try:
+        return path.read_text().strip() == content
+    except OSError:
+        return False
 
 
 def cpu_model() -> str:

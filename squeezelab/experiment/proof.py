@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -73,16 +71,6 @@ def _largest_error(original: Column, decoded: Column) -> float:
         error = np.abs(original.astype(np.float64) - decoded.astype(np.float64))
     same = (original == decoded) | (np.isnan(original) & np.isnan(decoded))
     return float(np.max(np.where(same, 0.0, np.where(np.isnan(error), np.inf, error)), initial=0.0))
-
-
-def prove_all(coder: Coder, subjects: Sequence[Column], pool: Executor) -> list[Proof]:
-    """Prove a codec on many columns, on all threads of a pool, in blocks: handing out each alone would take longer."""
-    block = max(1, len(subjects) // 64)
-
-    def prove_block(first: int) -> list[Proof]:
-        return [prove(coder, subject) for subject in subjects[first : first + block]]
-
-    return list(chain.from_iterable(pool.map(prove_block, range(0, len(subjects), block))))
 
 
 def spread(groups: Sequence[str], share: float) -> list[int]:

@@ -7,6 +7,7 @@ machine hits them all; then those turns go on whose medians are not yet sure.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
 
+from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
 from squeezelab.experiment.proof import Coder
 from squeezelab.results import NOISY_WIDTH
@@ -33,6 +35,11 @@ FIRST_SHARE = 0.5
 QUICK_SECONDS = 0.01
 """A coder that takes longer than this is tried out once only: how long it takes while warming up is near enough."""
 CONFIDENCE = 0.95
+CALLS, CALL_VALUES = 20, 16
+"""What a call costs is timed on so many columns of so many values."""
+SECONDS_BETWEEN_DRAWINGS = 0.1
+LEAST_BULK = 0.1
+"""The share of the time that must be left beside calls for the speed without them to be told."""
 
 Name = TypeVar("Name", bound=Hashable)
 Pass = Callable[[], object]
@@ -88,11 +95,37 @@ class Cell:
 
 @dataclass(frozen=True)
 class Timing:
-    """One coder, there and back; ``samples`` are those of one pass."""
+    """One coder, there and back.
+
+    Attributes
+    ----------
+    samples, calls : int
+        Of one pass.
+    encode, decode : Cell
+        What came of either direction.
+    encode_call, decode_call : float or None
+        Seconds that a call takes which has next to nothing to do; None where that was not timed.
+    """
 
     samples: int
     encode: Cell
     decode: Cell
+    calls: int = 1
+    encode_call: float | None = None
+    decode_call: float | None = None
+
+    def bulk(self, verb: str, raw_bytes: int) -> float | None:
+        """Return the speed without what calls cost, in megabytes a second; None where calls are nearly all there is.
+
+        Examples
+        --------
+        >>> cell = Cell(2e-3, None, 5, 0.2)
+        >>> Timing(1000, cell, cell, calls=10, encode_call=1e-4).bulk("encode", 8000)
+        8.0
+        """
+        call, seconds = getattr(self, f"{verb}_call"), getattr(self, verb).seconds
+        left = seconds - self.calls * call if call is not None else 0.0
+        return raw_bytes / left / 1e6 if left > LEAST_BULK * seconds else None
 
 
 def bootstrap_interval(turns: Sequence[float]) -> tuple[float, float] | None:
@@ -234,6 +267,7 @@ def time_coders(
     rounds: int = ROUNDS,
     clock: Callable[[], float] = perf_counter,
     on_turn: Callable[[], None] = lambda: None,
+    time_calls: bool = False,
 ) -> dict[str, Timing]:
     """Time coders on one thread, each in both directions.
 
@@ -246,6 +280,8 @@ def time_coders(
         all, so that a turn of theirs does not eat up what others wait for.
     budget, rounds, clock, on_turn
         As `race` takes them.
+    time_calls : bool
+        Whether to time what a call costs as well, on columns.
 
     Returns
     -------
@@ -275,7 +311,31 @@ def time_coders(
                 warm[name, "encode"] = seconds
             cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
     timed = race(cells, end - clock(), rounds=rounds, warm=warm, clock=clock, on_turn=on_turn)
-    return {name: Timing(_count(taken[name]), timed[name, "encode"], timed[name, "decode"]) for name in coders}
+    calls = _time_calls(coders, whole, rounds, clock) if time_calls else {}
+    return {
+        name: Timing(
+            _count(taken[name]),
+            timed[name, "encode"],
+            timed[name, "decode"],
+            len(taken[name]),
+            calls.get((name, "encode")),
+            calls.get((name, "decode")),
+        )
+        for name in coders
+    }
+
+
+def _time_calls(
+    coders: Mapping[str, Coder], columns: Sequence[Any], rounds: int, clock: Callable[[], float]
+) -> dict[tuple[str, str], float]:
+    """Return the seconds of a call, in either direction, on columns of next to nothing."""
+    heads = [column[:CALL_VALUES] for column in columns[:CALLS]]
+    cells: dict[tuple[str, str], Pass] = {}
+    for name, coder in coders.items():
+        encoded = [coder.encode(head) for head in heads]
+        cells[name, "encode"] = partial(_do_each, coder.encode, heads)
+        cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
+    return {cell: one.seconds / len(heads) for cell, one in race(cells, 0, rounds=rounds, clock=clock).items()}
 
 
 def _do_each(verb: Callable[[Any], object], subjects: Sequence[Any]) -> None:
@@ -299,33 +359,39 @@ def _try_out(coder: Coder, subjects: Sequence[Any], clock: Callable[[], float]) 
     return seconds, encoded
 
 
-def join_timings(timings: Sequence[Timing]) -> Timing:
-    """Return what timings of several parts of the same subject make together: seconds and ends of intervals add up.
+def time_named(
+    subject: str,
+    coders: Mapping[str, Coder],
+    cut: Callable[[float], Sequence[Any]],
+    rounds: int,
+    budget: float,
+    *,
+    time_calls: bool = False,
+) -> dict[str, Timing]:
+    """Return timings by coder, memcpy among them; none where there is nothing to time."""
+    if not rounds or not coders or not sum(map(len, cut(1))):
+        return {}
+    contestants: dict[str, Coder] = {"memcpy": Memcpy(), **coders}
+    # Drawn between turns only: a thread that draws would take turns with what is timed.
+    with progress_bar(quiet=True) as progress:
+        task = progress.add_task(f"Timing {subject}", total=max(budget, 0.1), unit="seconds")
+        started = drawn = perf_counter()
 
-    Such an interval is rather too wide than too narrow.
-    """
+        def on_turn() -> None:
+            nonlocal drawn
+            if (now := perf_counter()) > drawn + SECONDS_BETWEEN_DRAWINGS:
+                progress.update(task, completed=min(now - started, budget))
+                progress.refresh()
+                drawn = now
 
-    def join(cells: Sequence[Cell]) -> Cell:
-        intervals = [cell.interval for cell in cells if cell.interval]
-        low, high = (sum(interval[i] for interval in intervals) for i in (0, 1))
-        return Cell(
-            sum(cell.seconds for cell in cells),
-            (low, high) if len(intervals) == len(cells) else None,
-            min(cell.rounds for cell in cells),
-            sum(cell.timed_seconds for cell in cells),
-        )
-
-    return Timing(
-        sum(timing.samples for timing in timings),
-        join([timing.encode for timing in timings]),
-        join([timing.decode for timing in timings]),
-    )
+        return time_coders(contestants, cut, budget, rounds=rounds, on_turn=on_turn, time_calls=time_calls)
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Keep garbage collection and the threads of libraries from what is timed."""
+    """Keep garbage collection, the threads of libraries, and moves to another core from what is timed."""
     with ExitStack() as stack:
+        stack.callback(_pin_to_a_core())
         for restore in _pin_threads():
             stack.callback(restore)
         if gc.isenabled():
@@ -333,6 +399,18 @@ def undisturbed() -> Iterator[None]:
             gc.collect()
             gc.disable()
         yield
+
+
+def _pin_to_a_core() -> Callable[[], None]:
+    """Keep this thread on one core, where the system allows it; return what sets it free."""
+    if not hasattr(os, "sched_setaffinity"):
+        return lambda: None
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {max(before)})  # the first core serves interrupts on many machines
+    except OSError:
+        return lambda: None
+    return partial(os.sched_setaffinity, 0, before)
 
 
 def _pin_threads() -> Iterable[Callable[[], None]]:

@@ -76,11 +76,11 @@ def explain_dataset(
         Explained(
             key.metric_name,
             str(key),
-            one.samples,
+            int(lengths[numbers[key]]),
             one,
             **{
                 subject: _winner(
-                    (codec, 8 * proven[numbers[key]].encoded_bytes / one.samples)
+                    (codec, 8 * proven[numbers[key]].encoded_bytes / int(lengths[numbers[key]]))
                     for codec, proven in by_codec.items()
                     if (subject, codec) in lossless and numbers[key] in proven
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 from squeezelab.report.labels import label
@@ -46,6 +47,8 @@ class Choice(NamedTuple):
         Raw megabytes a second; of two codecs one after the other.
     noisy : bool
         Whether the decoding speed is not sure.
+    further_bytes : float or None
+        Of a file: bytes of each further sample, without those that it takes however little it holds.
     """
 
     role: str
@@ -54,6 +57,7 @@ class Choice(NamedTuple):
     encode_mb_s: float | None
     decode_mb_s: float | None
     noisy: bool
+    further_bytes: float | None = None
 
 
 Pick = Callable[[Sequence[Measurement]], Measurement | None]
@@ -61,7 +65,26 @@ Pick = Callable[[Sequence[Measurement]], Measurement | None]
 
 def best(results: Results, subjects: Sequence[str]) -> list[Choice]:
     """Return the smallest and the fastest to read, of codecs for columns or of whole files."""
-    return _choices(results, subjects, {"Smallest": [smallest] * 2, "Fastest to read": [fastest_to_read] * 2})
+    groups = [group for subject in subjects if (group := [m for m in results.common(subject) if not m.lossy])]
+    if not groups:
+        return []
+    least = [min(group, key=lambda one: one.bits_per_item) for group in groups]
+    choices = [_choice(results, "Smallest", least)]
+    if fastest := _fastest_to_read(groups, least):
+        choices.append(_choice(results, "Fastest to read", fastest))
+    return choices
+
+
+def _fastest_to_read(groups: Sequence[Sequence[Measurement]], least: Sequence[Measurement]) -> list[Measurement] | None:
+    """Return the codecs that are read fastest together, of those that save bytes and are about as small together."""
+    candidates = [[one for one in group if one.decode_mb_s and one.ratio > 1] for group in groups]
+    most = WITHIN * sum(one.bits_per_item for one in least)
+    near = [each for each in product(*candidates) if sum(one.bits_per_item for one in each) <= most]
+
+    def speed(each: Sequence[Measurement]) -> float:
+        return _one_after_the_other([one.decode_mb_s for one in each]) or 0.0
+
+    return list(max(near, key=speed)) if near else None
 
 
 def used_in_the_field(results: Results, subjects: Sequence[str]) -> list[Choice]:
@@ -77,15 +100,28 @@ def smallest(measurements: Sequence[Measurement]) -> Measurement | None:
     return min((one for one in measurements if not one.lossy), key=lambda one: one.bits_per_item, default=None)
 
 
-def fastest_to_read(measurements: Sequence[Measurement]) -> Measurement | None:
-    """Return the lossless one that decodes fastest of those that save bytes and are about as small as the smallest."""
-    least = smallest(measurements)
-    near = [
-        one
-        for one in measurements
-        if least and not one.lossy and one.ratio > 1 and one.bits_per_item <= WITHIN * least.bits_per_item
+def in_a_sentence(results: Results) -> str:
+    """Say what is smallest, what of it can be used in what people already run, and how far zstd and Parquet are.
+
+    Empty where no lossless file was measured.
+    """
+    files = best(results, FILES)
+    if not files:
+        return ""
+    least = files[0]
+    told = (
+        f"Smallest as a file is {least.names[0]}: {least.bytes_per_sample:.2f} bytes a sample, "
+        f"{16 / least.bytes_per_sample:.1f} times less than raw."
+    )
+    field = {choice.role: choice for choice in used_in_the_field(results, FILES)}
+    if usable := min(field.values(), key=lambda choice: choice.bytes_per_sample, default=None):
+        told += f" Of what you may already run, {usable.role} is smallest, with {usable.bytes_per_sample:.2f}."
+    far = [
+        f"{role} {choice.bytes_per_sample / least.bytes_per_sample:.1f}"
+        for role in ("Parquet", "NDJSON and zstd")
+        if (choice := field.get(role)) and choice.names != least.names
     ]
-    return max((one for one in near if one.decode_mb_s), key=lambda one: one.decode_mb_s or 0, default=None)
+    return told + (f" Times as large as the smallest: {', '.join(far)}." if far else "")
 
 
 def _named(pattern: str, measurements: Sequence[Measurement]) -> Measurement | None:
@@ -94,7 +130,7 @@ def _named(pattern: str, measurements: Sequence[Measurement]) -> Measurement | N
 
 def _choices(results: Results, subjects: Sequence[str], roles: dict[str, Sequence[Pick]]) -> list[Choice]:
     """Let each role pick from the subjects that were measured; leave out the role that finds one lacking."""
-    groups = [results.find(subject) for subject in subjects]
+    groups = [results.common(subject) for subject in subjects]
     chosen = {
         role: [pick(group) for pick, group in zip(picks, groups, strict=False) if group]
         for role, picks in roles.items()
@@ -109,7 +145,7 @@ def _choices(results: Results, subjects: Sequence[str], roles: dict[str, Sequenc
 def _choice(results: Results, role: str, parts: list[Measurement]) -> Choice:
     facts = results.dataset
     both = len(parts) == len(COLUMNS)
-    size = sum(one.encoded_bytes / one.samples for one in parts)
+    size = sum(one.bits_per_item / 8 for one in parts)
     return Choice(
         role,
         [label(one, facts.samples) for one in parts],
@@ -121,6 +157,7 @@ def _choice(results: Results, role: str, parts: list[Measurement]) -> Choice:
             for one in parts
             if one.decode_mb_s and one.decode_ci
         ),
+        parts[0].further_bytes if len(parts) == 1 else None,
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import exp, log
 from pathlib import Path
+from statistics import NormalDist, median
 
 from squeezelab.errors import InvalidRequestError
 from squeezelab.report.tables import Table
@@ -13,6 +15,13 @@ from squeezelab.results import Measurement, Results
 
 SUBJECTS = ("timestamps", "values", "dataset")
 DIRECTIONS = ("encode", "decode")
+CONFIDENCE = 0.95
+FEWEST_SPEEDS = 8
+"""From so many on, speeds tell how they differ from run to run; of fewer, what is usual is taken."""
+NORMAL_MAD = 1.4826
+LEAST_SPREAD, USUAL_SPREAD = 0.01, 0.05
+TAILS = 2.0
+"""Speeds stray farther than normal numbers of the same median deviation."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,43 @@ class SpeedChange:
         """How much faster it has become, as a share of the old speed; below 0 where slower."""
         return self.new / self.old - 1
 
-    @property
-    def sure(self) -> bool:
-        """Whether the intervals part."""
-        return self.new_ci[1] < self.old_ci[0] or self.old_ci[1] < self.new_ci[0]
+    def is_sure(self, drift: Drift) -> bool:
+        """Tell whether it differs by more than its intervals, and than speeds do from run to run of the same code."""
+        moved = exp(drift.centre)
+        old_low, old_high = self.old_ci[0] * moved, self.old_ci[1] * moved
+        apart = self.new_ci[1] < old_low or old_high < self.new_ci[0]
+        return apart and abs(log(self.new / self.old) - drift.centre) > drift.reach
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the speeds of two runs differ where nothing was changed, judged by all of them together.
+
+    Intervals of a run tell how sure that process was. From process to process the same code is faster or slower by
+    more than these: as the memory lies, and as busy as the machine is. If most speeds belong to code that did not
+    change, their spread is that of two runs of the same code.
+
+    Attributes
+    ----------
+    centre : float
+        The logarithm by which all have moved together: the machine, or what they share.
+    reach : float
+        How far from there one must be, as a logarithm, to have changed for sure: 95 of 100 pairs of runs of the same
+        code shall have none that is as far.
+    """
+
+    centre: float
+    reach: float
+
+    @classmethod
+    def between(cls, speeds: Sequence[SpeedChange]) -> Drift:
+        """Judge it by the median and the median absolute deviation (P. J. Huber, "Robust Statistics", 1981)."""
+        moved = [log(one.new / one.old) for one in speeds]
+        enough = len(moved) >= FEWEST_SPEEDS
+        centre = median(moved) if enough else 0.0
+        spread = NORMAL_MAD * median(abs(one - centre) for one in moved) if enough else 0.0
+        quantile = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, len(moved)))
+        return cls(centre, TAILS * quantile * max(spread, LEAST_SPREAD if enough else USUAL_SPREAD))
 
 
 @dataclass(frozen=True)
@@ -65,7 +107,9 @@ class RunComparison:
     sizes : list of SizeChange
         Where encoded bytes are more or fewer, those that grew most first.
     speeds : list of SpeedChange
-        Where intervals part, those that have become slowest first.
+        Those that differ for sure, the ones that have become slowest first.
+    drift : Drift
+        How speeds differ where nothing was changed.
     compared_sizes, compared_speeds : int
         How many there were to compare: all that are in both runs, and those with an interval in both.
     other_bytes : list of str
@@ -84,6 +128,7 @@ class RunComparison:
     speeds: list[SpeedChange] = field(default_factory=list)
     compared_sizes: int = 0
     compared_speeds: int = 0
+    drift: Drift = Drift(0.0, 0.0)
     other_bytes: list[str] = field(default_factory=list)
     unlike_parts: list[str] = field(default_factory=list)
     only_old: list[str] = field(default_factory=list)
@@ -140,13 +185,15 @@ def compare_runs(old: Results, new: Results, *, force: bool = False) -> RunCompa
     sizes = [_size_change(old, new, before[name], after[name]) for name in both if name not in unlike]
     differing = [one for one in sizes if one.change or one.family]
     speeds = [change for name in both for change in _speed_changes(old, new, before[name], after[name])]
+    drift = Drift.between(speeds)
     return RunComparison(
         old,
         new,
         sorted(differing, key=lambda one: -one.change),
-        sorted((one for one in speeds if one.sure), key=lambda one: one.change),
+        sorted((one for one in speeds if one.is_sure(drift)), key=lambda one: one.change),
         len(sizes),
         len(speeds),
+        drift,
         other_bytes=[
             _call(one.subject, one.codec)
             for one in sizes
@@ -246,9 +293,15 @@ def _describe(comparison: RunComparison) -> Iterator[str]:
     slower = len(comparison.speeds) - faster
     yield (
         f"Of {comparison.compared_sizes} sizes {larger} are larger and {smaller} smaller. Of "
-        f"{comparison.compared_speeds} speeds {slower} are slower and {faster} faster, relative to memcpy; of the "
-        "others the 95 % intervals overlap."
+        f"{comparison.compared_speeds} speeds {slower} are slower and {faster} faster for sure, relative to memcpy."
     )
+    if comparison.compared_speeds:
+        drift = comparison.drift
+        together = f" All have moved by {_percent(exp(drift.centre) - 1)} together." if drift.centre else ""
+        yield (
+            "From run to run the same code differs, too: a speed has changed for sure where it is more than "
+            f"{100 * (exp(drift.reach) - 1):.0f} % off the others.{together}"
+        )
     if not comparison.compared_speeds:
         yield ""
         yield "Speeds are compared by their intervals, and these runs have none in common: run the older one again."
@@ -292,8 +345,8 @@ def _speed_table(comparison: RunComparison) -> Table:
         for one in comparison.speeds
     ]
     note = (
-        "As shares of memcpy, so that runs of two machines can stand side by side; only where the intervals part. "
-        "These tell how a speed varies within a run: from run to run even the same code can be some percent off."
+        "As shares of memcpy, so that runs of two machines can stand side by side; only where they differ by more than "
+        "their intervals and than most speeds do between these two runs."
     )
     return Table("Speeds that differ", ["codec", "direction", "old", "new", "change"], rows, note, names=2)
 
@@ -335,6 +388,7 @@ def find_exceeded(comparison: RunComparison, limits: Mapping[str, float]) -> lis
     exceeded = [f"{name} is no longer bit for bit" for name in comparison.inexact]
     compared = {"size": comparison.compared_sizes, "speed": comparison.compared_speeds}
     exceeded += [f"no {name} could be compared" for name in limits if not compared[name]]
+    exceeded += [f"{name} is missing" for name in comparison.only_old]
     if "size" in limits:
         exceeded += [
             f"{_call(one.subject, one.codec)} {_percent(one.change)} bytes"

@@ -80,13 +80,14 @@ def gigabytes_held(bytes_per_sample: float, basis: CostBasis) -> float:
 def cost_table(results: Results) -> Table:
     """Return what the best, and what others use, would hold and cost."""
     basis = results.cost or EXAMPLE
-    headers = ["", "measured as", "bytes a sample", "GB held"]
+    headers = ["", "measured as", "bytes a further sample", "GB held"]
     if basis.price_per_gb_month is not None:
         headers.append("a month")
     rows = []
     for role, choice in _choices(results):
-        held = gigabytes_held(choice.bytes_per_sample, basis)
-        row = [role, " and ".join(dict.fromkeys(choice.names)), f"{choice.bytes_per_sample:.3f}", f"{held:,.3g}"]
+        further = choice.bytes_per_sample if choice.further_bytes is None else choice.further_bytes
+        held = gigabytes_held(further, basis)
+        row = [role, " and ".join(dict.fromkeys(choice.names)), f"{further:.3f}", f"{held:,.3g}"]
         row[3] = f"{held:,.0f}" if held >= 100 else row[3]
         if basis.price_per_gb_month is not None:
             row.append(f"{held * basis.price_per_gb_month:,.2f}")
@@ -113,7 +114,8 @@ def _note(basis: CostBasis) -> str:
         example = f" (an example as to {basis.assumed[0]})" if basis.assumed else ""
     told = (
         f"At {basis.samples_per_second:,.12g} samples a second, kept for {_span(basis.retention_seconds)}{example}; "
-        "GB: 10^9 bytes, one copy, compressed as this data was."
+        "GB: 10^9 bytes, one copy, compressed as this data was. What a file takes however little it holds is left out, "
+        "as far as it was measured."
     )
     if basis.price_per_gb_month is not None:
         told += f" A month: at {basis.price_per_gb_month:g} for a GB and month, in its currency."

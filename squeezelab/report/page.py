@@ -19,7 +19,7 @@ from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.report.winners import codec_of, distance_of, explained_in_words, family_winners, floor_of, runner_up_of
-from squeezelab.results import Measurement, Results
+from squeezelab.results import Measurement, Results, finite
 
 ASSETS = Path(__file__).parent / "assets"
 SUBJECTS = {"timestamps": "Timestamps", "values": "Values", "dataset": "Files"}
@@ -92,6 +92,7 @@ def report_html(results: Results) -> str:
         titles=SUBJECTS,
         timed=any(one.decode_mb_s for one in results.measurements),
         answers=answers(results),
+        sentence=answer.in_a_sentence(results),
         cost=cost_table(results),
         within=answer.WITHIN,
         coldest=COLDEST,
@@ -129,19 +130,8 @@ def embedded_json(content: Any) -> Markup:
     >>> print(embedded_json({"</script>": float("inf")}))
     {"\u003c/script>":null}
     """
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False)
+    text = json.dumps(finite(content), separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _finite(content: Any) -> Any:
-    match content:
-        case dict():
-            return {name: _finite(one) for name, one in content.items()}
-        case list() | tuple():
-            return [_finite(one) for one in content]
-        case float() if not math.isfinite(content):
-            return None
-    return content
 
 
 def result_columns(results: Results) -> dict[str, Any]:

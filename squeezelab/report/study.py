@@ -19,7 +19,7 @@ from squeezelab.report.tables import Table
 from squeezelab.results import Entropy, Measurement
 
 if TYPE_CHECKING:
-    from squeezelab.study import Study
+    from squeezelab.api import Study
 
 MOST_POINTS = 2000
 """Of longer series, the smallest and the largest value of each stretch is drawn."""

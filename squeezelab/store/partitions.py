@@ -59,7 +59,7 @@ def cut(lengths: npt.NDArray[np.int64], samples: int, fewest: int = 1) -> list[r
     [range(0, 3), range(3, 4), range(4, 5)]
     """
     ends = np.cumsum(lengths)
-    total = int(ends[-1])
+    total = int(ends[-1]) if len(ends) else 0
     count = max(fewest, -(-total // samples))
     steps = [total * i // count for i in range(1, count)]
     cuts = np.unique([0, *(np.searchsorted(ends, steps) + 1), len(lengths)]).tolist()

@@ -16,11 +16,13 @@ import pytest
 
 from squeezelab import generate_metric_data
 from squeezelab.codecs import get_codec
-from squeezelab.experiment.run import DEFAULT_CODECS, TIMED_COLUMN_SAMPLES, spread_series
+from squeezelab.experiment.parts import choose_windows, take
+from squeezelab.experiment.plan import DEFAULT_CODECS
+from squeezelab.experiment.run import TIMED_SAMPLES
 from squeezelab.experiment.timing import Memcpy, undisturbed
 
 DATASET = generate_metric_data(os.environ.get("DATA_GENERATOR", "synthetic"), os.environ.get("DATASET_SIZE", "small"))
-CHOSEN = list(DATASET.select(spread_series(DATASET.keys, TIMED_COLUMN_SAMPLES / len(DATASET))))
+CHOSEN = list(take(DATASET, choose_windows(np.diff(DATASET.offsets), TIMED_SAMPLES)))
 SUBJECTS = {"timestamps": [series.timestamps for series in CHOSEN], "values": [series.values for series in CHOSEN]}
 CASES = [
     (subject, codec)

@@ -25,8 +25,9 @@ from squeezelab.codecs import get_codec
 from squeezelab.dataset import combine_digests
 from squeezelab.errors import DataSourceError, InvalidRequestError
 from squeezelab.experiment import cluster as lab
-from squeezelab.experiment.run import measure_dataset, package_versions
-from squeezelab.experiment.timing import Cell, Timing
+from squeezelab.experiment.machine import package_versions
+from squeezelab.experiment.plan import Plan
+from squeezelab.experiment.run import measure_dataset, name_missing
 from squeezelab.generators import find_source
 from squeezelab.results import Measurement, Results
 from squeezelab.store.partitions import MANIFEST, PartitionStore, cut
@@ -71,9 +72,13 @@ def plain() -> Results:
     return plain_results("synthetic")
 
 
-def measure(scheduler: str, store: Path | str, **changed: object) -> Results:
-    chosen = {"generator": "synthetic", "size": "small", "codecs": CODECS, "formats": FORMATS, "rounds": 0}
-    return lab.measure_on_cluster(scheduler, store=str(store), **(chosen | changed))
+def measure(
+    scheduler: str, store: Path | str, partition_samples: int = lab.PARTITION_SAMPLES, **changed: object
+) -> Results:
+    chosen = {"generator": "synthetic", "size": "small", "codecs": CODECS, "formats": FORMATS, "rounds": 0} | changed
+    origin = {name: chosen.pop(name) for name in ("generator", "size", "seed") if name in chosen}
+    plan = Plan.of(**chosen)
+    return lab.measure_on_cluster(scheduler, plan, store=str(store), partition_samples=partition_samples, **origin)
 
 
 def same(one: Results, other: Results) -> bool:
@@ -85,7 +90,8 @@ def same(one: Results, other: Results) -> bool:
 def unmeasured(one: Measurement) -> Measurement:
     """Return a measurement without what no two runs have alike: time and memory."""
     timing = {"timed_samples": 0, "rounds": 0, "timed_seconds": 0.0, "noisy": False}
-    speeds = dict.fromkeys(("encode_mb_s", "decode_mb_s", "encode_ci", "decode_ci"))
+    names = ("mb_s", "ci", "call_us", "bulk_mb_s")
+    speeds = dict.fromkeys(f"{verb}_{name}" for verb in ("encode", "decode") for name in names)
     return replace(one, **timing, **speeds, encode_peak_mb=None, decode_peak_mb=None)
 
 
@@ -185,16 +191,16 @@ def test_only_partitions_are_cleared_away(odd: MetricDataset, tmp_path: Path) ->
 def test_one_machine_and_a_cluster_give_the_same(
     generator: str, cluster: distributed.LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # zlib is slow: it runs on a part, which must be the same one.
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_SLOW_SAMPLES", 20_000)
+    # What every codec runs on is a part, which must be the same one.
+    monkeypatch.setattr("squeezelab.experiment.run.COMMON_SAMPLES", 20_000)
     alone = plain_results(generator)
-    assert alone.get("values", "zlib").samples == 20_000
+    assert [one.samples for one in alone.common("values")] == [20_000] * 2
     together = measure(cluster.scheduler_address, tmp_path, generator=generator)
     assert same(alone, together)
     assert alone.explanations == together.explanations
     assert len(list(tmp_path.glob(f"small-{generator}-*/part-*.parquet"))) == 8
     assert "2 workers" in together.run.notes[0]
-    assert alone.run.notes == lab.name_missing()
+    assert alone.run.notes == name_missing()
 
 
 def test_the_digest_of_frames_is_that_of_the_bytes_of_all_frames(plain: Results, small: MetricDataset) -> None:
@@ -217,27 +223,10 @@ def test_what_was_timed_adds_up(cluster: distributed.LocalCluster, tmp_path: Pat
     assert timed.run.settings["budget"] == 0.5
 
 
-def test_seconds_of_partitions_are_summed() -> None:
-    def timing(samples: int, seconds: float) -> Timing:
-        cell = Cell(seconds, (seconds, seconds), 5, 5 * seconds)
-        return Timing(samples, cell, cell)
-
-    proof = object()
-    trials = [
-        lab.Trial({"xor": {0: proof, 1: proof}, "zlib": {1: proof}}, {"xor": timing(100, 1.0)}),
-        lab.Trial({"xor": {0: proof}, "zlib": {}}, {}),
-        lab.Trial({"xor": {0: proof}, "zlib": {0: proof}}, {"xor": timing(50, 2.0)}),
-    ]
-    joined = lab._join([range(2), range(2, 3), range(3, 4)], trials)
-    assert {spec: list(proofs) for spec, proofs in joined.proofs.items()} == {"xor": [0, 1, 2, 3], "zlib": [1, 3]}
-    assert joined.timings["xor"].samples == 150
-    assert joined.timings["xor"].encode.seconds == joined.timings["xor"].decode.seconds == 3.0
-
-
 def test_large_data_have_their_formats_run_on_a_part(
     cluster: distributed.LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Results
 ) -> None:
-    monkeypatch.setattr(lab, "MOST_FORMAT_SAMPLES", 10_000)
+    monkeypatch.setattr("squeezelab.experiment.run.FILE_SAMPLES", 10_000)
     part = measure(cluster.scheduler_address, tmp_path)
     assert part.get("dataset", "columnar").samples == part.get("dataset", "columnar").proven_samples == 10_000
     text = part.get("dataset", "ndjson")

@@ -1,15 +1,15 @@
 """Proving and summing up: what is lossy shows, and sizes add up."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
-from squeezelab.experiment.proof import prove, prove_all, spread
-from squeezelab.experiment.run import _cut_columns, choose_series, measure_dataset, share_of_codecs
+from squeezelab.experiment.plan import Plan
+from squeezelab.experiment.proof import prove, spread
+from squeezelab.experiment.run import CODECS_SHARE, _choose_fitting, _cut_columns, measure_dataset
 from squeezelab.experiment.timing import Cell, Timing
+from squeezelab.experiment.trial import Proven
 
 
 class Halved:
@@ -89,15 +89,6 @@ def test_a_lossy_format_is_noticed(small: MetricDataset) -> None:
     assert proof.largest_error == pytest.approx(0.25)
 
 
-def test_all_columns_are_proven_in_their_order() -> None:
-    columns = [np.arange(float(n)) for n in range(20)]
-    with ThreadPoolExecutor(3) as pool:
-        proofs = prove_all(get_codec("raw"), columns, pool)
-    sizes = [proof.encoded_bytes for proof in proofs]
-    assert sizes == sorted(sizes)
-    assert len(sizes) == 20
-
-
 @pytest.mark.parametrize(
     ("groups", "share", "chosen"),
     [
@@ -133,46 +124,66 @@ def test_sizes_are_the_sums_of_frames_and_families_add_up(small: MetricDataset) 
     )
 
 
-def test_large_text_is_counted_and_measured_on_a_part(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    formats = ["ndjson", "ndjson+zstd", "cbor", "pattern+zstd", "table"]
-    whole = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_TEXT_BYTES", 1_000_000)
-    part = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
-    text, compressed = part.get("dataset", "ndjson"), part.get("dataset", "ndjson+zstd")
-    assert text.encoded_bytes == whole.get("dataset", "ndjson").encoded_bytes == part.dataset.ndjson_bytes
-    assert text.samples == 50_000
-    assert text.proven_samples == compressed.samples == compressed.proven_samples == 10_000
-    assert compressed.raw_bytes == 16 * 10_000
-    assert [part.get("dataset", name).samples for name in formats[2:]] == [10_000, 10_000, 50_000]
+def test_what_does_not_fit_the_budget_runs_on_a_part_and_all_are_ranked_on_it(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.run.COMMON_SAMPLES", 10_000)
+    codecs = ["xor", "brotli", "zstd"]
+    whole = measure_dataset(small, codecs=codecs, formats=[], rounds=0, proof_budget=np.inf)
+    assert [one.samples for one in whole.find("values")] == [50_000] * 3
+    assert [one.samples for one in whole.common("values")] == [10_000] * 3
+    none = measure_dataset(small, codecs=codecs, formats=[], rounds=0, proof_budget=0)
+    assert [one.samples for one in none.find("values")] == [10_000] * 3
+    everything = measure_dataset(small, codecs=codecs, formats=[], rounds=0, proof_budget=0, whole=True)
+    assert [one.samples for one in everything.find("values")] == [50_000] * 3
+    sizes = {one.codec: one.encoded_bytes for one in none.find("values")}
+    assert {one.codec: one.encoded_bytes for one in whole.common("values")} == sizes
 
 
-def test_slow_codecs_run_on_a_part_of_large_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_SLOW_SAMPLES", 10_000)
-    codecs = ["zlib", "xor", "xor+zlib", "zstd", "zstd:level=19"]
-    results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
-    covered = {one.codec: one.samples for one in results.find("values")}
-    assert covered == {"zlib": 10_000, "xor": 50_000, "xor+zlib": 10_000, "zstd": 50_000, "zstd:level=19": 10_000}
-    families = [one for one in results.measurements if one.metric and one.codec == "zlib" and one.subject == "values"]
-    assert sum(one.samples for one in families) == 10_000
+def test_the_quickest_are_proven_on_everything_first() -> None:
+    proven = Proven(seconds={("values", "slow"): 2.0, ("values", "quick"): 0.1, ("timestamps", "quick"): 0.2})
+    codecs = {"values": {"slow": "a", "quick": "b"}, "timestamps": {"quick": "c"}}
+
+    def fitting(budget: float, **options: bool) -> dict:
+        plan = Plan.of("none", "none", proof_budget=budget / CODECS_SHARE, **options)
+        return _choose_fitting(proven, codecs, times=10, threads=2, plan=plan)
+
+    assert fitting(0.4) == {"values": {}, "timestamps": {}}
+    assert fitting(0.6) == {"values": {"quick": "b"}, "timestamps": {}}
+    assert fitting(2) == {"values": {"quick": "b"}, "timestamps": {"quick": "c"}}
+    assert fitting(12) == codecs
+    assert fitting(0, whole=True) == codecs
 
 
-def test_the_slowest_codecs_run_on_a_part_of_any_data(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("squeezelab.experiment.run.FEWEST_SLOWEST_SAMPLES", 20_000)
-    codecs = ["zstd:level=18", "zstd:level=19", "xor+brotli", "zlib"]
-    results = measure_dataset(small, generator="", size="", codecs=codecs, formats=[], rounds=0)
-    covered = {one.codec: one.samples for one in results.find("values")}
-    assert covered == {
-        "zstd:level=18": 50_000,
-        "zstd:level=19": 20_000,
-        "xor+brotli": 20_000,
-        "zlib": 50_000,
-    }
-    assert len(choose_series(small.keys, 50_000).slowest) == 20
-    monkeypatch.setattr("squeezelab.experiment.run.FEWEST_SLOWEST_SAMPLES", 100)
-    monkeypatch.setattr("squeezelab.experiment.run.SLOWEST_SHARE", 0.6)
-    assert len(choose_series(small.keys, 50_000).slowest) == 30
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_SLOW_SAMPLES", 10_000)
-    assert len(choose_series(small.keys, 50_000).slowest) == 10, "no more than slow ones"
+def test_a_codec_that_fails_costs_a_line(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: object, column: np.ndarray) -> bytes:
+        raise ZeroDivisionError("integer division\nby zero")
+
+    monkeypatch.setattr("squeezelab.codecs.xor.Xor.encode", fail)
+    results = measure_dataset(small, codecs=["xor", "raw"], formats=["delta_of_delta+xor", "columnar"], budget=0.1)
+    assert [one.codec for one in results.find("values")] == ["raw"]
+    assert [one.codec for one in results.find("dataset")] == ["columnar"]
+    assert results.run.notes[:2] == [
+        "xor failed on values and is left out: ZeroDivisionError: integer division by zero.",
+        "delta_of_delta+xor failed as a file and is left out: ZeroDivisionError: integer division by zero.",
+    ]
+
+
+def test_a_file_that_does_not_fit_the_budget_is_made_of_a_part(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.files.COMMON_SAMPLES", 10_000)
+    monkeypatch.setattr("squeezelab.experiment.files.MOST_FILE_BYTES", 1_000_000)
+    monkeypatch.setattr("squeezelab.experiment.files.MOST_PEER_SAMPLES", 20_000)
+    formats = ["ndjson", "table", "columnar", "parquet"]
+    results = measure_dataset(small, codecs=[], formats=formats, rounds=0, proof_budget=np.inf)
+    covered = {one.codec: one.proven_samples for one in results.find("dataset")}
+    assert covered == {"ndjson": 10_000, "table": 10_000, "columnar": 50_000, "parquet": 10_000}
+    text = results.get("dataset", "ndjson")
+    assert (text.samples, text.encoded_bytes) == (50_000, results.dataset.ndjson_bytes), "the text is counted whole"
+    assert [one.samples for one in results.common("dataset")] == [10_000] * 4
+    whole = measure_dataset(small, codecs=[], formats=formats, rounds=0, whole=True)
+    assert [one.proven_samples for one in whole.find("dataset")] == [50_000] * 4
 
 
 def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) -> None:
@@ -182,39 +193,23 @@ def test_the_delta_of_delta_histogram_counts_everything(small: MetricDataset) ->
     assert facts.zero_dod_share == pytest.approx(0.946, abs=0.005)
 
 
-def test_slow_codecs_are_timed_on_a_smaller_part_of_every_family() -> None:
-    families = ["cpu"] * 8 + ["disk"] * 8
-    columns = [np.full(10_000, float(i)) for i in range(16)]
+def test_slow_codecs_are_timed_on_a_smaller_part(small: MetricDataset) -> None:
+    def cut(share: float) -> int:
+        return sum(map(len, _cut_columns(small, "values", share)))
 
-    def cut(share: float) -> dict[str, int]:
-        """Return the samples of each family that are left."""
-        left = {"cpu": 0, "disk": 0}
-        for column in _cut_columns(columns, families, share):
-            left["cpu" if column[0] < 8 else "disk"] += len(column)
-        return left
-
-    assert cut(1) == {"cpu": 80_000, "disk": 80_000}
-    assert cut(0.5) == {"cpu": 40_000, "disk": 40_000}
-    assert cut(1 / 8) == {"cpu": 10_000, "disk": 10_000}
-    assert cut(1 / 32) == {"cpu": 2_500, "disk": 2_500}, "the beginning of one series"
-    assert cut(0) == {"cpu": 1_000, "disk": 1_000}
-
-
-def test_a_budget_is_shared_by_how_many_take_part() -> None:
-    codecs = [get_codec(name) for name in ("raw", "xor", "delta_of_delta")]
-    assert share_of_codecs(codecs, ["columnar"]) == pytest.approx(6 / 8), "2 and 2 codecs, 1 format, 3 times memcpy"
-    assert share_of_codecs(codecs, []) == 1
+    assert [cut(share) for share in (1, 0.5, 1 / 8, 0)] == [50_000, 25_000, 6_000, 1_000]
+    assert len(_cut_columns(small, "values", 0.5)) == 25, "whole series"
 
 
 def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def time_coders(coders: dict, cut: object, budget: float, *, rounds: int, on_turn: object) -> dict[str, Timing]:
+    def time_coders(coders: dict, cut: object, budget: float, *, rounds: int, **_: object) -> dict[str, Timing]:
         asked.append((set(coders), round(budget, 1), rounds))
         cell = Cell(1e-3, (0.9e-3, 1.3e-3), rounds, 0.1)
         return {name: Timing(1000, cell, cell) for name in coders}
 
-    monkeypatch.setattr("squeezelab.experiment.run.time_coders", time_coders)
+    monkeypatch.setattr("squeezelab.experiment.timing.time_coders", time_coders)
     results = measure_dataset(
         small, generator="", size="", codecs=["raw", "xor"], formats=["columnar"], rounds=7, budget=70
     )
@@ -230,14 +225,3 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
         "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
         "More time makes them surer: --budget 140."
     ) in results.run.notes
-
-
-def test_files_of_other_engines_run_on_a_part_of_large_data(
-    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_PEER_SAMPLES", 20_000)
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_TEXT_BYTES", 1_000_000)
-    formats = ["columnar", "parquet", "parquet:level=22"]
-    results = measure_dataset(small, generator="", size="", codecs=[], formats=formats, rounds=0)
-    covered = {one.codec: one.samples for one in results.find("dataset")}
-    assert covered == {"columnar": 50_000, "parquet": 20_000, "parquet:level=22": 10_000}

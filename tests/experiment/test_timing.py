@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab import MetricDataset
-from squeezelab.experiment.timing import Cell, Memcpy, Timing, bootstrap_interval, join_timings, race, time_coders
+from squeezelab.experiment.timing import Cell, Memcpy, bootstrap_interval, race, time_coders
 
 SECONDS = st.floats(1e-9, 1e6)
 
@@ -233,14 +233,28 @@ def test_memcpy_copies_columns_and_data_sets(small: MetricDataset) -> None:
     assert np.array_equal(values, small.values)
 
 
-def test_timings_of_partitions_add_up() -> None:
-    one = Timing(10, Cell(1.0, (0.9, 1.1), 5, 5.0), Cell(2.0, (1.5, 2.5), 9, 18.0))
-    other = Timing(30, Cell(3.0, (2.9, 3.2), 6, 18.0), Cell(4.0, None, 1, 4.0))
-    joined = join_timings([one, other])
-    assert joined.samples == 40
-    assert joined.encode == Cell(4.0, (pytest.approx(3.8), pytest.approx(4.3)), 5, 23.0)
-    assert joined.decode == Cell(6.0, None, 1, 22.0)
-    assert joined.decode.noisy
+def test_what_calls_cost_is_told_apart_from_the_speed_without_them() -> None:
+    class Slow:
+        """Takes a second a call and a thousandth more for each value."""
+
+        def __init__(self, clock: Clock) -> None:
+            self.clock = clock
+
+        def encode(self, column: np.ndarray) -> np.ndarray:
+            self.clock.now += 1 + len(column) / 1000
+            return column
+
+        decode = encode
+
+    clock = Clock()
+    columns = [np.zeros(3000)] * 4
+    timing = time_coders({"slow": Slow(clock)}, lambda share: columns, 1, clock=clock, time_calls=True)["slow"]
+    assert timing.calls == 4
+    assert timing.encode_call == timing.decode_call == pytest.approx(1 + 16 / 1000)
+    assert timing.bulk("encode", 8 * 12_000) == pytest.approx(8 * 12_000 / (16 - 4 * 1.016) / 1e6)
+    without = time_coders({"slow": Slow(clock)}, lambda share: columns, 1, clock=clock)["slow"]
+    assert without.encode_call is None
+    assert without.bulk("encode", 8 * 12_000) is None
 
 
 # Quiet

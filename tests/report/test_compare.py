@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import PROJECT
 
@@ -131,8 +132,10 @@ def test_other_bytes_of_the_same_size_are_told() -> None:
 @pytest.mark.parametrize(
     ("speeds", "differ"),
     [
-        ({"decode_mb_s": 900.0, "decode_ci": (880.0, 920.0)}, ["decode"]),
-        ({"decode_mb_s": 1200.0, "decode_ci": (1100.0, 1300.0)}, ["decode"]),
+        ({"decode_mb_s": 780.0, "decode_ci": (770.0, 790.0)}, ["decode"]),
+        ({"decode_mb_s": 1300.0, "decode_ci": (1200.0, 1400.0)}, ["decode"]),
+        # No farther than the same code may be off from one run to the next.
+        ({"decode_mb_s": 900.0, "decode_ci": (890.0, 910.0)}, []),
         # Wide, so that it may be as it was.
         ({"decode_mb_s": 500.0, "decode_ci": (200.0, 1000.0)}, []),
         # Apart by themselves, but not with what is unsure about memcpy.
@@ -144,6 +147,36 @@ def test_other_bytes_of_the_same_size_are_told() -> None:
 def test_speeds_differ_only_where_intervals_part(speeds: dict, differ: list[str] | None) -> None:
     found = [one.direction for one in compare_runs(BASE, changed(**speeds)).speeds]
     assert found == (["decode", "encode"] if differ is None else differ), "slowest first"
+
+
+def run_of_many(seed: int, spread: float, **moved: float) -> Results:
+    """Return a run of 30 codecs whose speeds are off by chance, and some of them moved."""
+    rng = np.random.default_rng(seed)
+    many = []
+    for i in range(30):
+        factors = np.exp(spread * rng.standard_t(6, 2)) * moved.get(f"c{i}", 1.0)
+        encode, decode = 500 * factors[0], 1000 * factors[1]
+        intervals = {"encode_ci": (0.999 * encode, 1.001 * encode), "decode_ci": (0.999 * decode, 1.001 * decode)}
+        many.append(measured("values", f"c{i}", 2000, encode_mb_s=encode, decode_mb_s=decode, **intervals))
+    return run_of(*many)
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.02, 0.1])
+def test_of_runs_of_the_same_code_95_of_100_have_no_speed_that_differs_for_sure(spread: float) -> None:
+    pairs = [compare_runs(run_of_many(2 * i, spread), run_of_many(2 * i + 1, spread)) for i in range(100)]
+    assert sum(bool(pair.speeds) for pair in pairs) <= 5
+
+
+def test_a_codec_that_became_slower_stands_out_among_the_others() -> None:
+    found = compare_runs(run_of_many(1, 0.02), run_of_many(2, 0.02, c3=0.7)).speeds
+    assert {(one.codec, one.direction) for one in found} == {("c3", "encode"), ("c3", "decode")}
+
+
+def test_what_all_speeds_have_in_common_is_told_and_counts_for_none_of_them() -> None:
+    slower = dict.fromkeys((f"c{i}" for i in range(30)), 0.8)
+    comparison = compare_runs(run_of_many(1, 0.01), run_of_many(2, 0.01, **slower))
+    assert comparison.speeds == []
+    assert "All have moved by -2" in comparison_markdown(comparison)
 
 
 def test_a_machine_half_as_fast_is_no_difference() -> None:
@@ -189,14 +222,14 @@ def test_other_data_are_refused_unless_forced() -> None:
 
 
 def test_limits_are_for_the_worse_only() -> None:
-    worse = changed(encoded=2030, decode_mb_s=850.0, decode_ci=(840.0, 860.0))
+    worse = changed(encoded=2030, decode_mb_s=780.0, decode_ci=(770.0, 790.0))
     comparison = compare_runs(BASE, worse)
     assert find_exceeded(comparison, {"size": 1.0, "speed": 10.0}) == [
         "xor (values) +1.50 % bytes",
-        "xor (values) decode -15.00 % speed",
+        "xor (values) decode -22.00 % speed",
     ]
     assert find_exceeded(comparison, {"size": 2.0}) == []
-    assert find_exceeded(comparison, {"speed": 20.0}) == []
+    assert find_exceeded(comparison, {"speed": 25.0}) == []
     assert find_exceeded(compare_runs(worse, BASE), {"size": 0.0, "speed": 0.0}) == []
 
 
@@ -212,6 +245,7 @@ def test_a_limit_with_nothing_to_hold_against_it_is_exceeded() -> None:
     assert find_exceeded(compare_runs(BASE, nothing), {"size": 1.0, "speed": 10.0}) == [
         "no size could be compared",
         "no speed could be compared",
+        "xor (values) is missing",
     ]
     untimed = changed(encode_ci=None, decode_ci=None)
     assert find_exceeded(compare_runs(BASE, untimed), {"size": 1.0, "speed": 10.0}) == ["no speed could be compared"]

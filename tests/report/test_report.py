@@ -10,7 +10,8 @@ import pytest
 
 from squeezelab import CorruptDataError, MetricDataset
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment.run import DEFAULT_CODECS, DEFAULT_FORMATS, measure_dataset
+from squeezelab.experiment.plan import DEFAULT_CODECS, DEFAULT_FORMATS
+from squeezelab.experiment.run import measure_dataset
 from squeezelab.report import write_report
 from squeezelab.report.answer import FILES, best
 from squeezelab.report.charts import CHARTS, COLOURS
@@ -61,14 +62,14 @@ def test_results_json_is_strict_json_even_where_an_error_is_infinite(results: Re
         raise AssertionError(f"{word} is no JSON")
 
     content = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
-    assert content["measurements"][0]["largest_error"] == "inf"
+    assert content["measurements"][0]["largest_error"] is None
     assert Results.read(tmp_path / "results.json") == told
 
 
 def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path / "results.json")
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["schema"] == 1
+    assert content["schema"] == 2
     run = {"started", "python", "platform", "cpu", "cores", "versions", "seconds", "peak_rss_mb"}
     assert run <= content["run"].keys()
     dataset = {"generator", "size", "seed", "series", "samples", "fingerprint", "zero_dod_share", "ndjson_bytes"}
@@ -82,7 +83,7 @@ def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_pa
     assert all(one["bit_exact"] for one in content["measurements"] if not one["lossy"])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 2}', '{"schema": 1, "run": []}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 3}', '{"schema": 1, "run": []}'])
 def test_what_is_no_results_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(text)
     with pytest.raises(CorruptDataError):
@@ -243,8 +244,10 @@ def test_charts_of_an_earlier_run_do_not_stay(results: Results, tmp_path: Path) 
 
 
 def test_a_part_is_marked_as_one(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("squeezelab.experiment.run.MOST_TEXT_BYTES", 1_000_000)
-    part = measure_dataset(small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], rounds=0)
+    monkeypatch.setattr("squeezelab.experiment.files.COMMON_SAMPLES", 10_000)
+    part = measure_dataset(
+        small, generator="", size="", codecs=[], formats=["ndjson", "ndjson+zstd"], budget=0, proof_budget=0
+    )
     table = ladder_table(part)
     assert [row[0] for row in table.rows] == ["ndjson *", "ndjson+zstd *"]
     assert "10,000 of 50,000" in table.note

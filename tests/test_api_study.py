@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from test_cli import run
 
 from squeezelab import MetricDataset, SeriesKey
+from squeezelab.api import _file_names, study_each
 from squeezelab.dataset import Series
 from squeezelab.errors import InvalidRequestError
 from squeezelab.report.study import _edges, _envelope
-from squeezelab.study import _file_names, study_each
 
 CODECS = ["xor", "alp", "zstd", "victoria", "delta_of_delta"]
 

@@ -1,0 +1,144 @@
+"""Plan: what runs, for how long, and what is recorded; made from options once, checked once, and handed on whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from squeezelab.codecs import ColumnCodec, codec_spec, get_codec, showcase_codecs
+from squeezelab.errors import InvalidRequestError
+from squeezelab.experiment.timing import ROUNDS
+from squeezelab.formats import Format, get_format, showcase_formats
+from squeezelab.formats.downsampled import STEPS
+from squeezelab.shelf import split_specs
+
+DEFAULT_CODECS = (*showcase_codecs(), "delta_of_delta+zstd", "xor+zstd")
+"""Every codec that runs here, as its authors recommend it and at its strongest, and Gorilla's with zstd after it."""
+DEFAULT_FORMATS = (
+    "ndjson",
+    "ndjson+zstd",
+    "cbor",
+    "cbor+zstd",
+    "table",
+    "table+zstd",
+    "columnar",
+    "columnar+zstd",
+    "prometheus",
+    "delta_of_delta+xor",
+    "delta_of_delta+xor+zstd",
+    "pattern",
+    "pattern+zstd",
+    *(spec for spec in showcase_formats() if get_format(spec).kind == "peers"),
+    *(f"downsampled:step={step}+zstd" for step in STEPS),
+    "tally:level=1",
+    "tally",
+)
+"""The ladder, then files of others: tables and charts keep this order."""
+BUDGET = 3.0
+"""Seconds for timing: as much as lets a run of the small data set end within seconds."""
+PROOF_BUDGET = 30.0
+"""Seconds for proving; what would take longer is proven on a part."""
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs on a data set.
+
+    Attributes
+    ----------
+    codecs, formats : dict of str to codec or format
+        By name, in the order of tables. A codec runs on the columns whose dtype it takes.
+    engines : tuple of str
+        Databases that run as their users run them.
+    rounds : int
+        Timed turns of each, at least; 0 times nothing.
+    budget, proof_budget : float
+        Seconds for timing, and for proving.
+    whole : bool
+        Whether everything is proven on everything, however long that takes.
+    settings : dict
+        What else was chosen, for the record.
+    """
+
+    codecs: Mapping[str, ColumnCodec]
+    formats: Mapping[str, Format]
+    engines: tuple[str, ...] = ()
+    rounds: int = ROUNDS
+    budget: float = BUDGET
+    proof_budget: float = PROOF_BUDGET
+    whole: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        codecs: Any = None,
+        formats: str | Sequence[str] | None = None,
+        *,
+        engines: str | Sequence[str] | None = NONE,
+        rounds: int | None = None,
+        budget: float | None = None,
+        proof_budget: float | None = None,
+        whole: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Plan:
+        """Make a plan from options, and check them.
+
+        Parameters
+        ----------
+        codecs, formats, engines : str or sequence of str, optional
+            ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none. Codecs and formats that are not
+            given are the default ones, engines are none. A codec may be any `numcodecs.abc.Codec` object.
+        rounds, budget, proof_budget, whole, settings
+            As the attributes; a budget of 0 times nothing.
+
+        Raises
+        ------
+        InvalidRequestError
+            If there is no such codec, format or engine, or a number is out of range.
+
+        Examples
+        --------
+        >>> plan = Plan.of("xor,zstd:level=19", "none")
+        >>> list(plan.codecs), list(plan.formats)
+        (['xor', 'zstd:level=19'], [])
+        """
+        seconds = BUDGET if budget is None else budget
+        if not 0 <= seconds < inf:
+            raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+        made = [get_codec(spec) for spec in _listed(codecs, DEFAULT_CODECS)]
+        return cls(
+            codecs={codec_spec(codec): codec for codec in made},
+            formats={name: get_format(name) for name in _listed(formats, DEFAULT_FORMATS)},
+            engines=tuple(_listed(engines, ())),
+            rounds=(ROUNDS if seconds else 0) if rounds is None else rounds,
+            budget=seconds,
+            proof_budget=PROOF_BUDGET if proof_budget is None else proof_budget,
+            whole=whole,
+            settings=dict(settings or {}),
+        )
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What results keep of it."""
+        return {
+            "codecs": list(self.codecs),
+            "formats": list(self.formats),
+            "engines": list(self.engines),
+            "rounds": self.rounds,
+            "budget": self.budget,
+            "proof_budget": self.proof_budget,
+            "whole": self.whole,
+            **self.settings,
+        }
+
+
+def _listed(given: Any, default: Sequence[str]) -> Sequence[Any]:
+    """Return what was listed; what is not given and what is none are different things."""
+    if given is None:
+        return default
+    listed = split_specs(given)
+    return [] if listed == [NONE] else listed

@@ -1,0 +1,138 @@
+"""Proofs and timings of series summed up as measurements: of each metric family, and of all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs import ColumnCodec
+from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, SeriesKey, combine_digests
+from squeezelab.experiment.proof import Proof
+from squeezelab.experiment.timing import Cell, Timing
+from squeezelab.experiment.trial import Codecs, Proven
+from squeezelab.formats import Format
+from squeezelab.results import ALL, DatasetFacts, Measurement
+
+
+def summarize(
+    keys: Sequence[SeriesKey],
+    lengths: npt.NDArray[np.int64],
+    codecs: Codecs,
+    proven: Proven,
+    timings: Mapping[str, Mapping[str, Timing]],
+    scope: str = ALL,
+) -> Iterator[Measurement]:
+    """Yield for each codec a measurement of each metric family, then one of all of them.
+
+    Parameters
+    ----------
+    keys, lengths
+        The series that were proven, and the samples of each.
+    codecs : mapping
+        By subject, by name.
+    proven : Proven
+        What came of them.
+    timings : mapping
+        By subject, by name; of those that were timed.
+    scope : {"all", "common"}
+        What the series are of the data set.
+    """
+    families: dict[str, list[int]] = {}
+    for number, key in enumerate(keys):
+        families.setdefault(key.metric_name, []).append(number)
+    for subject, by_name in proven.proofs.items():
+        for name, proofs in by_name.items():
+            codec = codecs[subject][name]
+            for family, numbers in families.items():
+                some = [proofs[i] for i in numbers]
+                yield summary(subject, name, codec, family, lengths[numbers], some, scope=scope)
+            yield summary(subject, name, codec, None, lengths, proofs, timings.get(subject, {}).get(name), scope)
+
+
+def item_bytes(subject: str) -> int:
+    """Return the raw bytes of an item of a column, or of a sample of a data set."""
+    return RAW_BYTES_PER_SAMPLE if subject == "dataset" else 8
+
+
+def speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
+    """Return the ends between which a speed lies, in megabytes a second."""
+    if cell.interval is None:
+        return None
+    fastest, slowest = cell.interval
+    return raw_bytes / slowest / 1e6, raw_bytes / fastest / 1e6
+
+
+def summary(
+    subject: str,
+    name: str,
+    coder: ColumnCodec | Format,
+    metric: str | None,
+    lengths: npt.NDArray[np.int64],
+    proofs: Sequence[Proof],
+    timing: Timing | None = None,
+    scope: str = ALL,
+) -> Measurement:
+    """Sum up the proofs of some series, and the timing where there is one."""
+    samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
+    exact = all(proof.bit_exact for proof in proofs)
+    # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
+    lossy = not exact or (subject == "values" and coder.lossy)
+    item = item_bytes(subject)
+    measurement = Measurement(
+        subject=subject,
+        metric=metric,
+        codec=name,
+        samples=samples,
+        raw_bytes=item * samples,
+        encoded_bytes=encoded,
+        ratio=item * samples / encoded if encoded else 0.0,
+        bits_per_item=8 * encoded / samples if samples else 0.0,
+        encode_mb_s=None,
+        decode_mb_s=None,
+        timed_samples=0,
+        bit_exact=exact,
+        proven_samples=samples,
+        lossy=lossy,
+        largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
+        relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
+        frames_digest=combine_digests(proof.digest for proof in proofs),
+        kind=coder.kind,
+        whole_file=isinstance(coder, Format) and coder.whole_file,
+        scope=scope,
+    )
+    return _with_speeds(measurement, timing) if timing else measurement
+
+
+def _with_speeds(measurement: Measurement, timing: Timing) -> Measurement:
+    raw_bytes = item_bytes(measurement.subject) * timing.samples
+    cells = timing.encode, timing.decode
+    return replace(
+        measurement,
+        encode_mb_s=raw_bytes / timing.encode.seconds / 1e6,
+        decode_mb_s=raw_bytes / timing.decode.seconds / 1e6,
+        encode_ci=speed_interval(raw_bytes, timing.encode),
+        decode_ci=speed_interval(raw_bytes, timing.decode),
+        encode_call_us=timing.encode_call and 1e6 * timing.encode_call,
+        decode_call_us=timing.decode_call and 1e6 * timing.decode_call,
+        encode_bulk_mb_s=timing.bulk("encode", raw_bytes),
+        decode_bulk_mb_s=timing.bulk("decode", raw_bytes),
+        rounds=min(cell.rounds for cell in cells),
+        timed_seconds=min(cell.timed_seconds for cell in cells),
+        noisy=any(cell.noisy for cell in cells),
+        timed_samples=timing.samples,
+    )
+
+
+def counted(part: Measurement, facts: DatasetFacts) -> Measurement:
+    """Return the measurement of a part of the text with the exact size of the whole text in its place."""
+    return replace(
+        part,
+        samples=facts.samples,
+        raw_bytes=facts.raw_bytes,
+        encoded_bytes=facts.ndjson_bytes,
+        ratio=facts.raw_bytes / facts.ndjson_bytes,
+        bits_per_item=8 * facts.ndjson_bytes / facts.samples,
+    )

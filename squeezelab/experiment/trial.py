@@ -1,0 +1,133 @@
+"""What is done to one partition of a data set: looked at, and codecs proven on it, on whatever thread or machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs import ColumnCodec
+from squeezelab.dataset import MetricDataset, Series
+from squeezelab.experiment.parts import Window, take_series
+from squeezelab.experiment.proof import Proof, prove
+from squeezelab.formats.ndjson import ndjson_bytes
+
+SUBJECTS = ("timestamps", "values")
+WIDEST_COUNTED_DELTA = 30
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a partition is, and the windows of it that the run goes on with.
+
+    Attributes
+    ----------
+    digests : list of bytes
+        Of its series.
+    deltas_of_deltas : int64[]
+        How many there are from -30 to 30, all beyond in the first and last entry.
+    ndjson_bytes : int
+        Of its text.
+    kept : dict of str to list of Series
+        The windows of each part.
+    """
+
+    digests: list[bytes]
+    deltas_of_deltas: npt.NDArray[np.int64]
+    ndjson_bytes: int
+    kept: dict[str, list[Series]]
+
+
+def survey(dataset: MetricDataset, first: int, parts: Mapping[str, Sequence[Window]]) -> Survey:
+    """Look at a partition whose first series has this number in the data set, and keep windows of it."""
+    last = first + len(dataset.keys)
+    return Survey(
+        [series.digest() for series in dataset],
+        count_deltas_of_deltas(dataset),
+        ndjson_bytes(dataset),
+        {
+            name: take_series(dataset, [one for one in windows if first <= one.series < last], first)
+            for name, windows in parts.items()
+        },
+    )
+
+
+def count_deltas_of_deltas(dataset: MetricDataset) -> npt.NDArray[np.int64]:
+    """Count the deltas of deltas of all series from -30 to 30, all beyond in the first and last entry."""
+    counts = np.zeros(2 * WIDEST_COUNTED_DELTA + 3, np.int64)
+    for series in dataset:
+        deltas = np.diff(series.timestamps, 2)
+        limit = WIDEST_COUNTED_DELTA + 1
+        counts += np.bincount(np.clip(deltas, -limit, limit) + limit, minlength=counts.size)
+    return counts
+
+
+Codecs = Mapping[str, Mapping[str, ColumnCodec]]
+"""By subject, by name."""
+
+
+@dataclass
+class Proven:
+    """What came of codecs on the series of a partition, in their order.
+
+    Attributes
+    ----------
+    proofs : dict of str to dict of str to list of Proof
+        By subject, by codec.
+    seconds : dict of (str, str) to float
+        What each took for all of them, there and back.
+    failures : dict of (str, str) to str
+        Why a codec was given up; it has no proofs then.
+    """
+
+    proofs: dict[str, dict[str, list[Proof]]] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    def join(cls, parts: Sequence[Proven]) -> Proven:
+        """Put partitions together; a codec that failed on one of them has failed."""
+        joined = cls()
+        for part in parts:
+            joined.failures |= part.failures
+        for subject, by_codec in parts[0].proofs.items():
+            names = [name for name in by_codec if (subject, name) not in joined.failures]
+            joined.proofs[subject] = {
+                name: [proof for part in parts for proof in part.proofs[subject][name]] for name in names
+            }
+            joined.seconds |= {(subject, n): sum(part.seconds[subject, n] for part in parts) for n in names}
+        return joined
+
+
+def prove_codecs(dataset: MetricDataset, first: int, codecs: Codecs) -> Proven:
+    """Prove every codec on every series of a partition.
+
+    One that raises is given up on this partition, with a word on what it raised: others go on.
+    """
+    proven = Proven()
+    for subject, by_name in codecs.items():
+        column = getattr(dataset, subject)
+        columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
+        proofs = proven.proofs[subject] = {}
+        for name, codec in by_name.items():
+            started = perf_counter()
+            try:
+                proofs[name] = [prove(codec, one) for one in columns]
+            except Exception as error:
+                proven.failures[subject, name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                proofs[name] = []
+            proven.seconds[subject, name] = perf_counter() - started
+    return proven
+
+
+def fitting_codecs(codecs: Mapping[str, ColumnCodec], dataset: MetricDataset) -> Codecs:
+    """Return which codecs take the column of each subject."""
+    return {
+        subject: {
+            name: codec for name, codec in codecs.items() if getattr(dataset, subject).dtype in tuple(codec.dtypes)
+        }
+        for subject in SUBJECTS
+    }
