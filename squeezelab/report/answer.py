@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import product
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def _fastest_to_read(groups: Sequence[Sequence[Measurement]], least: Sequence[Me
     most = WITHIN * sum(one.bits_per_item for one in least)
     near = [each for each in product(*candidates) if sum(one.bits_per_item for one in each) <= most]
 
-    def speed(each: Sequence[Measurement]) -> float:
+    def speed(each: Iterable[Measurement]) -> float:
         return _one_after_the_other([one.decode_mb_s for one in each]) or 0.0
 
     return list(max(near, key=speed)) if near else None
