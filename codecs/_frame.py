@@ -2,11 +2,14 @@ r"""The frame around every codec's payload: what it holds, how long it is, and w
 
 ::
 
-    byte 0      what the column holds: 0xD1 int64, 0xD2 float64 (another layout would take other tags)
+    byte 0      what the column holds: 0xD0 and the number of its type, 0xE0 where it is big-endian
     varint      number of values
     varint      number of payload bytes
     payload     as the codec packs it
     8 bytes     XXH3-64 of payload and header, seeded by the codec's name, big-endian
+
+The types are, from 1 on: int64, float64, int32, int16, int8, uint64, uint32, uint16, uint8, float32, float16. Payloads
+of big-endian columns are those of the same numbers in little-endian order: the tag says how they lie in memory.
 
 A varint is LEB128: seven bits a byte, low ones first, the top bit set on all bytes but the last. Because the name goes
 into the checksum, the frame of another codec is refused like a damaged one. The checksum comes last and is 8 bytes
@@ -30,7 +33,14 @@ Bytes = npt.NDArray[np.uint8]
 
 INT64: np.dtype[Any] = np.dtype(np.int64)
 FLOAT64: np.dtype[Any] = np.dtype(np.float64)
-_TAGS = {INT64: 0xD1, FLOAT64: 0xD2}
+FLOAT32: np.dtype[Any] = np.dtype(np.float32)
+INTEGERS: tuple[np.dtype[Any], ...] = tuple(
+    np.dtype(name) for name in ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")
+)
+NUMBERS = (INT64, FLOAT64, *INTEGERS[1:], FLOAT32, np.dtype(np.float16))
+"""Every dtype that a frame can hold, int64 and float64 first; their order is that of the tags."""
+_TAGS = {dtype.newbyteorder("<"): 0xD1 + i for i, dtype in enumerate(NUMBERS)}
+_TAGS |= {dtype.newbyteorder(">"): 0xE1 + i for i, dtype in enumerate(NUMBERS) if dtype.itemsize > 1}
 _DTYPES = {tag: dtype for dtype, tag in _TAGS.items()}
 CHECKSUM_BYTES = 8
 LONGEST_HEADER = 1 + 10 + 10
@@ -115,9 +125,9 @@ def _checksum(codec_name: str, header: bytes | Bytes, payload: bytes | memoryvie
     return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
 
 
-def pack_frame(codec_name: str, column: npt.NDArray[Any], payload: bytes | Bytes) -> bytes:
-    """Return the frame of a payload that stands for a column."""
-    header = bytes([_TAGS[column.dtype]]) + varint(column.size) + varint(len(payload))
+def pack_frame(codec_name: str, dtype: np.dtype[Any], size: int, payload: bytes | Bytes) -> bytes:
+    """Return the frame of a payload that stands for so many values of a dtype."""
+    header = bytes([_TAGS[dtype]]) + varint(size) + varint(len(payload))
     return b"".join((header, payload, _checksum(codec_name, header, payload)))
 
 

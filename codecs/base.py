@@ -13,7 +13,17 @@ import numpy.typing as npt
 from numcodecs.abc import Codec
 from numcodecs.registry import get_codec as get_numcodec
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame, open_frame, pack_frame, read_varint, varint
+from squeezelab.codecs._frame import (
+    FLOAT64,
+    INT64,
+    NUMBERS,
+    Bytes,
+    Frame,
+    open_frame,
+    pack_frame,
+    read_varint,
+    varint,
+)
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels.bits import READ_SLACK, WRITE_SLACK, U, scratch
 
@@ -32,7 +42,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     name : str
         As in ``get_codec(name)``; numcodecs knows it as ``squeezelab.<name>``.
     dtypes : tuple of numpy.dtype
-        The columns it takes: int64, float64 or both.
+        The columns it takes, in native byte order: int64 and float64 unless it says more or less.
     lossy : bool
         Whether values may come back changed, by `tolerance` at most; int64 columns never do.
     max_expansion : int
@@ -105,8 +115,10 @@ class ColumnCodec(Codec):  # type: ignore[misc]
 
         Parameters
         ----------
-        buf : array_like
-            int64 or float64, as `dtypes` says; any byte order, strides and shape (taken as flat, in C order).
+        buf : array_like or bytes-like
+            Numbers of one of `dtypes`, in any byte order and shape; datetime64 and timedelta64 are int64, bytes uint8.
+            Like numcodecs' own codecs this takes an array as it lies in memory: in Fortran's order where that is how
+            it is contiguous, in C order else.
 
         Returns
         -------
@@ -117,39 +129,44 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         TypeError
             If the column is of another dtype.
         """
-        column = self._as_column(buf)
-        return pack_frame(self.frame_name, column, self.pack(column) if column.size else b"")
+        column, dtype = self._as_column(buf)
+        return pack_frame(self.frame_name, dtype, column.size, self.pack(column) if column.size else b"")
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """Return the column of one frame: same bits, same length, native byte order.
+        """Return the column of one frame: same bits, same length, same byte order.
 
         Parameters
         ----------
         buf : bytes-like
             One whole frame.
         out : writable buffer, optional
-            Contiguous, of exactly the column's bytes; filled and returned in place of a new array.
+            Contiguous in C's or Fortran's order, of exactly the column's bytes; filled as it lies in memory, and
+            returned in place of a new array.
 
         Returns
         -------
-        int64[n] or float64[n], or ``out``
+        array[n] of the dtype that was encoded, or ``out``
 
         Raises
         ------
         CorruptDataError
             If the bytes are anything but one whole, undamaged frame of this codec.
         ValueError
-            If ``out`` is read-only, not contiguous or of another size.
+            If ``out`` is read-only, not contiguous or of another size or dtype.
         """
         data = as_bytes(buf)
         frame = open_frame(self.frame_name, data)
         self.check_plausible(frame)
-        column = _allocate(frame.size, frame.dtype) if out is None else _as_output(out, frame, data)
+        native = frame.dtype.newbyteorder("=")
+        result = _allocate(frame.size, frame.dtype) if out is None else out
+        column = result.view(native) if out is None else _as_output(out, frame, data)
         if frame.size:
-            self.unpack(data, frame, column)
+            self.unpack(data, frame._replace(dtype=native), column)
         elif frame.stop != frame.start:
             raise CorruptDataError("the frame claims no values but has a payload: it is damaged")
-        return column if out is None else out
+        if frame.dtype != native:
+            column.byteswap(inplace=True)
+        return result
 
     def check_plausible(self, frame: Frame) -> None:
         """Refuse a frame of a kind or length that no frame of this codec can have, before memory is asked for.
@@ -159,25 +176,28 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         CorruptDataError
             If the header claims it.
         """
-        if frame.dtype not in self.dtypes:
+        if frame.dtype.newbyteorder("=") not in self.dtypes:
             raise CorruptDataError(f"codec {self.frame_name!r} makes no frames of {frame.dtype}: it is damaged")
-        if frame.size * 8 > (frame.stop - frame.start) * self.max_expansion:
+        if frame.size * frame.dtype.itemsize > (frame.stop - frame.start) * self.max_expansion:
             raise CorruptDataError(f"the frame claims {frame.size} values, more than its bytes can hold: it is damaged")
 
-    def _as_column(self, buf: Any) -> Column:
-        array = np.asarray(buf)
-        if array.dtype not in self.dtypes:
-            native = array.dtype.newbyteorder("=")
-            if native not in self.dtypes:
-                wanted = " or ".join(str(dtype) for dtype in self.dtypes)
-                raise TypeError(f"codec {self.name!r} takes {wanted}, not {array.dtype}: convert with .astype() first")
-            array = array.astype(native)
-        column = array.reshape(-1)
-        if not (column.flags.c_contiguous and column.flags.aligned):
+    def _as_column(self, buf: Any) -> tuple[Column, np.dtype[Any]]:
+        """Return the numbers in native byte order, as they lie in memory, and the dtype that they had."""
+        array = np.asarray(memoryview(buf) if isinstance(buf, bytes) else buf)
+        if array.dtype.kind in "mM":
+            array = array.view(array.dtype.str[0] + "i8")
+        native = array.dtype.newbyteorder("=")
+        if native not in self.dtypes:
+            wanted = " or ".join(str(dtype) for dtype in self.dtypes)
+            raise TypeError(f"codec {self.name!r} takes {wanted}, not {array.dtype}: convert with .astype() first")
+        column = array.reshape(-1, order="A")
+        if array.dtype != native:
+            column = column.byteswap().view(native)
+        elif not (column.flags.c_contiguous and column.flags.aligned):
             column = column.copy()
         column = column.view()
         column.flags.writeable = False
-        return column
+        return column, array.dtype
 
 
 @contextmanager
@@ -221,17 +241,18 @@ def _allocate(size: int, dtype: np.dtype[Any]) -> Column:
 def _as_output(out: Any, frame: Frame, data: Bytes) -> Column:
     """View ``out`` as the column that a frame holds."""
     array = out if isinstance(out, np.ndarray) else np.frombuffer(out, np.uint8)
-    if not array.flags.c_contiguous or not array.flags.writeable:
+    if not array.flags.forc or not array.flags.writeable:
         raise ValueError("out must be contiguous and writable")
     if np.may_share_memory(array, data):
         raise ValueError("out and the frame must not overlap")
-    if array.nbytes != frame.size * 8:
-        raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.size * 8}")
-    if array.dtype.newbyteorder("=") in (INT64, FLOAT64) and array.dtype != frame.dtype:
+    if array.nbytes != frame.size * frame.dtype.itemsize:
+        raise ValueError(f"out has {array.nbytes} bytes, the column needs {frame.size * frame.dtype.itemsize}")
+    numbers = array.dtype.newbyteorder("=") in NUMBERS and min(array.itemsize, frame.dtype.itemsize) > 1
+    if numbers and array.dtype != frame.dtype:  # what has one byte stands for anything
         raise ValueError(f"out is {array.dtype}, the column is {frame.dtype}")
-    column: Column = array.reshape(-1).view(np.uint8).view(frame.dtype)
+    column: Column = array.reshape(-1, order="A").view(np.uint8).view(frame.dtype.newbyteorder("="))
     if not column.flags.aligned:
-        raise ValueError("out must be aligned to 8 bytes")
+        raise ValueError(f"out must be aligned to {frame.dtype.itemsize} bytes")
     return column
 
 
@@ -268,9 +289,10 @@ class KernelCodec(ColumnCodec):
 
 
 class ByteCodec(ColumnCodec):
-    """Base of codecs that squeeze any bytes; they take both kinds of column, and follow other codecs in a `Chain`."""
+    """Base of codecs that squeeze any bytes; they take every kind of column, and follow other codecs in a `Chain`."""
 
     kind = "general"
+    dtypes = NUMBERS
 
     @abstractmethod
     def squeeze(self, data: bytes | Bytes) -> bytes | Bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import blosc2
 import numpy as np
 
-from squeezelab.codecs._frame import Bytes, Frame
+from squeezelab.codecs._frame import NUMBERS, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec, reading
 from squeezelab.errors import CorruptDataError
 from squeezelab.registry import check_choice, check_range
@@ -52,6 +52,7 @@ class Blosc2(ColumnCodec):
 
     name = "blosc2"
     kind = "general"
+    dtypes = NUMBERS
     showcase = ("", "shuffle=bitshuffle", "shuffle=bitshuffle,level=9", "shuffle=none,level=9")
     # A chunk of nothing but zeros, up to 2**31 bytes, is a header of 32 bytes.
     max_expansion = 2**26
@@ -77,7 +78,7 @@ class Blosc2(ColumnCodec):
 
     def pack(self, column: Column) -> bytes:
         """Compress into one chunk."""
-        chunk: bytes = blosc2.compress(column, 8, self.level, FILTERS[self.shuffle], CODECS[self.codec])
+        chunk: bytes = blosc2.compress(column, column.itemsize, self.level, FILTERS[self.shuffle], CODECS[self.codec])
         return chunk
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:

@@ -111,7 +111,7 @@ class Pattern(ColumnCodec):
 
     def find(self, column: Any) -> list[str]:
         """Return what each block of a column is found to be: ``"constant"``, ``"power of two"``, ..."""
-        return [_encode_block(block)[0].name.lower().replace("_", " ") for block in _blocks(self._as_column(column))]
+        return [_encode_block(block)[0].name.lower().replace("_", " ") for block in _blocks(self._as_column(column)[0])]
 
 
 def _blocks(column: Column) -> Iterator[Column]:

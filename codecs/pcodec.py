@@ -7,7 +7,7 @@ from typing import Any
 
 from pcodec import ChunkConfig, standalone
 
-from squeezelab.codecs._frame import Bytes, Frame
+from squeezelab.codecs._frame import NUMBERS, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec, reading
 from squeezelab.errors import CorruptDataError
 from squeezelab.registry import check_range
@@ -36,6 +36,7 @@ class Pcodec(ColumnCodec):
 
     name = "pcodec"
     kind = "peers"
+    dtypes = NUMBERS
     showcase = ("", "level=12")
     # A chunk holds up to 2**24 numbers, and takes 8 bytes or more even where all are the same.
     max_expansion = 2**24
@@ -58,4 +59,4 @@ class Pcodec(ColumnCodec):
 
 @cache
 def _config(level: int) -> Any:
-    return ChunkConfig(compression_level=level)
+    return ChunkConfig(compression_level=level, enable_8_bit=True)

@@ -10,7 +10,7 @@ from squeezelab.errors import CorruptDataError
 
 
 class Raw(ByteCodec):
-    """Values of 8 bytes, little-endian, one after another.
+    """Values as they lie in memory, little-endian, one after another.
 
     Examples
     --------

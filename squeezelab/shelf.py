@@ -42,8 +42,8 @@ def describe_codecs() -> Iterator[str]:
     yield f"Codecs, as name:key=value,...; these may also follow another one, as in xor+zstd: {byte_codecs}"
     for name in available_codecs():
         codec = get_codec(name)
-        subjects = {"i": "int64 timestamps", "f": "float64 values"}
-        takes = ", ".join(subjects[dtype.kind] for dtype in codec.dtypes)
+        subjects = {"int64": "int64 timestamps", "float64": "float64 values"}
+        takes = ", ".join(subjects.get(str(dtype), str(dtype)) for dtype in codec.dtypes)
         yield from _describe(f"{name} ({takes})", type(codec))
     yield from _describe_missing(missing_codecs())
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame, varint
+from squeezelab.codecs._frame import FLOAT32, FLOAT64, INTEGERS, Bytes, Frame, varint
 from squeezelab.codecs.base import Column, ColumnCodec
 from squeezelab.codecs.tally.blocks import NO_OTHERS, Room, plan_block, read_block, write_block
+from squeezelab.codecs.tally.widths import narrow, widen
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels.bits import U, take_varint
 
@@ -49,6 +50,8 @@ class Tally(ColumnCodec):
     `squeezelab.codecs.tally.blocks`, the arithmetics in `_quanta`, streams of integers in `_streams`, the models in
     `_nibbles`; ``docs/format.md`` has all of it in one place.
 
+    Integers of other widths, and float32, are coded as the int64 or float64 that `widths` makes of them.
+
     Level 2 decodes less than 1 GB/s: each value takes one or two steps of the entropy coder, 10 to 15 ns, and each
     step needs the model that the step before has changed. The lab's file can read faster for each sample, because the
     8 bytes of a timestamp come with every value for nothing.
@@ -71,6 +74,7 @@ class Tally(ColumnCodec):
 
     name = "tally"
     kind = "ours"
+    dtypes = (*INTEGERS[:1], FLOAT64, *INTEGERS[1:], FLOAT32)
     showcase = ("", "level=1")
     max_expansion = 1 << 14
 
@@ -78,6 +82,15 @@ class Tally(ColumnCodec):
         self.level = checked_level(level)
 
     def pack(self, column: Column) -> bytes:
+        """Encode as int64 or float64, in the smallest of the ways there are."""
+        return min((way + self._pack_wide(wide) for way, wide in widen(column)), key=len)
+
+    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+        """Decode as int64 or float64, and bring what comes to the dtype of the column."""
+        with narrow(data, frame, column) as (start, wide):
+            self._unpack_wide(data, frame._replace(start=start), wide)
+
+    def _pack_wide(self, column: Column) -> bytes:
         """Encode block by block."""
         blocks = []
         for first in range(0, column.size, BLOCK):
@@ -86,7 +99,7 @@ class Tally(ColumnCodec):
             blocks += [varint(len(block)), block]
         return b"".join(blocks)
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
+    def _unpack_wide(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode block by block."""
         count, at = min(column.size, BLOCK), frame.start
         room, levels, words = Room.of(count), np.empty(count, np.uint64), column.view(np.uint64)

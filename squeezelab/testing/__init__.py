@@ -8,7 +8,10 @@ A codec promises, whatever its package:
 
 - every bit of a column comes back, in its dtype and length: NaN payloads, -0.0, infinities, subnormals, extremes;
   lengths around powers of two; constant, empty and random columns;
-- encoding leaves its input alone, and gives the same bytes every time, also for strided, read-only and unaligned input;
+- encoding leaves its input alone, and gives the same bytes every time, also for read-only input (ours for strided and
+  unaligned input, too);
+- arrays come back as they lie in memory, as numcodecs and Zarr's format 2 have it: in Fortran's order, big-endian or
+  unaligned where they were so; or the codec refuses them;
 - decoding reads any buffer, and fills and returns ``out=``, whatever was in it;
 - what encode and decode return is the caller's: no later call changes it, and frames are read in any order;
 - damage, in any bit, by cutting or by lengthening, is refused or makes no difference: it never gives other numbers, and

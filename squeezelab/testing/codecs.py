@@ -51,6 +51,8 @@ class _Subject:
     def as_column(self, decoded: Any, name: str) -> Column:
         """Return what was decoded as a flat column; bytes and arrays of bytes stand for any dtype."""
         if not isinstance(decoded, np.ndarray):
+            whole = isinstance(decoded, bytes | bytearray | memoryview)
+            promise(whole, f"an array or bytes come back (not {type(decoded).__name__})", self.describe(name))
             decoded = np.frombuffer(decoded, np.uint8) if len(memoryview(decoded)) else np.empty(0, np.uint8)
         flat = np.ascontiguousarray(decoded).reshape(-1)
         if flat.dtype == np.uint8 and self.dtype != np.uint8:
@@ -85,6 +87,7 @@ def check_codec(
     --------
     >>> import numcodecs
     >>> check_codec(numcodecs.Zlib(), damage=False)
+    >>> check_codec(numcodecs.PCodec(), damage=False, empty=False)
     >>> check_codec(numcodecs.AsType("f4", "f8"), dtypes=["float64"], damage=False)
     Traceback (most recent call last):
     ...
@@ -101,6 +104,7 @@ def check_codec(
         _check_input(subject)
         _check_buffers(subject)
         _check_out(subject)
+        _check_memory_order(subject)
         _check_results_last(subject)
         if damage:
             _check_codec_damage(subject, (20, 0) if empty else (20,))
@@ -134,18 +138,42 @@ def _check_input(subject: _Subject) -> None:
     frame = bytes(memoryview(subject.encode(column, "200 tame values")))
     read_only = column.copy()
     read_only.flags.writeable = False
-    unaligned = np.empty(column.nbytes + 1, np.uint8)[1:].view(subject.dtype)
-    unaligned[:] = column
-    ways = {"read-only values": read_only, "unaligned values": unaligned}
+    ways = {"read-only values": read_only}
     if isinstance(subject.codec, ColumnCodec):  # a promise of ours: others want arrays without gaps
         ways |= {
             "strided values": np.repeat(column, 3)[::3],
-            "big-endian values": column.astype(subject.dtype.newbyteorder(">")),
+            "unaligned values": _unaligned(column),
             "values in rows": column.reshape(20, 10),
         }
     for name, same in ways.items():
         encoded = bytes(memoryview(subject.encode(same, name)))
         promise(encoded == frame, "equal columns have equal bytes", subject.describe(name))
+
+
+def _unaligned(column: Column) -> Column:
+    unaligned = np.empty(column.nbytes + 1, np.uint8)[1:].view(column.dtype)
+    unaligned[:] = column
+    return unaligned
+
+
+def _check_memory_order(subject: _Subject) -> None:
+    """Check that arrays come back as they lie in memory, which is how Zarr's format 2 takes them, or are refused."""
+    column = tame(subject.dtype, 200)
+    swapped = column.astype(subject.dtype.newbyteorder(">"))
+    fortran = np.asfortranarray(column.reshape(20, 10))
+    claim = "an array comes back as it lies in memory, or is refused"
+    ways = {"big-endian values": swapped, "values in Fortran's order": fortran, "unaligned values": _unaligned(column)}
+    for name, array in ways.items():
+        on, memory, out = subject.describe(name), array.tobytes("A"), np.empty_like(array)
+        try:
+            encoded = subject.codec.encode(array)
+        except (TypeError, ValueError):
+            continue
+        decoded = subject.codec.decode(encoded)
+        subject.codec.decode(encoded, out=out)
+        if not subject.lossy:
+            promise(bytes(memoryview(decoded).cast("B")) == memory, claim, on)
+            promise(out.tobytes("A") == memory, f"{claim}, in out= as well", on)
 
 
 def _check_buffers(subject: _Subject) -> None:

@@ -24,17 +24,17 @@ class Sound(Codec):
 
     def encode(self, buf: Any) -> bytes:
         column = np.asarray(buf)
-        body = column.dtype.char.encode() + column.tobytes()
+        body = column.dtype.str.encode() + column.tobytes("A")
         return body + zlib.crc32(body).to_bytes(4, "little")
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         data = bytes(buf)
-        if len(data) < 5 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        if len(data) < 7 or zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
             raise ValueError("damaged")
-        column = np.frombuffer(data[1:-4], data[:1].decode())
+        column = np.frombuffer(data[3:-4], data[:3].decode())
         if out is None:
             return column
-        out[:] = column
+        out.reshape(-1, order="A")[:] = column
         return out
 
 
@@ -122,6 +122,31 @@ class TakesAllMemory(Sound):
             return super().decode(buf, out)
         except ValueError as error:
             raise MemoryError from error
+
+
+class TransposesSilently(Sound):
+    def encode(self, buf: Any) -> bytes:
+        return super().encode(np.ascontiguousarray(buf))
+
+
+class SwapsBytesSilently(Sound):
+    def encode(self, buf: Any) -> bytes:
+        return super().encode(np.asarray(buf, np.asarray(buf).dtype.newbyteorder("=")))
+
+
+class FillsOutInRows(Sound):
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        if out is None:
+            return super().decode(buf)
+        out.flat[:] = super().decode(buf)
+        return out
+
+
+class RefusesWhatLiesOddly(Sound):
+    def encode(self, buf: Any) -> bytes:
+        if not (buf.flags.c_contiguous and buf.flags.aligned and buf.dtype.isnative):
+            raise ValueError("not as it should lie")
+        return super().encode(buf)
 
 
 class ForgetsItsSettings(Sound):
@@ -270,6 +295,9 @@ def test_dtypes_may_be_any_that_the_codec_takes() -> None:
         (LosesTheLast(), r"^the length comes back \(not 0\): broken on .*int64 column of 1 tame values$"),
         (FailsAt256(), "^every column can be encoded: broken on .*int64 column of 256 tame values: OverflowError"),
         (ChangesItsInput(), "^encoding leaves its input alone: broken on .*int64 column of "),
+        (TransposesSilently(), "^an array comes back as it lies in memory, or is refused: broken on .*Fortran"),
+        (SwapsBytesSilently(), "^an array comes back as it lies in memory, or is refused: broken on .*big-endian"),
+        (FillsOutInRows(), "^an array comes back as it lies in memory, or is refused, in out= as well: .*Fortran"),
         (DrawsLots(), "^encoding gives the same bytes every time: broken on "),
         (TellsAnotherDtype(), r"^the dtype comes back \(not float32\): broken on "),
         (WantsWritable(), "^every column can be encoded: broken on .*read-only values"),
@@ -293,6 +321,16 @@ def test_dtypes_may_be_any_that_the_codec_takes() -> None:
 def test_a_broken_promise_is_named(codec: Codec, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_codec(codec, dtypes=["float64"] if isinstance(codec, LosesPayloads | LosesSigns | Rounded) else None)
+
+
+def test_a_codec_may_refuse_what_does_not_lie_as_it_wants() -> None:
+    check_codec(RefusesWhatLiesOddly())
+
+
+def test_a_codec_that_returns_nothing_for_nothing_says_so() -> None:
+    check_codec(numcodecs.PCodec(), damage=False, empty=False)
+    with pytest.raises(AssertionError, match=r"^an array or bytes come back \(not NoneType\): .*0 tame values"):
+        check_codec(numcodecs.PCodec(), damage=False)
 
 
 def test_a_codec_without_checksum_says_so() -> None:
