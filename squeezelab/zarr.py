@@ -85,7 +85,7 @@ class Serializer(_ZarrCodec, ArrayBytesCodec):  # type: ignore[misc]
     ... )
     >>> array[:] = np.arange(1000) * 0.05
     >>> array[-1], array.metadata.codecs[0].to_dict()
-    (np.float64(49.95), {'name': 'squeezelab.tally', 'configuration': {'level': 2}})
+    (array(49.95), {'name': 'squeezelab.tally', 'configuration': {'level': 2}})
     """
 
     def validate(self, *, dtype: Any, **_: Any) -> None:
@@ -131,7 +131,7 @@ class Compressor(_ZarrCodec, BytesBytesCodec):  # type: ignore[misc]
     ... )
     >>> array[:] = np.arange(1000)
     >>> array[-1]
-    np.int32(999)
+    array(999, dtype=int32)
     """
 
     def __init__(self, codec: str | ColumnCodec) -> None:
