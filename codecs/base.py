@@ -60,7 +60,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     name: ClassVar[str]
     codec_id: ClassVar[str]
     kind: str = "papers"
-    package: ClassVar[str | None] = None
+    package: str | None = None
     showcase: ClassVar[tuple[str, ...]] = ("",)
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
     lossy: bool = False
@@ -343,7 +343,8 @@ class Chain(ColumnCodec):
 
     def __init__(self, stages: Sequence[ColumnCodec | dict[str, Any]]) -> None:
         self.stages = tuple(get_numcodec(stage) if isinstance(stage, dict) else stage for stage in stages)
-        if len(self.stages) < 2 or not all(isinstance(stage, ByteCodec) for stage in self.stages[1:]):
+        squeezing = all(isinstance(one, ByteCodec) and np.dtype(np.uint8) in one.dtypes for one in self.stages[1:])
+        if len(self.stages) < 2 or not squeezing:
             raise InvalidRequestError(
                 "a chain is a codec and one or more of those that squeeze bytes: brotli, lz4, zlib, zstd"
             )

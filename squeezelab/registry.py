@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import pkgutil
 import re
+import warnings
 from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Any, Generic, TypeVar
 
 from squeezelab.errors import InvalidRequestError
@@ -27,7 +28,8 @@ class Registry(Generic[T]):
     kind : str
         What messages call them: ``codec`` or ``format``.
     package : str
-        Every module of this package but ``base`` is searched for classes that have a name of their own.
+        Every module of this package but ``base`` is searched for classes that have a name of their own; other packages
+        bring theirs by entry points in the group ``squeezelab.codecs`` or ``squeezelab.formats``.
     base : type
         What such a class derives from. It says its ``name``, the ``package`` that it needs, and its ``showcase``.
     """
@@ -47,7 +49,20 @@ class Registry(Generic[T]):
             for member in vars(import_module(f"{self.package}.{module.name}")).values():
                 if inspect.isclass(member) and issubclass(member, self.base) and "name" in vars(member):
                     found[vars(member)["name"]] = member
-        return dict(sorted(found.items()))
+        return dict(sorted((self._others() | found).items()))
+
+    def _others(self) -> dict[str, type[Any]]:
+        """Return the classes of other packages; one that cannot be loaded costs a warning."""
+        found: dict[str, type[Any]] = {}
+        for entry in entry_points(group=f"squeezelab.{self.kind}s"):
+            try:
+                loaded = entry.load()
+                if not (inspect.isclass(loaded) and issubclass(loaded, self.base)):
+                    raise TypeError(f"it is no {self.base.__name__}")
+                found[loaded.name] = loaded
+            except Exception as error:
+                warnings.warn(f"{self.kind} {entry.name!r} of {entry.value} is left out: {error}", stacklevel=2)
+        return found
 
     def available(self) -> list[str]:
         """Return the names of all that run here, sorted."""
@@ -81,25 +96,57 @@ class Registry(Generic[T]):
         found = self.classes[name]
         if found.package and not is_installed(found.package):
             raise InvalidRequestError(f"{self.kind} {name!r} needs the package {found.package}: {PEERS_EXTRA}")
-        accepted = inspect.signature(found).parameters
-        parameters: dict[str, Any] = {}
-        for setting in settings.split(",") if colon else ():
-            key, equals, _ = setting.partition("=")
-            if key not in accepted or not equals:
-                takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
-                raise InvalidRequestError(f"{self.kind} {name!r} has no parameter {setting!r}: {takes}")
-            parameters[key] = self._to_parameter(name, setting, accepted[key].annotation)
-        made: T = found(**parameters)
+        made: T = found(**read_settings(self.kind, name, found, settings if colon else None))
         return made
 
-    def _to_parameter(self, name: str, setting: str, annotation: Any) -> int | str:
-        """Return the value of ``key=value`` as its annotation, a text or the type itself, wants it."""
-        value = setting.partition("=")[2]
-        if annotation not in ("int", int):
-            return value
+
+def read_settings(kind: str, name: str, one: type[Any], settings: str | None) -> dict[str, Any]:
+    """Return the parameters that ``key=value,key=value`` gives to a class, of the types that its signature asks for.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such parameter, a value does not fit, or one that the class needs is missing.
+    """
+    accepted = inspect.signature(one).parameters
+    parameters: dict[str, Any] = {}
+    for setting in settings.split(",") if settings is not None else ():
+        key, equals, value = setting.partition("=")
+        if key not in accepted or not equals:
+            takes = f"give {', '.join(f'{one}=...' for one in accepted)}" if accepted else "it takes none"
+            raise InvalidRequestError(f"{kind} {name!r} has no parameter {setting!r}: {takes}")
+        try:
+            parameters[key] = _to_parameter(value, accepted[key])
+        except ValueError as error:
+            raise InvalidRequestError(f"{kind} {name!r} does not take {setting!r}: {error}") from error
+    plain = [one for one in accepted.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    needed = [one.name for one in plain if one.default is one.empty]
+    if missing := [f"{key}=..." for key in needed if key not in parameters]:
+        raise InvalidRequestError(f"{kind} {name!r} needs {', '.join(missing)}")
+    return parameters
+
+
+def _to_parameter(value: str, parameter: inspect.Parameter) -> Any:
+    """Return a value as its parameter wants it: by annotation or default, else as a number if it is one."""
+    if parameter.annotation in ("int", int):
         if not re.fullmatch("-?[0-9]{1,9}", value):
-            raise InvalidRequestError(f"{self.kind} {name!r} does not take {setting!r}: give a number")
+            raise ValueError("give a number")
         return int(value)
+    if parameter.annotation in ("str", str) or isinstance(parameter.default, str):
+        return value
+    if value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    for number in (int, float):
+        try:
+            return number(value)
+        except ValueError:
+            continue
+    if isinstance(parameter.default, int | float):
+        raise ValueError("give a number")
+    return value
+
+
+_WORDS = {"true": True, "false": False, "none": None}
 
 
 @cache

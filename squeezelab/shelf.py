@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from squeezelab.codecs import ByteCodec, available_codecs, get_codec, missing_codecs
+from squeezelab.codecs.foreign import known_codecs
 from squeezelab.formats import available_formats, get_format, missing_formats
 from squeezelab.registry import PEERS_EXTRA
 
@@ -25,7 +26,7 @@ def split_specs(specs: str | Sequence[str]) -> list[str]:
     ['xor', 'zstd:level=19', 'delta_of_delta:widths=gorilla,other=1', 'raw']
     """
     if not isinstance(specs, str):
-        return list(specs)
+        return list(specs) if isinstance(specs, Iterable) else [specs]
     return [spec for spec in re.split(r"\s+|,(?!\w+=)", specs) if spec]
 
 
@@ -46,6 +47,7 @@ def describe_codecs() -> Iterator[str]:
         takes = ", ".join(subjects.get(str(dtype), str(dtype)) for dtype in codec.dtypes)
         yield from _describe(f"{name} ({takes})", type(codec))
     yield from _describe_missing(missing_codecs())
+    yield f"Of other packages, with their own parameters: {', '.join(known_codecs())}"
 
 
 def describe_formats() -> Iterator[str]:
