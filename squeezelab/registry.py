@@ -56,7 +56,7 @@ class Registry(Generic[T]):
         found: dict[str, type[Any]] = {}
         for entry in entry_points(group=f"squeezelab.{self.kind}s"):
             try:
-                loaded = entry.load()
+                loaded: Any = entry.load()
                 if not (inspect.isclass(loaded) and issubclass(loaded, self.base)):
                     raise TypeError(f"it is no {self.base.__name__}")
                 found[loaded.name] = loaded
