@@ -24,6 +24,7 @@ from squeezelab.generators import generate_metric_data
 
 if TYPE_CHECKING:
     from squeezelab.api import bench
+    from squeezelab.formats.tally import TallyFile
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ __all__ = [
     "Series",
     "SeriesKey",
     "SqueezelabError",
+    "TallyFile",
     "__version__",
     "bench",
     "generate_metric_data",
@@ -40,7 +42,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `bench` when it is asked for: it brings in everything, charts too."""
+    """Import what is asked for later: `bench` brings in everything, charts too."""
+    if name == "TallyFile":
+        from squeezelab.formats.tally import TallyFile
+
+        return TallyFile
     if name != "bench":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from squeezelab.api import bench

@@ -4,6 +4,7 @@ It shares no line with the package and reads like the page: plain Python numbers
 """
 
 import itertools
+import math
 import struct
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,7 +12,8 @@ from typing import NamedTuple
 import xxhash
 import zstandard
 
-FIRST_LINE = b"squeezelab tally 1\n"
+FIRST_LINES = b"squeezelab tally 1\n", b"squeezelab tally 2\n"
+LAST_LINE = b"tally 2\n"
 TOP = 2**63
 WORD = 2**64
 BLOCK = 8192
@@ -103,7 +105,116 @@ class Bits:
 
 def read(file: bytes) -> tuple[str, list[Series]]:
     """Read a whole file: the unit of its timestamps, and its series."""
-    assert file[:19] == FIRST_LINE
+    return read_1(file) if file[:19] == FIRST_LINES[0] else read_2(file)
+
+
+def read_2(file: bytes) -> tuple[str, list[Series]]:
+    """Read a file of version 2, all parts of which have the same unit."""
+    assert file[:19] == FIRST_LINES[1]
+    ends = int.from_bytes(file[19:27], "big")
+    assert ends in (0, len(file))
+    assert file[27:35] == (xxhash.xxh3_64_digest(file[:27]) if ends else bytes(8))
+    assert file[-8:] == LAST_LINE
+    size = int.from_bytes(file[-24:-16], "big")
+    area = file[len(file) - 24 - size : -24]
+    assert xxhash.xxh3_64_digest(file[:19] + area + file[-24:-16]) == file[-16:-8]
+    unit = "s"
+    joined: dict[tuple[object, ...], Series] = {}
+    entries = Bytes(area)
+    while not entries.ended():
+        index = entries.take(int.from_bytes(entries.take(8), "big"))
+        assert entries.take(8) == xxhash.xxh3_64_digest(index)
+        unit, series = read_part(file, Bytes(index))
+        for one in series:
+            before = joined.setdefault((one.name, *one.labels.items()), one)
+            if before is not one:
+                before.timestamps.extend(one.timestamps)
+                before.values.extend(one.values)
+    return unit, list(joined.values())
+
+
+def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
+    coder, unit, statistics = index.byte(), UNITS[index.byte()], index.byte()
+    assert coder == 1
+    assert statistics in (0, 2, 4)
+    blocks = Bytes(file)
+    blocks.take(index.varint())
+    prefixes, rests, text = (signed_column(index) for _ in range(3))
+    names, label_counts, label_names, label_values = (signed_column(index) for _ in range(4))
+    clock_counts, clock_coders, clock_sizes, firsts, spans = (signed_column(index) for _ in range(5))
+    clock_of, coders, reference_counts, distances, sizes = (signed_column(index) for _ in range(5))
+    told = [[to_float(bits) for bits in read_column(index, True)] for _ in range(statistics)]
+    assert not any(index.take(len(index.data) - index.at))
+    assert set(clock_coders + coders) <= {1}
+
+    strings, before, letters = [], b"", Bytes(bytes(text))
+    for prefix, rest in zip(prefixes, rests, strict=True):
+        before = before[:prefix] + letters.take(rest)
+        strings.append(before.decode("utf-8", "surrogatepass"))
+    labels: list[dict[str, str]] = [{} for _ in names]
+    pairs = zip(label_names, label_values, strict=True)
+    for place in range(max(label_counts, default=0)):
+        for one, count in zip(labels, label_counts, strict=True):
+            if place < count:
+                name, value = next(pairs)
+                one[strings[name]] = strings[value]
+    assert not list(pairs)
+
+    times: dict[int, list[int]] = {}
+    clock_blocks = zip(clock_sizes, firsts, spans, strict=True)
+    value_sizes, backs = iter(sizes), iter(distances)
+    cut: list[list[bytes]] = []
+    references: list[list[int]] = []
+    last = 0
+    for clock, count in zip(clock_of, reference_counts, strict=True):
+        if clock not in times:
+            assert clock == len(times)
+            times[clock] = []
+            for n in block_sizes(clock_counts[clock]):
+                size, step, span = next(clock_blocks)
+                decoded = decode_block(checked_block(blocks, size), n, False, []).numbers
+                first = signed(last + step)
+                last = signed(first + span)
+                assert (signed(decoded[0]), signed(decoded[-1])) == (first, last)
+                times[clock] += map(signed, decoded)
+        references.append([next(backs) for _ in range(count)])
+        cut.append([checked_block(blocks, next(value_sizes)) for _ in block_sizes(len(times[clock]))])
+    series, block = [], 0
+    for number, (name, clock) in enumerate(zip(names, clock_of, strict=True)):
+        values: list[int] = []
+        for i, count in enumerate(block_sizes(len(times[clock]))):
+            others = [decode_block(cut[number - back][i], count, True, []).levels for back in references[number]]
+            numbers = decode_block(cut[number][i], count, True, others).numbers
+            check_statistics([one[block] for one in told], [to_float(bits) for bits in numbers])
+            values += numbers
+            block += 1
+        series.append(Series(strings[name], labels[number], list(times[clock]), values))
+    return unit, series
+
+
+def read_column(index: Bytes, are_values: bool = False) -> list[int]:
+    """Read a column of the index: its count, and blocks with their sizes before them."""
+    numbers: list[int] = []
+    for n in block_sizes(index.varint()):
+        numbers += decode_block(index.take(index.varint()), n, are_values, []).numbers
+    return numbers
+
+
+def signed_column(index: Bytes) -> list[int]:
+    return [signed(number) for number in read_column(index)]
+
+
+def check_statistics(told: list[float], values: list[float]) -> None:
+    """Check what the index tells of a block: minimum and maximum, and perhaps the first and last value."""
+    some = [value for value in values if not math.isnan(value)]
+    expected = [min(some), max(some)] if some else [math.nan, math.nan]
+    for one, other in zip(told, [*expected, values[0], values[-1]], strict=False):
+        assert one == other or (math.isnan(one) and math.isnan(other))
+
+
+def read_1(file: bytes) -> tuple[str, list[Series]]:
+    """Read a file of version 1."""
+    assert file[:19] == FIRST_LINES[0]
     size = int.from_bytes(file[-16:-8], "big")
     index, trailer = file[len(file) - 16 - size : -16], file[-16:]
     assert xxhash.xxh3_64_digest(file[:19] + index + trailer[:8]) == trailer[8:]

@@ -1,5 +1,9 @@
 """The tally file."""
 
-from squeezelab.formats.tally.format import Tally, TallyReader
+from squeezelab.formats.tally.file import Summary, TallyFile
+from squeezelab.formats.tally.format import Tally, append_series, compact, pack_series
 
-__all__ = ["Tally", "TallyReader"]
+TallyReader = TallyFile
+"""Its name before version 2."""
+
+__all__ = ["Summary", "Tally", "TallyFile", "TallyReader", "append_series", "compact", "pack_series"]
