@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from squeezelab.report.tables import Table
+    from squeezelab.report.table import Table
 
 WIDTH = 100
 
@@ -46,7 +46,8 @@ class Bench:
         from squeezelab.report.tables import column_table, ladder_table
 
         results = self.results
-        every = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
+        every = [ladder_table(results, brief=True)]
+        every += [column_table(results, subject, brief=True) for subject in ("timestamps", "values")]
         return [table for table in every if table.rows]
 
     def __str__(self) -> str:
@@ -55,7 +56,7 @@ class Bench:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return _print(self.tables).export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+        return "".join(table.to_html() for table in self.tables)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas frame, a row a measurement and a column each of its attributes."""

@@ -362,7 +362,10 @@ class CostBasis:
 
 @dataclass(frozen=True)
 class Results:
-    """A run, its data set and all measurements: the content of results.json."""
+    """A run, its data set and all measurements: the content of results.json.
+
+    ``about`` says in a sentence what each codec and format is.
+    """
 
     run: Run
     dataset: DatasetFacts
@@ -372,6 +375,7 @@ class Results:
     access: list[Access] = field(default_factory=list)
     explanations: list[Explained] = field(default_factory=list)
     cost: CostBasis | None = None
+    about: dict[str, str] = field(default_factory=dict)
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran.
@@ -424,6 +428,7 @@ class Results:
                 [_known(Access, one) for one in content.get("access", [])],
                 explanations=[_explained(one) for one in content.get("explanations", [])],
                 cost=_cost(content.get("cost")),
+                about=dict(content.get("about", {})),
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):

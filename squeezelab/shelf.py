@@ -66,10 +66,21 @@ def _describe_missing(missing: Mapping[str, str]) -> Iterator[str]:
         yield f"{name}: not installed; it needs the package {package}: {PEERS_EXTRA}"
 
 
+def summary_line(kind: type[Any]) -> str:
+    """Return what a class says of itself first.
+
+    Examples
+    --------
+    >>> summary_line(type(get_codec("xor")))
+    "Gorilla's value compression for any float64 column."
+    """
+    return _one_line(inspect.cleandoc(kind.__doc__ or "").partition(chr(10) * 2)[0])
+
+
 def _describe(title: str, kind: type[Any]) -> Iterator[str]:
     """Yield what a class is, and each parameter with its default and what the class says of it."""
     text = inspect.cleandoc(kind.__doc__ or "")
-    yield f"{title}: {_one_line(text.partition(chr(10) * 2)[0])}"
+    yield f"{title}: {summary_line(kind)}"
     told: dict[str, str] = {}
     for names, _, words in _PARAMETER.findall(text + "\n"):
         told |= dict.fromkeys(names.split(", "), _one_line(words))

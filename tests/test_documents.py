@@ -308,7 +308,7 @@ def test_options_before_the_command_are_not_passed_over(tmp_path: Path) -> None:
     command = [sys.executable, PROJECT / "main.py", "--seed", "5", "documents", "--days", "0.001"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: --seed stands before documents: put it behind\n"
+    assert done.stderr == "error: --seed stands before documents: put it after\n"
 
 
 def test_what_a_link_points_to_is_replaced(services: Services, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def run(
             scheduler, plan, generator=generator, size=size, seed=seed, store=place, cache=output, stopwatch=stopwatch
         )
     else:
-        from squeezelab.store.cache import load_or_generate
+        from squeezelab.experiment.source import load_or_generate
 
         with stopwatch.stage("data"):
             dataset, provenance = load_or_generate(generator, size, seed=seed, folder=output)

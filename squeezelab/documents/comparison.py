@@ -18,7 +18,8 @@ from squeezelab.documents.writing import Made, check_documents, make_documents, 
 from squeezelab.experiment.machine import cpu_model
 from squeezelab.generators._services import Services
 from squeezelab.report.charts import BLUE, GREY, draw_bars, new_figure, save_figure
-from squeezelab.report.tables import Table, to_csv
+from squeezelab.report.table import Table
+from squeezelab.report.tables import to_csv
 from squeezelab.store.files import replacing
 
 MOST_PLAIN_DOCUMENTS = 200_000

@@ -29,10 +29,10 @@ from squeezelab.experiment.machine import cpu_model, package_versions
 from squeezelab.experiment.partitions import Partitions, Result, Work
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.run import measure
+from squeezelab.experiment.source import load_or_generate
 from squeezelab.experiment.stopwatch import Stopwatch
 from squeezelab.generators import PartedSource, check_request, find_source
 from squeezelab.results import Results
-from squeezelab.store.cache import load_or_generate
 from squeezelab.store.partitions import PartitionStore, cut
 
 if TYPE_CHECKING:

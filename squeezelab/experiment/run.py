@@ -32,6 +32,7 @@ from squeezelab.formats import missing_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.registry import PEERS_EXTRA
 from squeezelab.results import COMMON, NOISY_WIDTH, DatasetFacts, Explained, Measurement, Results, Run
+from squeezelab.shelf import summary_line
 
 COMMON_SAMPLES = 50_000
 """What every codec runs on, however slow, and what is ranked where some run on nothing else."""
@@ -128,7 +129,7 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
     trial = try_files(partitions.whole or kept["files"], facts, plan, _left(plan, stopwatch), stopwatch)
     notes = [*partitions.notes, *_tell_failures(proven, whole), *trial.notes, *name_missing()]
     run = describe_run(stopwatch, plan, notes)
-    return _collect(run, facts, measurements, timings, trial, explanations)
+    return replace(_collect(run, facts, measurements, timings, trial, explanations), about=about(plan))
 
 
 def _choose_parts(partitions: Partitions) -> dict[str, list[Window]]:
@@ -285,6 +286,11 @@ def _collect(
         files.access,
         explanations,
     )
+
+
+def about(plan: Plan) -> dict[str, str]:
+    """Return what each codec and format is, in the first sentence of its own words."""
+    return {name: summary_line(type(coder)) for name, coder in (*plan.codecs.items(), *plan.formats.items())}
 
 
 def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: float) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from squeezelab.report.charts import draw_charts
-from squeezelab.report.tables import ratios_markdown, to_csv
 from squeezelab.results import Measurement, Results
 from squeezelab.store.files import replacing
 
@@ -27,13 +25,17 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     list of Path
         What was written.
     """
-    from squeezelab.report.page import report_html  # its template engine is of no use to who only reads tables
+    # What only tables are wanted of, or only a comparison, needs neither charts nor a template engine.
+    from squeezelab.report.charts import draw_charts
+    from squeezelab.report.markdown import ratios_markdown
+    from squeezelab.report.page import report_html
+    from squeezelab.report.tables import to_csv
 
     folder = Path(folder)
     charts = draw_charts(results, folder)
     results.write(folder / "results.json")
     texts = {
-        "report.html": report_html(results),
+        "report.html": report_html(results, {path.stem: path.name for path in charts if path.suffix == ".png"}),
         "ratios.md": ratios_markdown(results, charts),
         "ratios.csv": to_csv(Measurement, results.measurements),
     }

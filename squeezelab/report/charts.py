@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import logging
 import math
 import textwrap
 import warnings
@@ -19,11 +21,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from squeezelab.report.labels import KINDS, coverage, frontier, label, ranked, rungs
+from squeezelab.report.columns import best_first
+from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
+from squeezelab.report.winners import family_shares
 from squeezelab.results import Measurement, Results
 from squeezelab.store.files import replacing
 
+logger = logging.getLogger(__name__)
+
+MOST_FAMILIES = 20
+"""Of data sets with more families, those of most bytes are drawn."""
 Numbers = npt.NDArray[np.float64]
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, GREY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#D55E00"
@@ -52,7 +60,13 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
     """
     paths = []
     for name, draw in CHARTS.items():
-        drawn = save_figure(partial(draw, results), folder / name)
+        try:
+            drawn = save_figure(partial(draw, results), folder / name)
+        except Exception as error:  # one chart costs a line, not the report of what was measured
+            logger.warning(
+                "The chart %s cannot be drawn (%s: %s): going on without.", name, type(error).__name__, error
+            )
+            drawn = []
         if not drawn:  # what an earlier run drew is not of this one
             for suffix in (".png", ".svg"):
                 (folder / name).with_suffix(suffix).unlink(missing_ok=True)
@@ -77,9 +91,18 @@ def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
     return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
+class Picture(Figure):
+    """A figure that shows itself in a notebook, whatever backend that has."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        self.savefig(file, format="png", bbox_inches="tight")
+        return file.getvalue()
+
+
 def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     """Return a figure as wide as a slide, and its panels side by side."""
-    figure = Figure(figsize=(12, height), dpi=120, layout="constrained")
+    figure = Picture(figsize=(12, height), dpi=120, layout="constrained")
     return figure, list(figure.subplots(1, panels, squeeze=False)[0])
 
 
@@ -128,7 +151,7 @@ def _subtitle(results: Results) -> str:
 
 def draw_ladder(results: Results) -> Figure | None:
     """Draw how much smaller than NDJSON each format is."""
-    order = rungs(results.find("dataset"))
+    order = best_first(results.common("dataset"))
     if not order:
         return None
     ndjson = results.dataset.ndjson_bytes / results.dataset.samples
@@ -151,13 +174,13 @@ def draw_ladder(results: Results) -> Figure | None:
 
 def draw_bits(results: Results) -> Figure | None:
     """Draw bits per timestamp and per value, codec by codec."""
-    groups = {subject: results.find(subject) for subject in ("timestamps", "values")}
+    groups = {subject: results.common(subject) for subject in ("timestamps", "values")}
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
     figure, panels = new_figure(1.7 + 0.6 * max(map(len, groups.values())), len(groups))
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
-        group = ranked(group)
+        group = best_first(group)
         numbers = [one.bits_per_item for one in group]
         draw_bars(
             axes,
@@ -191,7 +214,9 @@ def draw_families(results: Results) -> Figure | None:
     }
     if not parts:
         return None
-    names = sorted(parts, key=lambda name: -sum(parts[name]))
+    shares = family_shares(results)
+    largest = sorted(parts, key=lambda name: -shares.get(name, 0.0))[:MOST_FAMILIES]
+    names = sorted(largest, key=lambda name: -sum(parts[name]))
     figure, (axes,) = new_figure(2.0 + 0.45 * len(names))
     timestamps, values = [parts[name][0] for name in names], [parts[name][1] for name in names]
     axes.barh(names, timestamps, color=ORANGE, label=f"timestamps, {TIMESTAMP_CODEC}")
@@ -202,7 +227,8 @@ def draw_families(results: Results) -> Figure | None:
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(axis="y", length=0)
     axes.legend(loc="lower right", frameon=False)
-    axes.set_title("Bytes per sample, by metric family")
+    fewer = f", the {len(names)} of most bytes out of {len(parts)}" if len(names) < len(parts) else ""
+    axes.set_title(f"Bytes per sample, by metric family{fewer}")
     axes.set_xlabel(f"bytes; uncompressed: 16\n{_subtitle(results)}")
     return figure
 
@@ -234,7 +260,7 @@ def draw_deltas(results: Results) -> Figure | None:
 
 def draw_frontier(results: Results) -> Figure | None:
     """Draw ratio against decoding speed; what finds no room for its name is listed beneath."""
-    groups = {s: [one for one in results.find(s) if one.decode_mb_s] for s in ("timestamps", "values")}
+    groups = {s: [one for one in results.common(s) if one.decode_mb_s] for s in ("timestamps", "values")}
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import NormalDist, median
 
 from squeezelab.errors import InvalidRequestError
-from squeezelab.report.tables import Table
+from squeezelab.report.table import Table
 from squeezelab.results import Measurement, Results
 
 SUBJECTS = ("timestamps", "values", "dataset")

@@ -8,7 +8,7 @@ from math import isfinite
 
 from squeezelab.errors import InvalidRequestError
 from squeezelab.report import answer
-from squeezelab.report.tables import Table
+from squeezelab.report.table import Table
 from squeezelab.results import CostBasis, Results
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}

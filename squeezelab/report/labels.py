@@ -15,16 +15,6 @@ KINDS = {
 """Where a codec or format comes from, in the order of legends."""
 
 
-def ranked(measurements: Iterable[Measurement]) -> list[Measurement]:
-    """Return measurements by their ratio, lowest first; what loses bits comes last, out of the ranking."""
-    return sorted(measurements, key=lambda one: (one.lossy, one.ratio))
-
-
-def rungs(measurements: Iterable[Measurement]) -> list[Measurement]:
-    """Return formats as the ladder has them, in the order they ran; what loses bits comes last."""
-    return sorted(measurements, key=lambda one: one.lossy)
-
-
 def frontier(measurements: Iterable[Measurement], speed: str = "decode_mb_s") -> list[Measurement]:
     """Return what no other lossless one beats in both ratio and speed, the smallest first.
 
@@ -32,7 +22,7 @@ def frontier(measurements: Iterable[Measurement], speed: str = "decode_mb_s") ->
     ----------
     measurements : iterable of Measurement
         Of one subject.
-    speed : {"decode_mb_s", "encode_mb_s"}
+    speed : {"decode_mb_s", "encode_mb_s", "decode_bulk_mb_s", "encode_bulk_mb_s"}
         Which speed counts; what was not timed is left out.
     """
     timed = [one for one in measurements if getattr(one, speed) and not one.lossy]

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,30 +14,34 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from squeezelab.report import answer
+from squeezelab.report.columns import Cell, best_first, columns_of, marks_of, number
 from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
-from squeezelab.report.winners import codec_of, distance_of, explained_in_words, family_winners, floor_of, runner_up_of
+from squeezelab.report.winners import (
+    codec_of,
+    distance_of,
+    explained_in_words,
+    family_shares,
+    family_winners,
+    floor_of,
+    runner_up_of,
+)
 from squeezelab.results import Measurement, Results, finite
 
 ASSETS = Path(__file__).parent / "assets"
+VERBS = ("decode", "encode", "decode_bulk", "encode_bulk")
+"""Speeds that the chart can show; the last two are without what calls cost."""
 SUBJECTS = {"timestamps": "Timestamps", "values": "Values", "dataset": "Files"}
 MARKS = {
     "frontier": "no other lossless one beats it in both ratio and decoding speed",
     "noisy": "the interval of its speed is wider than 10 %",
     "whole file": "its times are those of the whole write and read",
 }
+MOST_FAMILIES = 20
+"""Of data sets with more, the heat maps show those of most bytes; the table of winners has all."""
 COLDEST = 4
 """Cells of the heat map lose their colour at so many times the fewest bits."""
-
-
-class Cell(NamedTuple):
-    """What a cell shows, what it is sorted by where that is another thing, and a smaller remark."""
-
-    text: str
-    sort: float | str | None = None
-    remark: str = ""
-    heat: float | None = None
 
 
 class Row(NamedTuple):
@@ -58,10 +61,18 @@ class Listing:
     headers: Sequence[str]
     rows: Sequence[Row]
     note: str = ""
+    sorted_by: str = ""
 
 
-def report_html(results: Results) -> str:
+def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> str:
     """Return report.html.
+
+    Parameters
+    ----------
+    results : Results
+        What a run measured.
+    pictures : mapping of str to str, optional
+        Files of static charts beside the page, by name: shown where there are no scripts.
 
     Examples
     --------
@@ -99,7 +110,11 @@ def report_html(results: Results) -> str:
         lossy_files=any(one.lossy for one in results.find("dataset")),
         listings={subject: listing(results, subject) for subject in SUBJECTS if results.find(subject)},
         heat_maps=[one for one in (heat_map(results, "values"), heat_map(results, "timestamps")) if one.rows],
-        winners=family_winners(results),
+        winners=family_listing(results),
+        families=len({one.metric for one in results.measurements if one.metric}),
+        most_families=MOST_FAMILIES,
+        about=results.about,
+        pictures=pictures or {},
         words=explained_in_words(results),
         series=series_winners(results),
         access=access_table(results),
@@ -161,85 +176,30 @@ def answers(results: Results) -> list[Answer]:
     return found
 
 
-class Column(NamedTuple):
-    """A column of a listing: its header, and how it shows a measurement."""
-
-    header: str
-    cell: Callable[[Measurement], Cell]
-
-
 def listing(results: Results, subject: str) -> Listing:
-    """Return all codecs or formats of a subject, the best first; columns that say nothing are left out."""
-    facts, memcpy = results.dataset, results.memcpy_mb_s.get(subject)
-    ndjson = facts.ndjson_bytes / facts.samples
-    item = "sample" if subject == "dataset" else subject.removesuffix("s")
-    group = results.find(subject)
-    order = _best_first(group)
-    sizes = [
-        Column("bytes", lambda one: _number(one.encoded_bytes, ",")),
-        Column("bytes a sample", lambda one: _number(one.encoded_bytes / one.samples, ".3f")),
-        Column("vs NDJSON", lambda one: _number(ndjson * one.samples / one.encoded_bytes, ".2f", "x")),
-        Column("vs raw", lambda one: _number(one.ratio, ".2f", "x")),
-    ]
-    ratios = [
-        Column("ratio", lambda one: _number(one.ratio, ".2f", "x")),
-        Column(f"bits a {item}", lambda one: _number(one.bits_per_item, ".3f")),
-    ]
-    columns = [
-        *(sizes if subject == "dataset" else ratios),
-        Column("encode MB/s", lambda one: _speed(one, "encode")),
-        Column("decode MB/s", lambda one: _speed(one, "decode")),
-        Column("decode / memcpy", lambda one: _number(one.decode_mb_s and memcpy and one.decode_mb_s / memcpy, ".3f")),
-        Column("encode peak MB", lambda one: _number(one.encode_peak_mb, ",.1f")),
-        Column("decode peak MB", lambda one: _number(one.decode_peak_mb, ",.1f")),
-    ]
-    columns = [column for column in columns if any(column.cell(one).text for one in order)]
-    columns.append(Column("exact", _exact))
-    edge = frontier(group)
+    """Return all codecs or formats of a subject, the best first."""
+    columns, group = columns_of(results, subject), results.find(subject)
+    edge = frontier(results.common(subject))
+    names = {one.codec for one in edge}
     rows = [
         Row(
-            [Cell(label(one, facts.samples)), *(column.cell(one) for column in columns)],
+            [Cell(label(one, results.dataset.samples)), *(column.cell(one) for column in columns)],
             one.kind,
-            _marks(one, edge),
+            [mark for mark, holds in marks_of(one, [one] if one.codec in names else []).items() if holds],
         )
-        for one in order
+        for one in best_first(group)
     ]
     title = "File formats" if subject == "dataset" else f"Codecs of {subject}"
     headers = ["format" if subject == "dataset" else "codec", *(column.header for column in columns)]
     used = {mark for row in rows for mark in row.marks}
     note = " ".join(f"{mark.capitalize()}: {meaning}." for mark, meaning in MARKS.items() if mark in used)
-    return Listing(subject, title, headers, rows, note)
-
-
-def _best_first(group: Sequence[Measurement]) -> list[Measurement]:
-    return sorted(group, key=lambda one: (one.lossy, -one.ratio))
-
-
-def _marks(one: Measurement, edge: Sequence[Measurement]) -> list[str]:
-    """Return which of `MARKS` a measurement bears."""
-    return list(compress(MARKS, (one in edge, one.noisy, one.whole_file)))
-
-
-def _number(number: float | None, pattern: str, unit: str = "") -> Cell:
-    return Cell("") if number is None else Cell(f"{number:{pattern}}{unit}", number)
-
-
-def _speed(one: Measurement, verb: str) -> Cell:
-    speed, interval = getattr(one, f"{verb}_mb_s"), getattr(one, f"{verb}_ci")
-    if not speed:
-        return Cell("")
-    remark = f"{interval[0]:,.0f} to {interval[1]:,.0f}" if interval else ""
-    return Cell(f"{speed:,.0f}", speed, remark)
-
-
-def _exact(one: Measurement) -> Cell:
-    return Cell("yes", 0) if one.bit_exact else Cell("lossy", one.largest_error, f"by up to {one.largest_error:g}")
+    return Listing(subject, title, headers, rows, note, "vs raw" if subject == "dataset" else "ratio")
 
 
 def heat_map(results: Results, subject: str) -> Listing:
     """Return bits of each codec on each metric family; the fewer beside the fewest of the family, the hotter."""
     cells = {(one.codec, one.metric): one for one in results.measurements if one.subject == subject and one.metric}
-    families = list(dict.fromkeys(str(metric) for _, metric in cells))
+    families = _largest(results, list(dict.fromkeys(str(metric) for _, metric in cells)))
     exact: dict[str, list[float]] = {family: [] for family in families}
     for (_, family), one in cells.items():
         if not one.lossy:
@@ -253,11 +213,32 @@ def heat_map(results: Results, subject: str) -> Listing:
             ],
             whole.kind,
         )
-        for whole in _best_first(results.find(subject))
+        for whole in best_first(results.find(subject))
         if any((whole.codec, family) in cells for family in families)
     ]
     title = f"Metric families: bits a {subject.removesuffix('s')}"
     return Listing(f"families-{subject}", title, ["codec", *families], rows)
+
+
+def _largest(results: Results, families: Sequence[str]) -> list[str]:
+    """Return the families of most bytes, in their order: more columns than these help no one."""
+    shares = family_shares(results)
+    most = sorted(families, key=lambda family: -shares.get(family, 0.0))[:MOST_FAMILIES]
+    return [family for family in families if family in most]
+
+
+def family_listing(results: Results) -> Listing:
+    """Return who wins on each metric family, as a table that can be sorted and filtered, with its share of bytes."""
+    table, shares = family_winners(results), family_shares(results)
+    kinds = {one.codec: one.kind for one in results.measurements}
+    families = [one for one in results.explanations if one.series is None]
+    rows = []
+    for one, texts in zip(families, table.rows, strict=True):
+        share = shares.get(one.metric)
+        cells = [Cell(texts[0]), number(share and 100 * share, ".1f", " %"), *(Cell(text) for text in texts[1:])]
+        rows.append(Row(cells, kinds.get(codec_of(one.values), "")))
+    headers = [table.headers[0], "share of bytes", *table.headers[1:]]
+    return Listing("family-winners", table.title, headers, rows, table.note)
 
 
 def _heated(one: Measurement | None, fewest: float) -> Cell:
@@ -295,18 +276,18 @@ def series_winners(results: Results) -> Listing:
             cells = [
                 Cell(one.series),
                 Cell(codec_of(one.timestamps)),
-                _number(one.timestamps.bits if one.timestamps else None, ".2f"),
+                number(one.timestamps.bits if one.timestamps else None, ".2f"),
                 Cell(codec_of(one.values)),
-                _number(one.values.bits if one.values else None, ".2f"),
+                number(one.values.bits if one.values else None, ".2f"),
                 Cell(runner_up_of(one.values)),
                 Cell(floor_of(one), facts.floor),
-                _number(distance_of(one), ".2f"),
-                _number(facts.zero_dod_share, ".1%"),
-                _number(facts.repeat_share, ".1%"),
-                _number(facts.mean_run, ".1f"),
-                _number(facts.distinct, ","),
-                _number(facts.decimals, "d"),
-                _number(facts.step, ",.12g"),
+                number(distance_of(one), ".2f"),
+                number(facts.zero_dod_share, ".1%"),
+                number(facts.repeat_share, ".1%"),
+                number(facts.mean_run, ".1f"),
+                number(facts.distinct, ","),
+                number(facts.decimals, "d"),
+                number(facts.step, ",.12g"),
             ]
             rows.append(Row(cells, kinds.get(codec_of(one.values), "")))
     return Listing("series-winners", "Which codec for which series", headers, rows)
@@ -317,17 +298,15 @@ def chart_data(results: Results) -> dict[str, Any]:
     facts = results.dataset
     ndjson = facts.ndjson_bytes / facts.samples
     edges = {
-        (subject, verb): frontier(results.find(subject), f"{verb}_mb_s")
-        for subject in SUBJECTS
-        for verb in ("decode", "encode")
+        (subject, verb): frontier(results.common(subject), f"{verb}_mb_s") for subject in SUBJECTS for verb in VERBS
     }
     # The smallest of each kind is named as well, so that a frontier of few points does not leave the others nameless.
     landmarks = [
-        answer.smallest([one for one in results.find(subject) if one.kind == name])
+        answer.smallest([one for one in results.common(subject) if one.kind == name])
         for subject in SUBJECTS
         for name in KINDS
     ]
-    wholes = [one for one in results.measurements if one.metric is None]
+    wholes = [one for subject in SUBJECTS for one in results.common(subject)]
     points = [
         {
             "subject": one.subject,
@@ -338,10 +317,12 @@ def chart_data(results: Results) -> dict[str, Any]:
             "against_ndjson": ndjson * one.samples / one.encoded_bytes,
             "decode": one.decode_mb_s,
             "encode": one.encode_mb_s,
+            "decode_bulk": one.decode_bulk_mb_s,
+            "encode_bulk": one.encode_bulk_mb_s,
             "decode_ci": one.decode_ci,
             "encode_ci": one.encode_ci,
             "lossy": one.lossy,
-            "frontier": [verb for verb in ("decode", "encode") if one in edges[one.subject, verb]],
+            "frontier": [verb for verb in VERBS if one in edges[one.subject, verb]],
             "landmark": one in landmarks,
         }
         for one in wholes

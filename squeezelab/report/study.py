@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from squeezelab.dataset import Series
 from squeezelab.report.charts import BLUE, COLOURS, GREEN, draw_bars, save_figure
 from squeezelab.report.labels import label
 from squeezelab.report.sentences import percent, plain_number
-from squeezelab.report.tables import Table
-from squeezelab.results import Entropy, Measurement
-
-if TYPE_CHECKING:
-    from squeezelab.api import Study
+from squeezelab.report.table import Table
+from squeezelab.results import Entropy, Explained, Measurement, Results
 
 MOST_POINTS = 2000
 """Of longer series, the smallest and the largest value of each stretch is drawn."""
@@ -30,6 +28,30 @@ DRAWABLE = 1e300
 """Axes of larger numbers overflow."""
 PLAUSIBLE_YEARS = np.datetime64("1980"), np.datetime64("2200")
 """Timestamps outside of these are drawn as numbers: they are likely to count from a beginning of their own."""
+
+
+class Study(Protocol):
+    """What is shown here: a series, what its timestamps count, and what came of codecs on it."""
+
+    @property
+    def series(self) -> Series:
+        """What was looked at."""
+        ...
+
+    @property
+    def time_unit(self) -> str:
+        """What its timestamps count."""
+        ...
+
+    @property
+    def results(self) -> Results:
+        """What was measured."""
+        ...
+
+    @property
+    def explained(self) -> Explained:
+        """Facts and winners."""
+        ...
 
 
 def facts_table(study: Study) -> Table:

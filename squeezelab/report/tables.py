@@ -1,115 +1,81 @@
-"""The tables of a report, as Markdown for a file, for a terminal, and as CSV for everything else."""
+"""The tables of a report, and all measurements as CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, fields
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.table import Table as RichTable
-
-from squeezelab.report.labels import coverage, label, ranked, rungs
+from squeezelab.report.columns import Column, best_first, columns_of
+from squeezelab.report.labels import coverage, label
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC, compare_published
-from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
+from squeezelab.report.table import Table
+from squeezelab.results import NOISY_WIDTH, Measurement, Results
 
 
-@dataclass(frozen=True)
-class Table:
-    """A titled table of texts; the first ``names`` columns hold words, the others numbers.
-
-    Examples
-    --------
-    >>> print(Table("Sizes", ["codec", "bytes"], [["xor", "12"]]).to_markdown())
-    ## Sizes
-    <BLANKLINE>
-    | codec | bytes |
-    | :--- | ---: |
-    | xor | 12 |
-    <BLANKLINE>
-    """
-
-    title: str
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    names: int = 1
-
-    def to_markdown(self) -> str:
-        """Return the table as GitHub renders it, title and note included."""
-        marks = [":---" if i < self.names else "---:" for i in range(len(self.headers))]
-        lines = [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-            for cells in (self.headers, marks, *self.rows)
-        ]
-        return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])
-
-    def to_rich(self) -> RichTable:
-        """Return the table for a terminal."""
-        table = RichTable(
-            title=self.title,
-            caption=self.note or None,
-            box=SIMPLE,
-            padding=0,
-            title_justify="left",
-            caption_justify="left",
-        )
-        for i, header in enumerate(self.headers):
-            named = i < self.names
-            table.add_column(header, justify="left" if named else "right", no_wrap=not named, overflow="fold")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-
-def ladder_table(results: Results) -> Table:
-    """Return the formats, rung by rung."""
-    facts = results.dataset
-    ndjson = facts.ndjson_bytes / facts.samples
-    order = rungs(results.find("dataset"))
-    rows = [
-        [
-            label(one, facts.samples),
-            f"{one.encoded_bytes:,}",
-            f"{one.encoded_bytes / one.samples:.3f}",
-            f"{ndjson * one.samples / one.encoded_bytes:.2f}x",
-            f"{one.ratio:.2f}x",
-            *_speeds(one, None),
-            _exact(one),
-        ]
-        for one in order
-    ]
-    headers = ["file format", "bytes", "B/sample", "vs NDJSON", "vs raw", "encode", "decode", "exact"]
-    lossy = "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
-    whole = sorted({one.codec.partition(":")[0] for one in order if one.whole_file})
+def ladder_table(results: Results, *, brief: bool = False) -> Table:
+    """Return the formats, the smallest first; a brief table has no intervals."""
+    facts, group = results.dataset, results.find("dataset")
+    whole = sorted({one.codec.partition(":")[0] for one in group if one.whole_file})
     notes = [
-        f"Encode, decode: MB/s of raw bytes, in memory. {_sureness(order)}",
+        f"Encode, decode: MB/s of raw bytes, in memory. {_sureness(group, brief)}",
         f"Of {', '.join(whole)} they are those of the whole write and read, a database opened anew." if whole else "",
-        lossy if any(one.lossy for one in order) else "",
-        *(coverage(one, facts.samples) for one in order),
+        "A further one: bytes of each further sample, without what a file takes however little it holds."
+        if any(one.further_bytes is not None for one in group)
+        else "",
+        "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
+        if any(one.lossy for one in group)
+        else "",
+        *(coverage(one, facts.samples) for one in group),
     ]
-    return Table("The ladder of file formats", headers, rows, " ".join(filter(None, notes)))
+    return _listed(results, "dataset", "file format", "The ladder of file formats", notes, brief)
 
 
-def column_table(results: Results, subject: str) -> Table:
-    """Return the codecs of timestamps or values, smallest ratio first, lossy ones apart."""
-    memcpy, samples = results.memcpy_mb_s.get(subject), results.dataset.samples
-    order = ranked(results.find(subject))
-    rows = [
-        [label(one, samples), f"{one.ratio:.2f}x", f"{one.bits_per_item:.3f}", *_speeds(one, memcpy), _exact(one)]
-        for one in order
-    ]
+def column_table(results: Results, subject: str, *, brief: bool = False) -> Table:
+    """Return the codecs of timestamps or values, the smallest first, lossy ones apart; brief without intervals."""
+    group = results.find(subject)
     item = subject.removesuffix("s")
-    headers = ["codec", "ratio", "bits", "encode", "decode"]
-    note = f"Ratio to 8 bytes a {item}; bits for each {item}; encode, decode: MB/s of raw bytes."
-    if memcpy:
-        headers += ["share"]
-        note += f" Share: decode by memcpy ({_speed(memcpy, results.memcpy_ci.get(subject))} MB/s)."
-    notes = [note, _sureness(order), *(coverage(one, samples) for one in order)]
-    return Table(f"Codecs of {subject}", [*headers, "exact"], rows, " ".join(filter(None, notes)))
+    notes = [
+        f"Ratio to 8 bytes a {item}; encode, decode: MB/s of raw bytes.",
+        _sureness(group, brief),
+        *(coverage(one, results.dataset.samples) for one in group),
+    ]
+    return _listed(results, subject, "codec", f"Codecs of {subject}", notes, brief)
+
+
+def calls_table(results: Results) -> Table:
+    """Return what a call of each codec costs, and how fast it is without."""
+    rows = [
+        [one.codec, one.subject, *(column.cell(one).line for column in columns_of(results, one.subject) if column.wide)]
+        for subject in ("timestamps", "values")
+        for one in results.find(subject)
+        if one.encode_call_us is not None
+    ]
+    headers = ["codec", "of"]
+    if rows:
+        headers += [column.header for column in columns_of(results, rows[0][1]) if column.wide]
+    note = (
+        "Calls: microseconds of a call that has next to nothing to do, which short series pay for each; without calls: "
+        "MB/s of raw bytes as they would be of one long column, where calls are not nearly all of the time."
+    )
+    return Table("Calls, and speed without them", headers, rows, note, names=2)
+
+
+def _listed(results: Results, subject: str, name: str, title: str, notes: Sequence[str], brief: bool) -> Table:
+    """Return the measurements of a subject as a table, in the columns and the order that all have."""
+    columns = [column for column in columns_of(results, subject) if not column.wide and not (brief and column.extra)]
+
+    def text(column: Column, one: Measurement) -> str:
+        cell = column.cell(one)
+        return cell.text or "-" if brief and column.is_speed else cell.line
+
+    rows = [
+        [label(one, results.dataset.samples), *(text(column, one) for column in columns)]
+        for one in best_first(results.find(subject))
+    ]
+    return Table(title, [name, *(column.header for column in columns)], rows, " ".join(filter(None, notes)))
 
 
 def access_table(results: Results) -> Table:
@@ -195,37 +161,6 @@ def published_table(results: Results) -> Table:
     return Table("Published and measured", ["figure", "published", "measured", "why they differ"], rows, note, names=4)
 
 
-def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
-    """Return ratios.md: data, all tables, charts, method and machine."""
-    # These two are made of tables themselves.
-    from squeezelab.report.cost import cost_table
-    from squeezelab.report.winners import family_winners
-
-    facts = results.dataset
-    tables = [ladder_table(results), column_table(results, "timestamps"), column_table(results, "values")]
-    tables += [access_table(results), memory_table(results), family_table(results), published_table(results)]
-    tables += [family_winners(results), cost_table(results)]
-    pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
-    return "\n".join(
-        [
-            f"# Compression of {facts.generator} metrics, {facts.size}",
-            "",
-            f"{origin(results)}; fingerprint `{facts.fingerprint}`.",
-            "",
-            *(table.to_markdown() for table in tables if table.rows),
-            "## Charts",
-            "",
-            *pictures,
-            "## How it was measured",
-            "",
-            *(f"- {line}" for line in method(results)),
-            "",
-            machine(results),
-            "",
-        ]
-    )
-
-
 def origin(results: Results) -> str:
     """Return how much data there is and where it comes from."""
     facts = results.dataset
@@ -292,33 +227,9 @@ def _columns(name: str) -> list[str]:
     return [f"{name}_low", f"{name}_high"] if name.endswith("_ci") else [name]
 
 
-def _speeds(one: Measurement, memcpy: float | None) -> list[str]:
-    cells = [_speed(one.encode_mb_s, one.encode_ci), _speed(one.decode_mb_s, one.decode_ci)]
-    if memcpy:
-        cells.append(f"{one.decode_mb_s / memcpy:.3f}" if one.decode_mb_s else "-")
-    return cells
-
-
-def _speed(speed: float | None, interval: tuple[float, float] | None) -> str:
-    """Return a speed with half its interval in percent, and a mark where that is wide."""
-    if not speed:
-        return "-"
-    if interval is None:
-        return f"{speed:,.0f}"
-    width = relative_width(speed, interval)
-    return f"{'~' if width > NOISY_WIDTH else ''}{speed:,.0f} ±{width / 2:.0%}"
-
-
-def _sureness(measurements: Sequence[Measurement]) -> str:
-    """Say what the marks beside speeds mean, where there are any."""
+def _sureness(measurements: Sequence[Measurement], brief: bool) -> str:
+    """Say what stands beside speeds, where anything does."""
     if not any(one.encode_ci for one in measurements):
         return ""
-    return f"±: half the 95 % interval; ~ where it is wider than {NOISY_WIDTH:.0%}: noisy."
-
-
-def _exact(one: Measurement) -> str:
-    if not one.lossy:
-        return "yes"
-    if one.relative_error is not None:
-        return f"{100 * one.relative_error:.1f} %"
-    return f"{one.largest_error:.3g} off"
+    brackets = "" if brief else "In brackets: the 95 % interval within this process. "
+    return f"{brackets}~: this interval is wider than {NOISY_WIDTH:.0%}, noisy."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from squeezelab.report.sentences import explain_text, percent, why
-from squeezelab.report.tables import Table
+from squeezelab.report.table import Table
 from squeezelab.results import Explained, Results, Winner
 
 NOTE = (
@@ -44,6 +44,17 @@ def explained_in_words(results: Results) -> dict[str, list[str]]:
         for one in results.explanations
         if one.series is None
     }
+
+
+def family_shares(results: Results) -> dict[str, float]:
+    """Return which share of the bytes each metric family has, its timestamps and values as the winners store them."""
+    sizes = {
+        one.metric: one.samples * sum(winner.bits for winner in (one.timestamps, one.values) if winner)
+        for one in results.explanations
+        if one.series is None
+    }
+    total = sum(sizes.values())
+    return {family: size / total for family, size in sizes.items()} if total else {}
 
 
 def _winner(winner: Winner | None) -> str:

@@ -11,6 +11,7 @@ import json
 import logging
 import pickle
 import pickletools
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +20,6 @@ import numpy as np
 
 from squeezelab.console import working
 from squeezelab.dataset import MetricDataset, SeriesKey
-from squeezelab.generators import check_request, find_source, generate_metric_data
 from squeezelab.store.files import locked, replacing
 
 logger = logging.getLogger(__name__)
@@ -40,66 +40,56 @@ _FRAME_CODES = {"PROTO", "FRAME", "EMPTY_DICT", "MEMOIZE", "MARK", "SETITEM", "S
 _MOST_CODES = 40
 
 
-def cache_key(data_generator: str, dataset_size: str) -> str:
+def cache_key(dataset: str) -> str:
     """Return the MD5 of ``{dataset_size}-{data_generator}``, in hex.
 
     Examples
     --------
-    >>> cache_key("synthetic", "small")
+    >>> cache_key("small-synthetic")
     '53127b7db6cab029c0f302ee7b942247'
     """
-    return hashlib.md5(f"{dataset_size}-{data_generator}".encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(dataset.encode(), usedforsecurity=False).hexdigest()
 
 
-def load_or_generate(
-    data_generator: str, dataset_size: str, *, seed: int = 0, folder: str | Path = "output"
-) -> tuple[MetricDataset, dict[str, str]]:
+def load_or_make(
+    dataset: str, decided: dict[str, str], make: Callable[[], MetricDataset], folder: str | Path
+) -> MetricDataset:
     """Return a data set from the cache, or make it and keep it there.
 
     Parameters
     ----------
-    data_generator, dataset_size, seed
-        As `generate_metric_data` takes them.
+    dataset : str
+        Its size and generator, as ``small-synthetic``.
+    decided : dict of str to str
+        What besides decides its content: seed, versions, commits.
+    make : callable
+        Makes it.
     folder : path-like
         Where the cache is; one data set is kept.
-
-    Returns
-    -------
-    MetricDataset
-    dict of str to str
-        Its provenance: versions and commits that decide its content besides the other parameters.
 
     Notes
     -----
     A lock is held while the cache is read or written, not while data are made: two runs do not spoil each other. A
     folder that cannot be written costs the cache, not the run.
     """
-    source = find_source(data_generator)
-    check_request(dataset_size, seed)
-    provenance = source.provenance()
-    wanted = {
-        "key": cache_key(data_generator, dataset_size),
-        "dataset": f"{dataset_size}-{data_generator}",
-        "seed": str(seed),
-        "layout": LAYOUT,
-        **provenance,
-    }
+    wanted = {"key": cache_key(dataset), "dataset": dataset, "layout": LAYOUT, **decided}
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / LOCK_FILE), working("Reading the cached data set"):
-            dataset = _load(folder, wanted)
+            found = _load(folder, wanted)
     except OSError as error:
         logger.warning("The cache in %s cannot be read (%s): going on without it.", folder, error)
-        dataset = None
-    if dataset is None:
-        dataset = generate_metric_data(data_generator, dataset_size, seed=seed)
-        try:
-            with locked(folder / LOCK_FILE), working("Keeping the data set"):
-                _store(folder, wanted, dataset)
-        except OSError as error:
-            logger.warning("The data set cannot be cached in %s (%s): going on without.", folder, error)
-    return dataset, provenance
+        found = None
+    if found is not None:
+        return found
+    made = make()
+    try:
+        with locked(folder / LOCK_FILE), working("Keeping the data set"):
+            _store(folder, wanted, made)
+    except OSError as error:
+        logger.warning("The data set cannot be cached in %s (%s): going on without.", folder, error)
+    return made
 
 
 def _load(folder: Path, wanted: dict[str, str]) -> MetricDataset | None:

@@ -132,7 +132,7 @@ def test_lossy_rungs_come_last_and_show_their_error(small: MetricDataset) -> Non
     assert lossy.largest_error > 0
     table = ladder_table(results)
     assert [row[0] for row in table.rows] == ["columnar", "table", "ndjson", "downsampled:step=1h+zstd (lossy)"]
-    assert [row[-1] for row in table.rows] == ["yes"] * 3 + [f"{100 * lossy.relative_error:.1f} %"]
+    assert [row[-1] for row in table.rows] == ["yes"] * 3 + [f"lossy ({100 * lossy.relative_error:.1f} % of the range)"]
     assert "root mean square" in table.note
     labels = [text.get_text() for text in draw_ladder(results).axes[0].get_yticklabels()]
     assert labels == [row[0] for row in table.rows]

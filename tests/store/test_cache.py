@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from squeezelab import generate_metric_data
 from squeezelab.errors import InvalidRequestError
-from squeezelab.store import cache
-from squeezelab.store.cache import DATASET_FILE, DESCRIPTION_FILE, cache_key, load_or_generate
+from squeezelab.experiment.source import load_or_generate
+from squeezelab.store.cache import DATASET_FILE, DESCRIPTION_FILE, cache_key
 from squeezelab.store.files import locked
 
 
@@ -34,14 +34,14 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
         calls.append((source, size, seed))
         return generate_metric_data(source, size, seed=seed)
 
-    monkeypatch.setattr(cache, "generate_metric_data", generate)
+    monkeypatch.setattr("squeezelab.experiment.source.generate_metric_data", generate)
     return calls
 
 
 def test_the_key_is_the_md5_of_size_and_generator() -> None:
     import hashlib
 
-    assert cache_key("real", "big") == hashlib.md5(b"big-real").hexdigest()
+    assert cache_key("big-real") == hashlib.md5(b"big-real").hexdigest()
 
 
 def test_a_second_run_reads_what_the_first_has_made(tmp_path: Path, made: list) -> None:
@@ -53,7 +53,7 @@ def test_a_second_run_reads_what_the_first_has_made(tmp_path: Path, made: list) 
     assert provenance == again == {"version": "1"}
     visible = {one.name for one in tmp_path.iterdir() if not one.name.startswith(".")}
     assert visible == {DATASET_FILE, DESCRIPTION_FILE}
-    assert cache_key("synthetic", "small") in (tmp_path / DESCRIPTION_FILE).read_text()
+    assert cache_key("small-synthetic") in (tmp_path / DESCRIPTION_FILE).read_text()
 
 
 def test_another_generator_size_or_seed_is_made(tmp_path: Path, made: list) -> None:
@@ -201,7 +201,7 @@ def test_a_folder_that_cannot_be_made_costs_the_cache_only(tmp_path: Path, made:
 
 def test_two_runs_at_once_do_not_spoil_each_other(tmp_path: Path) -> None:
     program = (
-        "import sys; from squeezelab.store.cache import load_or_generate\n"
+        "import sys; from squeezelab.experiment.source import load_or_generate\n"
         "for turn in range(6):\n"
         "    source = ('synthetic', 'random')[(turn + int(sys.argv[2])) % 2]\n"
         "    print(load_or_generate(source, 'small', folder=sys.argv[1])[0].fingerprint)\n"

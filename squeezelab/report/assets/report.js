@@ -44,7 +44,7 @@ function makeSortable(table) {
   for (const header of table.tHead.rows[0].cells) {
     const button = make("button", { type: "button" }, ...header.childNodes);
     // Numbers are first sorted from the largest, except bits and bytes: fewer are better.
-    const fewerFirst = header.cellIndex === 0 || table.closest(".heat") || /^(bits|bytes|exact|.*peak)/.test(button.textContent);
+    const fewerFirst = header.cellIndex === 0 || /call/.test(button.textContent) || table.closest(".heat") || /^(bits|bytes|exact|.*peak)/.test(button.textContent);
     button.addEventListener("click", () => {
       const sorted = header.getAttribute("aria-sort");
       sortBy(table, header, sorted ? sorted === "ascending" : !fewerFirst);
@@ -189,6 +189,7 @@ function tip(point) {
 
 const subjects = Object.keys(data.subjects).filter((subject) => data.points.some((point) => point.subject === subject && point.decode));
 const choice = { subject: subjects.includes("values") ? "values" : subjects[0], verb: "decode" };
+const VERBS = { decode: "Decoding", encode: "Encoding", decode_bulk: "Decoding, without calls", encode_bulk: "Encoding, without calls" };
 
 /** The stairs below which all else lies: from each point down to the next faster one's ratio. */
 function stairs(points, left, bottom) {
@@ -203,7 +204,7 @@ function drawFrontier(width) {
   const points = data.points.filter((point) => point.subject === choice.subject && point[choice.verb]);
   const memcpy = data.memcpy[choice.subject];
   const narrow = width < 560;
-  const x = logAxis(`${choice.verb.replace(/e$/, "")}ing, MB/s of raw bytes`, [...points.map((point) => point[choice.verb]), ...(memcpy ? [memcpy] : [])]);
+  const x = logAxis(`${VERBS[choice.verb].toLowerCase()}, MB/s of raw bytes`, [...points.map((point) => point[choice.verb]), ...(memcpy ? [memcpy] : [])]);
   const y = logAxis(narrow ? "ratio" : "ratio to raw bytes", points.map((point) => point.ratio));
   const kinds = Object.entries(data.kinds).filter(([kind]) => points.some((point) => point.kind === kind));
   const series = kinds.map(([kind, title]) => ({
@@ -224,7 +225,7 @@ function drawFrontier(width) {
     z: 4,
     itemStyle: { color: "transparent" },
     data: points.filter((point) => point.kind === kind && (isEdge(point) || (point.landmark && !narrow))).map((point) => nameTag(point, x, narrow)),
-    labelLayout: { hideOverlap: true },
+    labelLayout: { hideOverlap: true, moveOverlap: "shiftY" },
   }));
   const line = {
     type: "line",
@@ -385,7 +386,7 @@ if (controls) {
   const titles = Object.fromEntries(subjects.map((subject) => [subject, data.subjects[subject]]));
   controls.append(
     buttons("What is encoded", titles, "subject", redrawFrontier),
-    buttons("Which speed", { decode: "Decoding", encode: "Encoding" }, "verb", redrawFrontier),
+    buttons("Which speed", Object.fromEntries(Object.entries(VERBS).filter(([verb]) => data.points.some((point) => point[verb]))), "verb", redrawFrontier),
   );
 }
 show("ladder", drawLadder);
@@ -398,6 +399,19 @@ let resized = 0;
 addEventListener("resize", () => {
   cancelAnimationFrame(resized);
   resized = requestAnimationFrame(redrawAll);
+});
+
+// What is printed is black on white, whatever the screen has.
+let theme;
+addEventListener("beforeprint", () => {
+  theme = ROOT.dataset.theme;
+  ROOT.dataset.theme = "light";
+  redrawAll();
+});
+addEventListener("afterprint", () => {
+  if (theme) ROOT.dataset.theme = theme;
+  else delete ROOT.dataset.theme;
+  redrawAll();
 });
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");

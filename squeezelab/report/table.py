@@ -1,0 +1,72 @@
+"""A table of texts, drawn as Markdown, for a terminal, and as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from rich.box import SIMPLE
+from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table of texts; the first ``names`` columns hold words, the others numbers.
+
+    Examples
+    --------
+    >>> print(Table("Sizes", ["codec", "bytes"], [["xor", "12"]]).to_markdown())
+    ## Sizes
+    <BLANKLINE>
+    | codec | bytes |
+    | :--- | ---: |
+    | xor | 12 |
+    <BLANKLINE>
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    names: int = 1
+
+    def to_markdown(self) -> str:
+        """Return the table as GitHub renders it, title and note included."""
+        marks = [":---" if i < self.names else "---:" for i in range(len(self.headers))]
+        lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            for cells in (self.headers, marks, *self.rows)
+        ]
+        return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])
+
+    def to_rich(self) -> RichTable:
+        """Return the table for a terminal."""
+        table = RichTable(
+            title=self.title,
+            caption=self.note or None,
+            box=SIMPLE,
+            padding=0,
+            title_justify="left",
+            caption_justify="left",
+        )
+        for i, header in enumerate(self.headers):
+            named = i < self.names
+            table.add_column(header, justify="left" if named else "right", no_wrap=not named, overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def to_html(self) -> str:
+        """Return the table as an HTML table, as a notebook shows it.
+
+        Examples
+        --------
+        >>> Table("Sizes", ["codec"], [["a<b"]]).to_html()
+        '<table><caption>Sizes</caption><thead><tr><th>codec</th></tr></thead><tbody><tr><td>a&lt;b</td></tr></tbody></table>'
+        """
+        head = "".join(f"<th>{escape(header)}</th>" for header in self.headers)
+        rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows)
+        caption = f"<caption>{escape(self.title)}</caption>"
+        table = f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        return table + (f"<p>{escape(self.note)}</p>" if self.note else "")
