@@ -55,6 +55,10 @@ def columns_of(results: Results, subject: str) -> list[Column]:
         Column("ratio", lambda one: number(one.ratio, ".2f", "x")),
         Column(f"bits a {item}", lambda one: number(one.bits_per_item, ".3f")),
     ]
+
+    def share(one: Measurement) -> float | None:
+        return one.decode_mb_s / memcpy if one.decode_mb_s and memcpy else None
+
     columns = [
         *(sizes if subject == "dataset" else ratios),
         Column("encode MB/s", lambda one: speed(one, "encode")),
