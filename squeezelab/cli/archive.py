@@ -1,0 +1,260 @@
+"""`squeezelab pack`, `unpack`, `info`, `verify`, `cat`, `append` and `compact`: metrics kept in tally files."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from squeezelab.cli.app import INPUT_HELP, Debug, announce_compilation, app
+from squeezelab.console import progress_bar, stderr, stdout
+from squeezelab.errors import CorruptDataError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from squeezelab.dataset import Series
+    from squeezelab.formats.tally import TallyFile
+    from squeezelab.readers import Loaded
+
+DAMAGED = 1
+_MOMENT = re.compile(r"-?\d+(\.\d+)?|\d{4}-\d\d(-\d\d.*)?")
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A tally file: a path, or a URL as s3://bucket/file.")]
+Target = Annotated[Path, typer.Argument(metavar="FILE", help="A tally file.")]
+Inputs = Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")]
+Level = Annotated[int, typer.Option(help="1, fast, or 2, small.")]
+InputFormat = Annotated[str | None, typer.Option(help=INPUT_HELP)]
+TimeColumn = Annotated[str | None, typer.Option(help="The column that holds the time.")]
+TimeUnit = Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")]
+Series_ = Annotated[
+    list[str] | None, typer.Option("--series", help="Series, as 'cpu_*' or 'host=a*'; may be repeated.")
+]
+From = Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")]
+Until = Annotated[str | None, typer.Option("--until", help="The moment to stop before.")]
+Salvage = Annotated[bool, typer.Option("--salvage", help="Pass over what is damaged, and say what is lost.")]
+
+
+@app.command()
+def pack(
+    paths: Inputs,
+    to: Annotated[Path, typer.Option("--to", help="The tally file to make.")],
+    level: Level = 2,
+    input_format: InputFormat = None,
+    time_column: TimeColumn = None,
+    time_unit: TimeUnit = None,
+    series: Series_ = None,
+    start: From = None,
+    stop: Until = None,
+    debug: Debug = False,
+) -> None:
+    """Pack metrics into a tally file: anything that bench reads."""
+    from squeezelab.formats.tally import pack_series
+
+    loaded = _load(paths, kind=input_format, time_column=time_column, time_unit=time_unit, series=series, start=start, stop=stop)  # fmt: skip # noqa: E501
+    announce_compilation()
+    with progress_bar() as bar:
+        one_by_one = _shown(iter(loaded.dataset), bar, "Packing", len(loaded.dataset))
+        size = pack_series(one_by_one, to, time_unit=loaded.unit, level=level)
+    _conclude(to, len(loaded.dataset), size)
+
+
+@app.command()
+def append(
+    target: Target,
+    paths: Inputs,
+    level: Level = 2,
+    input_format: InputFormat = None,
+    time_column: TimeColumn = None,
+    time_unit: TimeUnit = None,
+    series: Series_ = None,
+    start: From = None,
+    stop: Until = None,
+    debug: Debug = False,
+) -> None:
+    """Append metrics to a tally file as a new part, whole or not at all."""
+    from squeezelab.formats.tally import append_series
+
+    _existing(target)
+    loaded = _load(paths, kind=input_format, time_column=time_column, time_unit=time_unit, series=series, start=start, stop=stop)  # fmt: skip # noqa: E501
+    announce_compilation()
+    before = target.stat().st_size
+    with progress_bar() as bar:
+        one_by_one = _shown(iter(loaded.dataset), bar, "Appending", len(loaded.dataset))
+        size = append_series(one_by_one, target, time_unit=loaded.unit, level=level)
+    _conclude(target, len(loaded.dataset), size - before, "appended ")
+
+
+@app.command("compact")
+def compact_file(
+    target: Target,
+    to: Annotated[Path | None, typer.Option("--to", help="Another file to make; else it is replaced.")] = None,
+    level: Level = 2,
+    debug: Debug = False,
+) -> None:
+    """Join the parts of a tally file into one, in the order of time."""
+    from squeezelab.formats.tally import compact
+
+    _existing(target)
+    announce_compilation()
+    before, after = compact(target, to, level=level)
+    stdout.print(f"{to or target}: {after:,} bytes, {before:,} before", soft_wrap=True)
+
+
+@app.command()
+def unpack(
+    source: File,
+    to: Annotated[
+        list[str], typer.Option("--to", help="The file to make; a date or seconds: the moment to stop before.")
+    ],
+    form: Annotated[
+        str, typer.Option("--format", help="csv, ndjson, openmetrics, parquet or arrow, if not by its name.")
+    ] = "",
+    series: Series_ = None,
+    start: From = None,
+    stop: Until = None,
+    salvage: Salvage = False,
+    debug: Debug = False,
+) -> None:
+    """Unpack a tally file, or some of it: the same samples, bits and labels, as a file for others."""
+    from squeezelab.formats.tally.export import SUFFIXES, export
+    from squeezelab.store.files import replacing
+
+    moments = [one for one in to if _MOMENT.fullmatch(one)]
+    targets = [one for one in to if one not in moments]
+    if len(targets) != 1 or len(moments) > 1:
+        raise InvalidRequestError("name one file to make: --to metrics.csv; --from and --to may give a span of time")
+    target = Path(targets[0])
+    form = form or SUFFIXES.get(target.suffix.lower(), "")
+    if not form:
+        raise InvalidRequestError(
+            f"{target} does not say its form: give --format, one of {', '.join(set(SUFFIXES.values()))}"
+        )
+    announce_compilation()
+    file = _chosen(source, series, start, stop or next(iter(moments), None), salvage)
+    with progress_bar() as bar, replacing(target) as output:
+        total = sum(file.length(number) for number in range(len(file.keys)))
+        exported = export(_shown(iter(file), bar, "Unpacking", total), file.time_unit, output, form)
+    for word in (*exported.words, *file.lost):
+        stdout.print(word, soft_wrap=True)
+    stdout.print(
+        f"{target}: {exported.samples:,} samples in {exported.series:,} series, {target.stat().st_size:,} bytes, "
+        f"timestamps in {file.time_unit}",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def cat(
+    source: File,
+    series: Series_ = None,
+    start: From = None,
+    stop: Annotated[str | None, typer.Option("--to", "--until", help="The moment to stop before.")] = None,
+    form: Annotated[str, typer.Option("--format", help="csv or ndjson.")] = "csv",
+    salvage: Salvage = False,
+    debug: Debug = False,
+) -> None:
+    """Print samples of a tally file as CSV or NDJSON; of one that is elsewhere, only what is needed is read."""
+    from squeezelab.formats.tally.export import export
+
+    if form not in ("csv", "ndjson"):
+        raise InvalidRequestError(f"cat prints csv or ndjson, not {form!r}: unpack writes other forms")
+    file = _chosen(source, series, start, stop, salvage)
+    output = sys.stdout.buffer
+    for word in export(file, file.time_unit, output, form).words:
+        stderr.print(word, soft_wrap=True)
+    output.flush()
+
+
+@app.command()
+def info(
+    source: File,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Tell what is in a tally file: series, samples, span, and which take how many bytes; only its index is read."""
+    from squeezelab.formats.tally import TallyFile
+    from squeezelab.formats.tally.information import describe, information_tables
+
+    described = describe(TallyFile.open(source))
+    if as_json:
+        stdout.out(json.dumps(described, indent=1))
+        return
+    for table in information_tables(source, described):
+        stdout.print(table)
+
+
+@app.command()
+def verify(
+    source: File,
+    debug: Debug = False,
+) -> int:
+    """Read every block of a tally file and check it; exit with 1 if something is damaged, and say what is lost."""
+    from squeezelab.formats.tally import TallyFile
+
+    announce_compilation()
+    try:
+        TallyFile.open(source)
+        words = []
+    except CorruptDataError as error:
+        words = [str(error)]
+    blocks = 0
+    try:
+        file = TallyFile.open(source, salvage=True)
+        blocks = file.verify()
+        words += file.lost
+    except CorruptDataError as error:
+        words.append(str(error))
+    for word in dict.fromkeys(words):
+        stdout.print(word, soft_wrap=True)
+    stdout.print(f"{source}: {blocks:,} blocks read, {'damaged' if words else 'all whole'}", soft_wrap=True)
+    return DAMAGED if words else 0
+
+
+def _load(paths: list[Path], **choices: Any) -> Loaded:
+    from squeezelab.readers import load
+
+    loaded = load(paths, **choices)
+    stdout.print(str(loaded), soft_wrap=True)
+    return loaded
+
+
+def _existing(path: Path) -> None:
+    if not path.is_file():
+        raise InvalidRequestError(f"{path} does not exist: make it with pack")
+
+
+def _chosen(source: str, series: list[str] | None, start: str | None, stop: str | None, salvage: bool) -> TallyFile:
+    """Open a file and choose of it what the user asks for."""
+    from squeezelab.dataset import UNITS_PER_SECOND
+    from squeezelab.formats.tally import TallyFile
+    from squeezelab.readers._collect import Collector
+    from squeezelab.readers._times import to_nanoseconds
+
+    file = TallyFile.open(source, salvage=salvage)
+    if series:
+        wants = Collector(series)._wants
+        numbers = [i for i, key in enumerate(file.keys) if wants(key)]
+        if not numbers:
+            some = ", ".join(map(str, file.keys[:5]))
+            raise InvalidRequestError(f"no series fits {' or '.join(series)}: there are {some}, ...")
+        file = file.choose(numbers)
+    size = 10**9 // UNITS_PER_SECOND[file.time_unit]
+    begin, end = (None if one is None else -(-to_nanoseconds(one) // size) for one in (start, stop))
+    return file.between(begin, end)
+
+
+def _shown(series: Iterator[Series], bar: Any, what: str, total: int) -> Iterator[Series]:
+    """Yield series, and show how far they are."""
+    task = bar.add_task(what, total=total, unit="samples")
+    for one in series:
+        yield one
+        bar.update(task, advance=one.values.size)
+
+
+def _conclude(path: Path, samples: int, size: int, how: str = "") -> None:
+    each = f", {size / samples:.3f} bytes a sample, {16 * samples / size:.1f} times smaller than raw" if samples else ""
+    stdout.print(f"{path}: {how}{size:,} bytes{each}", soft_wrap=True)

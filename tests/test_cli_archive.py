@@ -1,0 +1,186 @@
+"""`squeezelab pack`, `unpack`, `info`, `verify`, `cat`, `append` and `compact`, as a user types them."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from columns import SPECIAL_WORDS
+from squeezelab import MetricDataset, Series, SeriesKey, TallyFile
+from squeezelab.cli import main
+from squeezelab.formats.tally import pack_series
+from squeezelab.formats.tally.export import FORMS, export
+from squeezelab.readers import load
+
+Run = Callable[..., str]
+SUFFIX = {"csv": "csv", "ndjson": "ndjson", "openmetrics": "om", "parquet": "parquet", "arrow": "arrow"}
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command line, and return what it prints; it must end with the code that is asked for."""
+
+    def run(*arguments: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["squeezelab", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        assert caught.value.code == code, captured.err
+        return captured.out + captured.err * bool(code)
+
+    return run
+
+
+def metrics(unit: str) -> MetricDataset:
+    """Return series whose names, labels, times and values are the odd ones that every form can hold."""
+    size = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
+    times = 1_700_000_000 * size + 15 * size * np.arange(400) + (np.arange(400) % 7 if size > 1 else 0)
+    rng = np.random.default_rng(3)
+    odd = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1.7976931348623157e308, 0.1 + 0.2, 1e22, 2.0**60])
+    series = [
+        Series(
+            SeriesKey("cpu_user", {"host": "a", "path": 'C:\\ "x", {y}=z'}), times, np.round(rng.normal(size=400), 2)
+        ),
+        Series(SeriesKey("cpu_user", {"host": "b", "timestamp": "7"}), times, rng.normal(size=400)),
+        Series(SeriesKey("load 1m/avg", {"value": "v", "ünï": "\N{SNOWMAN}"}), times[:10] + 3, odd),
+    ]
+    return MetricDataset.from_series(series, time_unit=unit)
+
+
+def same(a: MetricDataset, b: MetricDataset) -> None:
+    assert a.time_unit == b.time_unit
+    assert list(a.keys) == list(b.keys)
+    assert np.array_equal(a.timestamps, b.timestamps)
+    assert np.array_equal(a.values.view(np.uint64), b.values.view(np.uint64))
+
+
+PAIRS = [(before, after, "ms") for before in FORMS for after in FORMS]
+UNITS = [(form, form, unit) for form in FORMS for unit in ("s", "us", "ns")]
+
+
+@pytest.mark.parametrize(("before", "after", "unit"), PAIRS + UNITS)
+def test_what_goes_in_comes_out(run: Run, tmp_path: Path, before: str, after: str, unit: str) -> None:
+    dataset = metrics(unit)
+    given, packed, out = tmp_path / f"in.{SUFFIX[before]}", tmp_path / "m.tally", tmp_path / f"out.{SUFFIX[after]}"
+    with given.open("wb") as file:
+        export(dataset, unit, file, before)
+    run("pack", given, "--to", packed)
+    same(TallyFile.open(packed).read_all(), dataset)
+    run("unpack", packed, "--to", out)
+    same(load(out).dataset, dataset)
+
+
+def test_a_wide_table_and_influx_lines_come_out(run: Run, tmp_path: Path) -> None:
+    table, lines = tmp_path / "load.csv", tmp_path / "m.lp"
+    table.write_text("time,load,free memory\n2024-01-01 00:00:00,0.25,7\n2024-01-01 00:00:15,NaN,\n")
+    lines.write_text("cpu,host=a usage=0.5,idle=3i 1700000000000000000\ncpu,host=a usage=0.25 1700000015000000001\n")
+    for given in (table, lines):
+        expected = load(given).dataset
+        run("pack", given, "--to", tmp_path / "m.tally")
+        same(TallyFile.open(tmp_path / "m.tally").read_all(), expected)
+        run("unpack", tmp_path / "m.tally", "--to", tmp_path / "m.parquet")
+        same(load(tmp_path / "m.parquet").dataset, expected)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_bits_that_a_form_cannot_hold_are_counted(run: Run, tmp_path: Path, form: str) -> None:
+    words = np.array(SPECIAL_WORDS, np.uint64)
+    odd = int(np.count_nonzero(np.isnan(words.view(float)) & (words != np.array([np.nan]).view(np.uint64)[0])))
+    times = 1_700_000_000 + np.arange(words.size)
+    pack_series([Series(SeriesKey("m", {}), times, words.view(float))], tmp_path / "m.tally")
+    told = run("unpack", tmp_path / "m.tally", "--to", tmp_path / "out", "--format", form)
+    found = load(tmp_path / "out", kind={"openmetrics": "prometheus"}.get(form, form)).dataset.values.view(np.uint64)
+    if form in ("csv", "openmetrics"):
+        assert f"plain NaN: {odd}" in told
+        expected = np.where(np.isnan(words.view(float)), np.array([np.nan]).view(np.uint64)[0], words)
+        assert np.array_equal(found, expected)
+    else:
+        assert "plain NaN" not in told
+        assert np.array_equal(found, words)
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    pack_series(metrics("s"), tmp_path / "m.tally")
+    return tmp_path / "m.tally"
+
+
+def test_some_series_and_times_are_unpacked(run: Run, packed: Path, tmp_path: Path) -> None:
+    start = 1_700_000_000
+    for end in (["--to", start + 60], ["--until", "2023-11-14T22:14:20Z"]):
+        run("unpack", packed, "--to", tmp_path / "o.csv", "--series", "host=a", "--from", start + 15, *end)
+        dataset = load(tmp_path / "o.csv").dataset
+        assert [key.labels["host"] for key in dataset.keys] == ["a"]
+        assert dataset.timestamps.tolist() == [start + 15, start + 30, start + 45]
+
+
+def test_cat_prints_csv_and_ndjson(run: Run, packed: Path) -> None:
+    span = ("--series", "host=b", "--from", 1_700_000_000, "--to", 1_700_000_001)
+    header, line = run("cat", packed, *span).splitlines()
+    assert header == '"metric_name","labels","timestamp","value"'
+    assert '{""host"": ""b""' in line
+    record = json.loads(run("cat", packed, "--format", "ndjson", *span))
+    assert (record["metric_name"], record["timestamp"]) == ("cpu_user", 1_700_000_000)
+
+
+def test_info_tells_what_is_in_a_file(run: Run, packed: Path) -> None:
+    told = run("info", packed)
+    assert "3 series, 810 samples, in s" in told
+    assert "2023-11-14T22:13:20Z to 2023-11-14T23:53:05Z" in told
+    described = json.loads(run("info", packed, "--json"))
+    assert described["bytes"] == packed.stat().st_size
+    families = sum(one["bytes"] for one in described["families"])
+    assert families + described["parts"][0]["timestamp_bytes"] + described["index_bytes"] == described["bytes"]
+    assert described["ratio"] == pytest.approx(16 * 810 / described["bytes"])
+
+
+def test_verify_finds_every_damaged_byte(run: Run, packed: Path) -> None:
+    assert "all whole" in run("verify", packed)
+    whole = packed.read_bytes()
+    for place in range(0, len(whole), 97):
+        packed.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        assert "damaged" in run("verify", packed, code=1)
+    packed.write_bytes(whole[:-1])
+    run("verify", packed, code=1)
+
+
+def test_append_and_compact(run: Run, packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.csv").write_text('metric_name,labels,timestamp,value\nnew,"{""host"": ""c""}",1700000000,5\n')
+    run("append", packed, tmp_path / "more.csv")
+    assert len(TallyFile.open(packed).parts) == 2
+    assert json.loads(run("info", packed, "--json"))["series"] == 4
+    run("compact", packed)
+    assert len(TallyFile.open(packed).parts) == 1
+    assert str(TallyFile.open(packed).keys[-1]) == 'new{host="c"}'
+
+
+def test_salvage_gives_the_rest(run: Run, packed: Path, tmp_path: Path) -> None:
+    part = TallyFile.open(packed).parts[0]
+    damaged = bytearray(packed.read_bytes())
+    damaged[int(part.series.begins[0])] ^= 1
+    packed.write_bytes(damaged)
+    assert "cpu_user" in run("unpack", packed, "--to", tmp_path / "o.csv", code=2)
+    assert not (tmp_path / "o.csv").exists()
+    assert "are lost" in run("unpack", packed, "--to", tmp_path / "o.csv", "--salvage")
+    assert len(load(tmp_path / "o.csv").dataset.keys) >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("unpack", "{}", "--to", "x.unknown"), "give --format"),
+        (("unpack", "{}", "--to", "x.csv", "--series", "nothing*"), "no series fits"),
+        (("unpack", "{}", "--to", "x.csv", "--to", "y.csv"), "name one file"),
+        (("cat", "{}", "--format", "parquet"), "unpack writes other forms"),
+        (("info", "nowhere.tally"), "cannot be read"),
+        (("append", "nowhere.tally", "{}"), "make it with pack"),
+        (("pack", "nowhere.csv", "--to", "x.tally"), "does not exist"),
+    ],
+)
+def test_errors_are_one_line(run: Run, packed: Path, arguments: tuple[str, ...], message: str) -> None:
+    told = run(*(argument.format(packed) for argument in arguments), code=2)
+    assert message in told
+    assert told.count("\n") == 1
