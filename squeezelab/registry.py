@@ -59,7 +59,7 @@ class Registry(Generic[T]):
                 loaded: Any = entry.load()
                 if not (inspect.isclass(loaded) and issubclass(loaded, self.base)):
                     raise TypeError(f"it is no {self.base.__name__}")
-                found[loaded.name] = loaded
+                found[str(vars(loaded)["name"])] = loaded
             except Exception as error:
                 warnings.warn(f"{self.kind} {entry.name!r} of {entry.value} is left out: {error}", stacklevel=2)
         return found
