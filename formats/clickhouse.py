@@ -9,8 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from squeezelab.codecs._frame import read_varint, varint
-from squeezelab.errors import CorruptDataError
+from squeezelab.formats._folder import pack_folder, unpack_folder
 from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
@@ -33,7 +32,7 @@ class ClickHouse(TableFormat):
     Notes
     -----
     The table's file is whether its order holds the timestamp (a byte), and every file of its only part after OPTIMIZE
-    FINAL: number of files as a varint, name and size of each as varints and text, then their bytes. They add up to what
+    FINAL, as `squeezelab.formats._folder` puts them one after another. They add up to what
     ClickHouse's ``system.parts`` has as ``bytes_on_disk``, marks, primary key and checksums included. One thread reads
     and writes. Source: https://clickhouse.com/docs/reference/statements/create/table/codec
 
@@ -67,22 +66,16 @@ class ClickHouse(TableFormat):
             session.query("INSERT INTO samples SELECT * FROM Python(given)")
             session.query("OPTIMIZE TABLE samples FINAL")
             folder = Path(_ask(session, "SELECT path FROM system.parts WHERE table = 'samples' AND active"))
-            files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-        names = b"".join(varint(len(name)) + name.encode() + varint(len(data)) for name, data in files.items())
-        return b"".join((bytes([ordered]), varint(len(files)), names, *files.values()))
+            return bytes([ordered]) + pack_folder(folder)
 
     def load(self, data: bytes) -> pa.Table:
         """Attach the part to a table, and read all rows."""
         if not data:
             return SCHEMA.empty_table()
-        files = _unpack_files(data)
         with _session() as (session, _):
             _create(session, bool(data[0]))
             folder = Path(_ask(session, "SELECT data_paths[1] FROM system.tables WHERE name = 'samples'"))
-            part = folder / "detached" / "all_1_1_1"
-            part.mkdir(parents=True)
-            for name, content in files.items():
-                (part / name).write_bytes(content)
+            unpack_folder(data[1:], folder / "detached" / "all_1_1_1")
             session.query("ALTER TABLE samples ATTACH PART 'all_1_1_1'")
             rows = session.query("SELECT * FROM samples", "ArrowStream").bytes()
         return pa.ipc.open_stream(rows).read_all()
@@ -122,22 +115,3 @@ def _ask(session: Any, query: str) -> str:
     """Return the only answer to a query."""
     answer: str = session.query(query, "TSVRaw").data()
     return answer.strip()
-
-
-def _unpack_files(data: bytes) -> dict[str, bytes]:
-    """Return the files of a part by name."""
-    count, at = read_varint(data, 1)
-    sizes = {}
-    for _ in range(count):
-        length, at = read_varint(data, at)
-        name = data[at : at + length].decode()
-        if not name or name != Path(name).name or name == "..":
-            raise CorruptDataError("a file of the part has a name that leads elsewhere: it is damaged")
-        sizes[name], at = read_varint(data, at + length)
-    if at + sum(sizes.values()) != len(data):
-        raise CorruptDataError("the part is of another size than its files: it is damaged")
-    files = {}
-    for name, size in sizes.items():
-        files[name] = data[at : at + size]
-        at += size
-    return files

@@ -11,7 +11,21 @@ from pathlib import Path
 from squeezelab.registry import is_installed
 
 PACKAGES = ("squeezelab", "numpy", "numba", "numcodecs", "zstandard", "pyarrow", "xxhash")
-PEER_PACKAGES = ("pcodec", "brotli", "blosc2", "openzl", "vortex-data", "duckdb", "chdb", "tsfile")
+PEER_PACKAGES = (
+    "pcodec",
+    "brotli",
+    "blosc2",
+    "openzl",
+    "vortex-data",
+    "duckdb",
+    "chdb",
+    "tsfile",
+    "pylance",
+    "tiledb",
+    "hdf5plugin",
+    "h5py",
+    "zarr",
+)
 BUSY = 0.5
 """Processes that wait to run beside this one, on average over a minute, from which on a machine is called busy."""
 NO_TURBO = Path("/sys/devices/system/cpu/intel_pstate/no_turbo")

@@ -11,7 +11,7 @@ from columns import float64_columns, int64_columns, same_bits
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
 from squeezelab.codecs._frame import varint
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment.run import DEFAULT_FORMATS
+from squeezelab.experiment.plan import DEFAULT_FORMATS
 from squeezelab.formats import available_formats, get_format, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats._dictionary_file import DictionaryFile

@@ -1,5 +1,6 @@
 """Files of other engines: what they hold, and what of it is counted."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,10 @@ from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
 from squeezelab.codecs._frame import varint
 from squeezelab.formats import available_formats, get_format
 from squeezelab.formats._dictionary import encode_keys
+from squeezelab.formats._folder import pack_folder, unpack_files, unpack_folder
 from squeezelab.formats._table import SCHEMA, rises
-from squeezelab.formats.clickhouse import _unpack_files
 
-ENGINES = ["clickhouse", "duckdb", "parquet", "tsfile", "vortex"]
+ENGINES = ["clickhouse", "duckdb", "hdf5", "lance", "parquet", "tiledb", "tsfile", "vortex", "zarr"]
 
 
 def needs(engine: str) -> str:
@@ -111,17 +112,80 @@ def test_clickhouse_counts_what_it_has_on_disk(small: MetricDataset) -> None:
     file = get_format(needs("clickhouse"))
     table = pa.table([np.repeat(np.arange(50, dtype=np.uint32), 1000), small.timestamps, small.values], schema=SCHEMA)
     stored = file.store(table)
-    files = _unpack_files(stored)
+    files = unpack_files(stored[1:])
     assert {"data.bin", "checksums.txt", "columns.txt", "primary.cidx"} <= files.keys()
     assert stored[0] == 1, "ordered by series and timestamp"
     assert sum(map(len, files.values())) < len(stored) < sum(map(len, files.values())) + 400
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ""])
-def test_a_part_cannot_write_beside_its_folder(name: str) -> None:
-    data = b"\1" + varint(1) + varint(len(name)) + name.encode() + varint(1) + b"x"
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "a//b", "..", ".", ""])
+def test_a_folders_file_cannot_be_written_beside_it(name: str) -> None:
+    data = varint(1) + varint(len(name)) + name.encode() + varint(1) + b"x"
     with pytest.raises(CorruptDataError, match="leads elsewhere"):
-        _unpack_files(data)
+        unpack_files(data)
+
+
+def test_a_folder_is_its_files(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "last").write_bytes(b"12")
+    (tmp_path / "a").write_bytes(b"")
+    packed = pack_folder(tmp_path)
+    assert unpack_files(packed) == {"a": b"", "b/c/last": b"12"}
+    for damaged in (packed[:-1], packed + b"0"):
+        with pytest.raises(CorruptDataError, match="another size"):
+            unpack_files(damaged)
+
+
+def tables(dataset: MetricDataset) -> pa.Table:
+    numbers = np.repeat(np.arange(len(dataset.keys), dtype=np.uint32), np.diff(dataset.offsets))
+    return pa.table([numbers, dataset.timestamps, dataset.values], schema=SCHEMA)
+
+
+@pytest.mark.parametrize("engine", ["lance", "tiledb", "zarr"])
+def test_what_is_kept_is_what_the_engine_opens(engine: str, small: MetricDataset, tmp_path: Path) -> None:
+    stored = get_format(needs(engine)).store(tables(small))
+    unpack_folder(stored, tmp_path / "it")
+    path = str(tmp_path / "it")
+    assert len(stored) - 2_000 < sum(map(len, unpack_files(stored).values())) < len(stored)
+    if engine == "lance":
+        import lance
+
+        values = lance.dataset(path).to_table()["value"].to_numpy()
+    elif engine == "tiledb":
+        import tiledb
+
+        with tiledb.open(path) as array:
+            values = array[:]["value"]
+    else:
+        import zarr
+
+        values = zarr.open_group(path, mode="r")["value"][:]
+    assert np.array_equal(values, small.values)
+
+
+def test_hdf5_is_what_h5py_opens(small: MetricDataset) -> None:
+    stored = get_format(f"{needs('hdf5')}:codec=zstd,shuffle=bitshuffle,level=9").store(tables(small))
+    import h5py
+
+    with h5py.File(io.BytesIO(stored), "r") as file:
+        assert np.array_equal(file["value"][:], small.values)
+        assert list(file["value"]._filters) == ["32026"], "Blosc2, and nothing else"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("zarr:compression=blosc", "zarr"),
+        ("zarr:compression=blosc,level=9,timestamps=delta", "zarr:compression=blosc,level=9"),
+        ("hdf5:codec=zstd,shuffle=bitshuffle,level=9", "hdf5:codec=zstd"),
+        ("lance:compression=zstd", "lance"),
+        ("tiledb:level=22", "tiledb:timestamps=none,level=22"),
+        ("tiledb:values=bit_shuffle,level=22", "tiledb:level=22"),
+    ],
+)
+def test_settings_reach_the_engines(better: str, worse: str, small: MetricDataset) -> None:
+    needs(better.partition(":")[0])
+    assert len(get_format(better).store(tables(small))) < len(get_format(worse).store(tables(small)))
 
 
 @pytest.mark.parametrize("timestamps", ["DoubleDelta", "Delta", "T64", "GCD", "NONE"])
