@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 import tally_by_the_book as book
 from columns import SPECIAL_WORDS, float64_columns, int64_columns
-from squeezelab import MetricDataset, Series, SeriesKey, generate_metric_data
+from squeezelab import MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
 from squeezelab.formats.tally.format import Tally
 
 SLICES = Path(__file__).parents[2] / "data/westermo_slices"
@@ -115,3 +115,13 @@ def test_several_blocks_one_predicted_from_the_other(level: int) -> None:
 def test_any_columns(level: int, times: np.ndarray, values: np.ndarray) -> None:
     count = min(times.size, values.size)
     assert_read_by_the_book(of_columns(values[:count], timestamps=times[:count]), level)
+
+
+def test_the_example_of_the_page_is_a_file() -> None:
+    page = (Path(__file__).parents[3] / "docs/format.md").read_text(encoding="utf-8")
+    example = page.partition("<!-- example -->\n")[2].partition("\n\n")[0]
+    file = bytes.fromhex("".join(line.partition("#")[0] for line in example.splitlines()))
+    times = [1_700_000_000 + 15 * i for i in range(4)]
+    values = np.array([1, 0.5, 0.25, 2]).view(np.uint64).tolist()
+    assert book.read(file) == ("s", [book.Series("up", {"host": "a"}, times, values)])
+    assert TallyFile(file).read(0).timestamps.tolist() == times
