@@ -1,0 +1,712 @@
+/* Reads tally files: prints every sample, or its bits. One file of C99, written from docs/format.md.
+ *
+ *     cc -O2 -std=c99 -ffp-contract=off -o tally tally.c -lm    version 2, without any library
+ *     and with -DTALLY_ZSTD ... -lzstd                          version 1, too: its index is a zstd frame
+ *
+ *     ./tally metrics.tally          name{label="value"} timestamp value
+ *     ./tally --bits metrics.tally   the 64 bits of each value in hex in place of it
+ *
+ * All that is read is checked against the end of what it is read from, and every block must be used up to the bit; the
+ * XXH3 checksums are not checked, which a reader of its own would do. Parts are printed one after the other.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 8192
+#define MOST_NUMBERS ((uint64_t)1 << 32) /* of a column: nothing larger is asked of memory */
+typedef uint8_t u8;
+typedef uint64_t u64;
+typedef int64_t i64;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "error: %s: the file is damaged\n", what);
+    exit(2);
+}
+
+static void *room(u64 count, size_t size)
+{
+    void *memory = count <= MOST_NUMBERS ? calloc(count ? count : 1, size) : NULL;
+    if (!memory)
+        fail("it asks for too much memory");
+    return memory;
+}
+
+/* Bytes that are read one after the other. */
+typedef struct { const u8 *at, *end; } Bytes;
+
+static const u8 *take(Bytes *b, u64 count)
+{
+    if (count > (u64)(b->end - b->at))
+        fail("something is cut short");
+    b->at += count;
+    return b->at - count;
+}
+
+static Bytes cut(Bytes *b, u64 count)
+{
+    Bytes part;
+    part.at = take(b, count);
+    part.end = b->at;
+    return part;
+}
+
+static u64 varint(Bytes *b)
+{
+    u64 number = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+        u8 byte = *take(b, 1);
+        if (shift == 63 && byte > 1)
+            break;
+        number |= (u64)(byte & 127) << shift;
+        if (byte < 128)
+            return number;
+    }
+    fail("a number does not fit 64 bits");
+    return 0;
+}
+
+static u64 unfold(u64 n) { return (n >> 1) ^ (0 - (n & 1)); }
+static u64 zigzag(Bytes *b) { return unfold(varint(b)); }
+static u64 big_endian(const u8 *at)
+{
+    u64 number = 0;
+    for (int i = 0; i < 8; i++)
+        number = number << 8 | at[i];
+    return number;
+}
+static u64 order(u64 bits) { return bits >> 63 ? bits ^ (~(u64)0 >> 1) : bits; }
+static double to_double(u64 bits) { double x; memcpy(&x, &bits, 8); return x; }
+static u64 to_bits(double x) { u64 bits; memcpy(&bits, &x, 8); return bits; }
+static i64 sign(u64 n) { return n >> 63 ? -(i64)~n - 1 : (i64)n; }
+static u64 shifted(u64 n) { return n >> 63 ? ~(~n >> 16) : n >> 16; } /* arithmetic, by 16 */
+
+/* What the streams of a block take from: words with two states, and raw bits. */
+typedef struct { Bytes words, raw; int filled; u64 states[2]; } Coder;
+
+static u64 raw_bits(Coder *c, int count)
+{
+    u64 number = 0;
+    while (count--) {
+        if (c->raw.at >= c->raw.end)
+            fail("raw bits are cut short");
+        number = number << 1 | (*c->raw.at >> (7 - c->filled) & 1);
+        if (++c->filled == 8) {
+            c->filled = 0;
+            c->raw.at++;
+        }
+    }
+    return number;
+}
+
+static void fill_up(Coder *c)
+{
+    if (c->filled) {
+        c->raw.at++;
+        c->filled = 0;
+    }
+}
+
+typedef struct { int bounds[17], moved, fastest, slowest; } Model;
+
+static void learn(Model *m, int symbol)
+{
+    int p = 0;
+    for (int j = m->moved + 1; j; j >>= 1)
+        p++;
+    if (p > m->slowest)
+        p = m->slowest;
+    if (p < m->fastest)
+        p = m->fastest;
+    if (m->moved < 255)
+        m->moved++;
+    for (int i = 0; i < 16; i++) {
+        int step = (i <= symbol ? 4 * i : 32768 - 4 * (16 - i)) - m->bounds[i];
+        m->bounds[i] += step < 0 ? ~(~step >> p) : step >> p;
+    }
+}
+
+static int read_symbol(Coder *c, int which, Model *one, Model *two)
+{
+    int bounds[17], symbol = 15;
+    u64 x = c->states[which], v = x % 32768;
+    for (int i = 0; i < 16; i++)
+        bounds[i] = (one->bounds[i] + two->bounds[i]) / 2;
+    bounds[16] = 32768;
+    while ((u64)bounds[symbol] > v)
+        symbol--;
+    x = (u64)(bounds[symbol + 1] - bounds[symbol]) * (x / 32768) + v - (u64)bounds[symbol];
+    if (x < 1 << 20) {
+        const u8 *word = take(&c->words, 4);
+        x = x << 32 | (u64)word[0] << 24 | (u64)word[1] << 16 | (u64)word[2] << 8 | word[3];
+    }
+    c->states[which] = x;
+    learn(one, symbol);
+    if (two != one)
+        learn(two, symbol);
+    return symbol;
+}
+
+static void begin_model(Model *m, int slowest, int fastest, int size)
+{
+    memset(m, 0, sizeof *m);
+    m->slowest = slowest;
+    m->fastest = fastest;
+    for (int i = 0; i < 16; i++) {
+        m->bounds[i] = 2048 * i;
+        if (size >= 2 && size <= 4) {
+            int most = 32768 - 4 * (16 - i), even = i * (32704 / (1 << (size - 1)));
+            m->bounds[i] = even < most ? even : most;
+        }
+    }
+}
+
+static void read_nibbles(Coder *c, u64 *out, u64 n, int shift)
+{
+    Model a[16], b[16], x, m[16];
+    int before = 0, earlier = 0;
+    begin_model(&x, 5, 0, 0);
+    for (int i = 0; i < 16; i++) {
+        begin_model(&a[i], 5, 0, 0);
+        begin_model(&b[i], 7, 0, 0);
+        begin_model(&m[i], 7, 4, i);
+    }
+    for (u64 i = 0; i < n; i++) {
+        int class = read_symbol(c, 0, &a[before], &b[earlier]), size = class, below;
+        u64 top;
+        earlier = before;
+        before = class;
+        if (class == 15) {
+            int extra = read_symbol(c, 0, &x, &x);
+            size = 15 + (extra < 15 ? extra : (int)raw_bits(c, 6));
+        }
+        top = size > 0;
+        below = size > 1 ? size - 1 : 0;
+        if (size >= 2) {
+            int width = below < 4 ? below : 4;
+            top = (u64)1 << width | (u64)read_symbol(c, 1, &m[class], &m[class]);
+            below -= width;
+        }
+        if (below + shift > 63)
+            fail("a residual is too long");
+        out[i] = top << (below + shift) | raw_bits(c, below + shift);
+    }
+    fill_up(c);
+}
+
+static void read_packed(Coder *c, u64 *out, u64 n)
+{
+    int bits = 0;
+    for (u64 i = 0; i < n; i++) {
+        if (i % 128 == 0) {
+            fill_up(c);
+            bits = (int)raw_bits(c, 8);
+            if (bits > 64)
+                fail("a width is too large");
+        }
+        out[i] = raw_bits(c, bits);
+    }
+    fill_up(c);
+}
+
+/* Reads a stream: its levels, and its integers where these are asked for. */
+static void read_stream(Bytes *head, Coder *c, u64 n, u64 **others, int known, u64 *levels, u64 *integers)
+{
+    int how = *take(head, 1), coding = how & 3, prediction = how >> 2 & 3, is_signed = how >> 4 & 1;
+    u64 base = zigzag(head), divisor = how >> 5 & 1 ? varint(head) : 1;
+    u64 start = prediction || is_signed ? varint(head) : 0;
+    u64 slope = prediction == 1 || prediction == 2 ? zigzag(head) : 0, weights[8] = {0};
+    if (how > 63 || coding == 3 || (prediction == 3 && !is_signed))
+        fail("a stream is coded in no known way");
+    for (int i = 0; prediction == 3 && i < 2 + 2 * known; i++)
+        weights[i] = zigzag(head);
+    if (coding == 1)
+        read_nibbles(c, levels, n, *take(head, 1) & 127);
+    else if (coding == 2)
+        read_packed(c, levels, n);
+    else
+        memset(levels, 0, n * sizeof *levels);
+    for (u64 i = 0; i < n; i++) {
+        u64 r = is_signed ? unfold(levels[i]) : levels[i];
+        if (prediction == 0)
+            levels[i] = start + r;
+        else if (i == 0)
+            levels[i] = start;
+        else if (prediction == 1)
+            levels[i] = levels[i - 1] + slope + r;
+        else if (prediction == 2)
+            levels[i] = levels[i - 1] + (slope += r);
+        else {
+            u64 s = weights[1] + weights[0] * levels[i - 1];
+            for (int j = 0; j < known; j++)
+                s += weights[2 + 2 * j] * others[j][i] + weights[3 + 2 * j] * others[j][i - 1];
+            levels[i] = r + shifted(s);
+        }
+    }
+    for (u64 i = 0; integers && i < n; i++)
+        integers[i] = base + divisor * levels[i];
+}
+
+/* Quanta: from integers to the bits of doubles. */
+static double decimal(u64 m, u64 digits)
+{
+    u64 size = m >> 63 ? 0 - m : m;
+    double value, power = 10.0;
+    for (; digits > 0 && size % 10 == 0; digits--)
+        size /= 10;
+    for (value = (double)size; digits; digits >>= 1, power *= power)
+        if (digits & 1)
+            value /= power;
+    return m >> 63 ? -value : value;
+}
+
+static u64 number(int kind, const u64 q[3], u64 m, u64 e)
+{
+    double x = (double)sign(m), divisor = (double)q[0], y, t, z;
+    if (kind == 0)
+        return order(m);
+    if (kind == 1)
+        return to_bits(x / divisor);
+    if (kind == 2)
+        return to_bits(x * (1.0 / divisor));
+    if (kind == 3)
+        return to_bits(decimal(m, q[0]));
+    z = ldexp(1.0, (int)q[2]);
+    y = rint(x * z / divisor) + (double)(kind == 5 ? sign(e) >> 1 : sign(e));
+    y = y / z / (double)q[1];
+    if (kind == 4)
+        return to_bits(y);
+    t = rint(y * 1e16);
+    z = t / 1e16;
+    return to_bits(z == y ? y : ((z > y ? t - 1.0 : t) + (double)(e & 1)) / 1e16);
+}
+
+/* Reads a block of n numbers, and the levels from which other columns may be predicted. */
+static void read_block(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
+{
+    static u64 distinct[BLOCK], own[BLOCK], m[BLOCK], e[BLOCK], gaps[BLOCK], distances[BLOCK];
+    u64 head_size = varint(&block), words_size = varint(&block), q[3] = {1, 1, 0}, count = n;
+    Bytes head = cut(&block, head_size);
+    Coder c = {cut(&block, words_size), block, 0, {1 << 20, 1 << 20}};
+    int flags = *take(&head, 1), kind = flags & 7, ranked = flags >> 3 & 1;
+    u64 *found = ranked ? distinct : numbers;
+    if (kind == 7) {
+        if (head_size != 1 || words_size || (u64)(block.end - block.at) != 8 * n)
+            fail("a block has not the size it should");
+        for (u64 i = 0; i < n; i++) {
+            numbers[i] = 0;
+            for (int j = 7; j >= 0; j--)
+                numbers[i] = numbers[i] << 8 | block.at[8 * i + (u64)j];
+            levels[i] = numbers[i];
+        }
+        return;
+    }
+    if (flags >> 5 & 1) {
+        c.states[0] += varint(&head);
+        c.states[1] += varint(&head);
+    }
+    if (ranked)
+        count = varint(&head);
+    if (flags > 63 || kind > 5 || (kind && !are_values) || !count || count > n)
+        fail("a block is of no known kind");
+    for (int i = 0; i < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); i++)
+        q[i] = varint(&head);
+    if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
+        fail("a quantum is out of range");
+    read_stream(&head, &c, count, others, ranked ? 0 : known, ranked ? own : levels, m);
+    if (kind >= 4)
+        read_stream(&head, &c, count, NULL, 0, own, e);
+    for (u64 i = 0; i < count; i++)
+        found[i] = are_values ? number(kind, q, m[i], kind >= 4 ? e[i] : 0) : m[i];
+    if (flags >> 4 & 1) {
+        u64 amount = varint(&head), i = ~(u64)0;
+        if (!amount || amount > count)
+            fail("a block has too many distances");
+        read_stream(&head, &c, amount, NULL, 0, own, gaps);
+        read_stream(&head, &c, amount, NULL, 0, own, distances);
+        for (u64 j = 0; j < amount; j++) {
+            if (gaps[j] >= count - 1 - i)
+                fail("a distance lies outside its block");
+            i += gaps[j] + 1;
+            found[i] = order(order(found[i]) + distances[j]);
+        }
+    }
+    if (ranked) {
+        read_stream(&head, &c, n, others, known, levels, m);
+        for (u64 i = 0; i < n; i++) {
+            if (m[i] >= count)
+                fail("a rank lies outside its list");
+            numbers[i] = distinct[m[i]];
+        }
+    }
+    if (c.states[0] != 1 << 20 || c.states[1] != 1 << 20 || head.at != head.end || c.words.at != c.words.end
+        || c.raw.at != c.raw.end || c.filled)
+        fail("a block is not used up");
+}
+
+static u64 blocks_of(u64 count) { return count / BLOCK + (count % BLOCK > 0); }
+static u64 size_of(u64 count, u64 block)
+{
+    return count - block * BLOCK < BLOCK ? count - block * BLOCK : BLOCK;
+}
+
+/* What both versions' indexes tell. */
+typedef struct { u64 count, first; u64 *sizes; Bytes *blocks; u64 *times; } Column;
+typedef struct {
+    u64 series, clocks, unit;
+    char **names; /* of series: name{label="value"} */
+    Column *clock, *value;
+    u64 *clock_of, (*others)[3];
+    int *known;
+} Part;
+
+static void print_part(const Part *p, int bits)
+{
+    static u64 numbers[BLOCK], levels[BLOCK], spare[3][BLOCK], unused[BLOCK];
+    u64 *others[3] = {spare[0], spare[1], spare[2]};
+    for (u64 i = 0; i < p->clocks; i++) {
+        Column *clock = &p->clock[i];
+        clock->times = room(clock->count, sizeof(u64));
+        for (u64 b = 0; b < blocks_of(clock->count); b++)
+            read_block(clock->blocks[b], size_of(clock->count, b), 0, NULL, 0, clock->times + b * BLOCK, levels);
+    }
+    for (u64 i = 0; i < p->series; i++) {
+        const Column *clock = &p->clock[p->clock_of[i]];
+        for (u64 b = 0; b < blocks_of(clock->count); b++) {
+            u64 n = size_of(clock->count, b);
+            for (int j = 0; j < p->known[i]; j++)
+                read_block(p->value[p->others[i][j]].blocks[b], n, 1, NULL, 0, unused, spare[j]);
+            read_block(p->value[i].blocks[b], n, 1, others, p->known[i], numbers, levels);
+            for (u64 k = 0; k < n; k++) {
+                printf("%s %" PRId64 " ", p->names[i], sign(clock->times[b * BLOCK + k]));
+                if (bits)
+                    printf("%016" PRIx64 "\n", numbers[k]);
+                else
+                    printf("%.17g\n", to_double(numbers[k]));
+            }
+        }
+    }
+}
+
+static void make_part(Part *p, u64 series, u64 clocks)
+{
+    p->series = series;
+    p->clocks = clocks;
+    p->names = room(series, sizeof *p->names);
+    p->clock = room(clocks, sizeof *p->clock);
+    p->value = room(series, sizeof *p->value);
+    p->clock_of = room(series, sizeof *p->clock_of);
+    p->others = room(series, sizeof *p->others);
+    p->known = room(series, sizeof *p->known);
+}
+
+static void refer(Part *p, u64 i, int j, u64 distance)
+{
+    if (!distance || distance > i || p->known[i - distance] || p->value[i - distance].count != p->value[i].count)
+        fail("a series is predicted from what it cannot be");
+    p->others[i][j] = i - distance;
+}
+
+static void cut_blocks(Column *c, Bytes *file)
+{
+    c->blocks = room(blocks_of(c->count), sizeof *c->blocks);
+    for (u64 b = 0; b < blocks_of(c->count); b++) {
+        c->blocks[b] = cut(file, c->sizes[b]);
+        take(file, 4);
+    }
+}
+
+/* Text that grows. */
+typedef struct { char *text; size_t size; } Text;
+
+static void add(Text *t, const char *text, size_t size, int quoted)
+{
+    t->text = realloc(t->text, t->size + 2 * size + 1);
+    if (!t->text)
+        fail("it asks for too much memory");
+    for (size_t i = 0; i < size; i++) {
+        if (quoted && (text[i] == '"' || text[i] == '\\'))
+            t->text[t->size++] = '\\';
+        t->text[t->size++] = text[i];
+    }
+    t->text[t->size] = 0;
+}
+
+static void add_label(Text *t, Bytes name, Bytes value, int is_first)
+{
+    if (!is_first)
+        t->size--; /* the brace that closed the labels so far */
+    add(t, is_first ? "{" : ",", 1, 0);
+    add(t, (const char *)name.at, (size_t)(name.end - name.at), 0);
+    add(t, "=\"", 2, 0);
+    add(t, (const char *)value.at, (size_t)(value.end - value.at), 1);
+    add(t, "\"}", 2, 0);
+}
+
+/* Version 2 */
+
+typedef struct { u64 count, *numbers; } Numbers;
+
+static Numbers read_column(Bytes *index, u64 expected)
+{
+    static u64 levels[BLOCK];
+    Numbers column = {varint(index), NULL};
+    if (expected != ~(u64)0 && column.count != expected)
+        fail("a column of the index has not the numbers it should");
+    if (blocks_of(column.count) > (u64)(index->end - index->at))
+        fail("a column of the index is cut short");
+    column.numbers = room(column.count, sizeof(u64));
+    for (u64 b = 0; b < blocks_of(column.count); b++) {
+        Bytes block = cut(index, varint(index));
+        read_block(block, size_of(column.count, b), 0, NULL, 0, column.numbers + b * BLOCK, levels);
+    }
+    return column;
+}
+
+static u64 sum_of(Numbers column, u64 most)
+{
+    u64 sum = 0;
+    for (u64 i = 0; i < column.count; i++) {
+        if (column.numbers[i] > most || (sum += column.numbers[i]) > most)
+            fail("numbers of the index are too large");
+    }
+    return sum;
+}
+
+static Bytes *read_strings(Bytes *index, u64 *count)
+{
+    Numbers prefixes = read_column(index, ~(u64)0), rests = read_column(index, prefixes.count);
+    Numbers text = read_column(index, ~(u64)0);
+    Bytes *strings = room(prefixes.count, sizeof *strings);
+    u8 *memory = room(sum_of(prefixes, MOST_NUMBERS / 2) + text.count, 1);
+    u64 at = 0;
+    *count = prefixes.count;
+    if (sum_of(rests, MOST_NUMBERS / 2) != text.count)
+        fail("strings have not the bytes they should");
+    for (u64 i = 0; i < prefixes.count; i++) {
+        u64 prefix = prefixes.numbers[i], before = i ? (u64)(strings[i - 1].end - strings[i - 1].at) : 0;
+        if (prefix > before)
+            fail("a string has more in common than there is");
+        strings[i].at = memory;
+        if (prefix)
+            memcpy(memory, strings[i - 1].at, prefix);
+        memory += prefix;
+        for (u64 j = 0; j < rests.numbers[i]; j++)
+            *memory++ = (u8)text.numbers[at++];
+        strings[i].end = memory;
+    }
+    return strings;
+}
+
+static void read_part_2(Bytes index, Bytes file, int bits)
+{
+    static const char *const units[] = {"s", "ms", "us", "ns"};
+    u64 strings_count, samples = 0, place = 0;
+    int coder = *take(&index, 1);
+    Part p = {0};
+    p.unit = *take(&index, 1);
+    take(&index, 1);
+    if (coder != 1 || p.unit > 3)
+        fail("the index is of a later version, or");
+    take(&file, varint(&index));
+    Bytes *strings = read_strings(&index, &strings_count);
+    Numbers names = read_column(&index, ~(u64)0), labels = read_column(&index, names.count);
+    Numbers label_names = read_column(&index, sum_of(labels, MOST_NUMBERS));
+    Numbers label_values = read_column(&index, label_names.count);
+    Numbers counts = read_column(&index, ~(u64)0), clock_coders = read_column(&index, counts.count);
+    sum_of(counts, MOST_NUMBERS);
+    make_part(&p, names.count, counts.count);
+    for (u64 i = 0; i < p.clocks; i++) {
+        p.clock[i].count = counts.numbers[i];
+        p.clock[i].first = samples;
+        samples += blocks_of(counts.numbers[i]);
+        if (clock_coders.numbers[i] != 1)
+            fail("blocks are of a later version, or");
+    }
+    Numbers clock_sizes = read_column(&index, samples);
+    read_column(&index, samples);
+    read_column(&index, samples);
+    Numbers clock_of = read_column(&index, p.series), coders = read_column(&index, p.series);
+    Numbers known = read_column(&index, p.series);
+    Numbers distances = read_column(&index, sum_of(known, 3 * p.series));
+    samples = 0;
+    for (u64 i = 0; i < p.series; i++) {
+        if (clock_of.numbers[i] >= p.clocks || coders.numbers[i] != 1 || known.numbers[i] > 3
+            || names.numbers[i] >= strings_count)
+            fail("a series refers to nothing");
+        p.clock_of[i] = clock_of.numbers[i];
+        p.value[i].count = counts.numbers[p.clock_of[i]];
+        p.value[i].first = samples;
+        samples += blocks_of(p.value[i].count);
+        for (u64 j = 0; j < known.numbers[i]; j++)
+            refer(&p, i, (int)j, distances.numbers[place++]);
+        p.known[i] = (int)known.numbers[i];
+    }
+    Numbers sizes = read_column(&index, samples);
+    for (u64 i = 0, used = 0; i < p.series; i++) {
+        Column *clock = &p.clock[p.clock_of[i]], *value = &p.value[i];
+        if (p.clock_of[i] > used)
+            fail("clocks are not numbered as they come");
+        if (p.clock_of[i] == used) {
+            clock->sizes = clock_sizes.numbers + clock->first;
+            cut_blocks(clock, &file);
+            used++;
+        }
+        value->sizes = sizes.numbers + value->first;
+        cut_blocks(value, &file);
+        if (i + 1 == p.series && used != p.clocks)
+            fail("a clock belongs to no series");
+    }
+    Text *text = room(p.series, sizeof *text);
+    for (u64 i = 0; i < p.series; i++) {
+        Bytes name = strings[names.numbers[i]];
+        add(&text[i], (const char *)name.at, (size_t)(name.end - name.at), 0);
+    }
+    place = 0;
+    for (u64 level = 0; place < label_names.count; level++)
+        for (u64 i = 0; i < p.series; i++)
+            if (labels.numbers[i] > level) {
+                if (label_names.numbers[place] >= strings_count || label_values.numbers[place] >= strings_count)
+                    fail("a label refers to nothing");
+                add_label(&text[i], strings[label_names.numbers[place]], strings[label_values.numbers[place]], !level);
+                place++;
+            }
+    for (u64 i = 0; i < p.series; i++)
+        p.names[i] = text[i].text;
+    fprintf(stderr, "%" PRIu64 " series, timestamps in %s\n", p.series, units[p.unit]);
+    print_part(&p, bits);
+}
+
+static void read_file_2(Bytes file, int bits)
+{
+    u64 size = (u64)(file.end - file.at), end = size, commit, n;
+    if (size < 59)
+        fail("its end is missing");
+    commit = big_endian(file.at + 19);
+    if (memcmp(file.end - 8, "tally 2\n", 8) && commit >= 59 && commit < size)
+        end = commit; /* an append did not finish */
+    file.end = file.at + end;
+    if (memcmp(file.end - 8, "tally 2\n", 8))
+        fail("its end is missing");
+    n = big_endian(file.end - 24);
+    if (n > end - 59)
+        fail("the index is larger than the file");
+    Bytes area = {file.end - 24 - n, file.end - 24};
+    while (area.at < area.end) {
+        Bytes index = cut(&area, big_endian(take(&area, 8)));
+        take(&area, 8);
+        read_part_2(index, file, bits);
+    }
+}
+
+/* Version 1 */
+
+#ifdef TALLY_ZSTD
+size_t ZSTD_decompress(void *to, size_t room, const void *from, size_t size);
+unsigned ZSTD_isError(size_t code);
+
+static void read_file_1(Bytes file, int bits)
+{
+    u64 size = (u64)(file.end - file.at), n, strings_count, clocks;
+    size_t most = (size_t)1 << 20, done;
+    u8 *memory = NULL;
+    Part p = {0};
+    if (size < 35 || (n = big_endian(file.end - 16)) > size - 35)
+        fail("the index is larger than the file");
+    do { /* a frame does not always tell what it expands to */
+        free(memory);
+        memory = room(most, 1);
+        done = ZSTD_decompress(memory, most, file.end - 16 - n, n);
+        most *= 4;
+    } while (ZSTD_isError(done) && most <= (size_t)1 << 30);
+    if (ZSTD_isError(done))
+        fail("the index cannot be expanded");
+    Bytes index = {memory, memory + done}, dictionary;
+    file.end -= 16 + n;
+    take(&file, 19);
+    p.unit = *take(&index, 1);
+    dictionary = cut(&index, varint(&index));
+    strings_count = varint(&dictionary);
+    if (strings_count > done)
+        fail("the dictionary is cut short");
+    Bytes *strings = room(strings_count, sizeof *strings);
+    for (u64 i = 0; i < strings_count; i++)
+        strings[i] = cut(&dictionary, varint(&dictionary));
+    u64 series = varint(&dictionary);
+    clocks = varint(&index);
+    if (series > done || clocks > done)
+        fail("the index is cut short");
+    make_part(&p, series, clocks);
+    for (u64 i = 0; i < series; i++) {
+        Text text = {NULL, 0};
+        for (u64 j = 0, left = 1; j < left; j++) {
+            u64 one = varint(&dictionary), two = j ? varint(&dictionary) : 0;
+            if (one >= strings_count || two >= strings_count)
+                fail("a series refers to nothing");
+            if (j) {
+                add_label(&text, strings[one], strings[two], j == 1);
+                continue;
+            }
+            add(&text, (const char *)strings[one].at, (size_t)(strings[one].end - strings[one].at), 0);
+            left += varint(&dictionary);
+        }
+        p.names[i] = text.text;
+    }
+    for (u64 i = 0; i < clocks; i++) {
+        p.clock[i].count = varint(&index);
+        if (blocks_of(p.clock[i].count) > done)
+            fail("the index is cut short");
+        p.clock[i].sizes = room(blocks_of(p.clock[i].count), sizeof(u64));
+        for (u64 b = 0; b < blocks_of(p.clock[i].count); b++) {
+            p.clock[i].sizes[b] = varint(&index);
+            varint(&index);
+            varint(&index);
+        }
+        cut_blocks(&p.clock[i], &file);
+    }
+    for (u64 i = 0; i < series; i++) {
+        p.clock_of[i] = varint(&index);
+        u64 known = varint(&index);
+        if (p.clock_of[i] >= clocks || known > 3)
+            fail("a series refers to nothing");
+        p.value[i].count = p.clock[p.clock_of[i]].count;
+        for (u64 j = 0; j < known; j++)
+            refer(&p, i, (int)j, varint(&index));
+        p.known[i] = (int)known;
+        p.value[i].sizes = room(blocks_of(p.value[i].count), sizeof(u64));
+        for (u64 b = 0; b < blocks_of(p.value[i].count); b++)
+            p.value[i].sizes[b] = varint(&index);
+        cut_blocks(&p.value[i], &file);
+    }
+    print_part(&p, bits);
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    int bits = argc == 3 && !strcmp(argv[1], "--bits");
+    FILE *stream = argc == 2 + bits ? fopen(argv[argc - 1], "rb") : NULL;
+    long size;
+    if (!stream || fseek(stream, 0, SEEK_END) || (size = ftell(stream)) < 0 || fseek(stream, 0, SEEK_SET)) {
+        fprintf(stderr, "usage: %s [--bits] FILE\n", argv[0]);
+        return 2;
+    }
+    u8 *data = room((u64)size, 1);
+    if (fread(data, 1, (size_t)size, stream) != (size_t)size)
+        fail("it cannot be read");
+    fclose(stream);
+    Bytes file = {data, data + size};
+    if (size >= 19 && !memcmp(data, "squeezelab tally 2\n", 19))
+        read_file_2(file, bits);
+#ifdef TALLY_ZSTD
+    else if (size >= 19 && !memcmp(data, "squeezelab tally 1\n", 19))
+        read_file_1(file, bits);
+#endif
+    else
+        fail("its first line is none that this reader knows");
+    return 0;
+}

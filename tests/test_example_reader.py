@@ -1,0 +1,129 @@
+"""examples/tally.c, a reader in C written from docs/format.md, finds what the package finds, bit by bit."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from columns import SPECIAL_WORDS
+from squeezelab import MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
+from squeezelab.formats.tally import Tally, append_series, pack_series
+
+TOP = Path(__file__).parents[1]
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+FIXTURES = sorted((TOP / "tests/fixtures/tally_file").glob("version1*.tally"))
+pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
+
+
+def compiled(folder: Path, *options: str) -> tuple[Path, str]:
+    """Compile the reader, and return it with what the compiler says."""
+    program = folder / "tally"
+    flags = ("-O1", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-ffp-contract=off")
+    command = [
+        str(COMPILER),
+        *flags,
+        *options[:1],
+        str(TOP / "examples/tally.c"),
+        "-o",
+        str(program),
+        "-lm",
+        *options[1:],
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return program, done.stderr
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program, words = compiled(tmp_path_factory.mktemp("reader"))
+    assert not words
+    return program
+
+
+@pytest.fixture(scope="module")
+def reader_of_version_1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    for library in ("-lzstd", "-l:libzstd.so.1"):
+        program, _ = compiled(tmp_path_factory.mktemp("reader"), "-DTALLY_ZSTD", library)
+        if program.exists():
+            return program
+    pytest.skip("libzstd cannot be linked")
+
+
+def expected(dataset: MetricDataset) -> str:
+    lines = []
+    for key, timestamps, values in dataset:
+        escaped = {name: text.replace("\\", "\\\\").replace('"', '\\"') for name, text in key.labels.items()}
+        labels = ",".join(f'{name}="{text}"' for name, text in escaped.items())
+        name = key.metric_name + (f"{{{labels}}}" if labels else "")
+        words = values.view(np.uint64).tolist()
+        lines += [f"{name} {time} {word:016x}\n" for time, word in zip(timestamps.tolist(), words, strict=True)]
+    return "".join(lines)
+
+
+def read(program: Path, path: Path) -> str:
+    done = subprocess.run([program, "--bits", path], capture_output=True, check=True)
+    return done.stdout.decode("utf-8", "surrogatepass")
+
+
+def several() -> dict[str, MetricDataset]:
+    rng = np.random.default_rng(6)
+    free, cache = 4096.0 * np.cumsum(rng.integers(-2000, 2001, (2, 9000)), axis=1)
+    rates = np.diff(np.cumsum(rng.integers(0, 1000, 301)) / 100 + 1e6) / 30
+    columns = {
+        "references_and_blocks": [free, cache, free + cache + 4096 * rng.integers(0, 4, 9000)],
+        "rates": [rates, np.array([float(f"{rate:.16f}") for rate in rates]), rng.integers(0, 900, 300) * (1 / 20)],
+        "any": [rng.integers(0, 2**64, 300, np.uint64).view(float), rng.choice(rng.normal(size=4), 300)],
+        "special": [np.array(SPECIAL_WORDS, np.uint64).view(float), np.round(rng.normal(size=len(SPECIAL_WORDS)), 3)],
+    }
+    made = {}
+    for name, group in columns.items():
+        times = np.cumsum(rng.integers(-(2**40), 2**40, group[0].size))
+        keys = [SeriesKey(f"m{i}", {"host": "a", "path": f'C:\\"{i}"'} if i else {}) for i in range(len(group))]
+        made[name] = MetricDataset.from_series([Series(key, times, one) for key, one in zip(keys, group, strict=True)])
+    return made | {
+        "synthetic": generate_metric_data().select(range(0, 50, 4)),
+        "nothing": MetricDataset.from_series([]),
+    }
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("name", ["references_and_blocks", "rates", "any", "special", "synthetic", "nothing"])
+def test_it_reads_version_2(reader: Path, tmp_path: Path, name: str, level: int) -> None:
+    dataset = several()[name]
+    Tally(level).write(dataset, tmp_path / "a.tally")
+    assert read(reader, tmp_path / "a.tally") == expected(dataset)
+
+
+def test_it_reads_all_parts_and_passes_over_an_unfinished_one(reader: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tally"
+    first, second = list(several()["rates"])[:2]
+    pack_series([first], path)
+    append_series([second], path)
+    both = MetricDataset.from_series([first, second])
+    assert read(reader, path) == expected(both)
+    with path.open("r+b") as file:
+        end = file.seek(0, 2)
+        file.write(b"the beginning of a part")
+        file.seek(19)
+        assert int.from_bytes(file.read(8), "big") == end
+    assert read(reader, path) == expected(both)
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_it_reads_version_1(reader_of_version_1: Path, path: Path) -> None:
+    assert read(reader_of_version_1, path) == expected(TallyFile.open(path).read_all())
+
+
+def test_damage_is_an_error_and_no_crash(reader: Path, tmp_path: Path) -> None:
+    Tally().write(several()["rates"], tmp_path / "a.tally")
+    whole = (tmp_path / "a.tally").read_bytes()
+    rng = np.random.default_rng(7)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for place in rng.integers(len(whole), size=3).tolist():
+            damaged[place] = int(rng.integers(256))
+        (tmp_path / "b.tally").write_bytes(damaged)
+        done = subprocess.run([reader, tmp_path / "b.tally"], capture_output=True, timeout=20)
+        assert done.returncode in (0, 2)
