@@ -36,7 +36,12 @@ class Parquet(TableFormat):
 
     name = "parquet"
     whole_file = False
-    showcase = ("", "timestamps=delta,values=byte_stream_split", "timestamps=delta,values=plain,level=22")
+    showcase = (
+        "",
+        "timestamps=delta,values=byte_stream_split",
+        "timestamps=delta,values=plain,level=22",
+        "timestamps=delta,values=plain,compression=brotli,level=11",
+    )
 
     def __init__(
         self, timestamps: str = "dictionary", values: str = "dictionary", compression: str = "zstd", level: int = 0

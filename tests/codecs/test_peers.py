@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import blosc2
 import brotli
+import numcodecs.lz4
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -36,6 +37,12 @@ def test_payloads_are_what_their_packages_read(column: np.ndarray) -> None:
     assert brotli.decompress(payload("brotli", column)) == column.tobytes()
     assert bytes(blosc2.decompress2(payload("blosc2", column))) == column.tobytes()
     assert same_bits(pq.read_table(io.BytesIO(payload("parquet", column))).column(0).to_numpy(), column)
+
+
+@pytest.mark.parametrize("column", [VALUES, TIMES], ids=["values", "timestamps"])
+def test_lz4_hc_is_smaller_and_read_by_the_same_decoder(column: np.ndarray) -> None:
+    assert len(payload("lz4:hc=12", column)) < len(payload("lz4", column))
+    assert numcodecs.lz4.decompress(payload("lz4:hc=12", column)) == column.tobytes()
 
 
 def test_settings_reach_their_packages() -> None:

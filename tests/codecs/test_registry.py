@@ -75,6 +75,8 @@ def test_defaults_are_left_out_of_the_specification() -> None:
         ("parquet:encoding=rle", "no encoding 'rle': choose from dictionary, plain"),
         ("parquet:compression=snappy,level=1", "snappy in parquet has no level 1"),
         ("lz4:acceleration=0", "no acceleration 0"),
+        ("lz4:hc=2", "hc from 3 to 12"),
+        ("lz4:hc=9,acceleration=2", "no acceleration with it"),
         ("xor:level=3", "it takes none"),
         ("zstd:level=--5", "give a number"),
         ("zstd:level=\u00b2", "give a number"),
@@ -125,7 +127,8 @@ def test_a_codec_without_its_package_is_named_with_it_and_not_run() -> None:
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_a_format_without_its_package_is_named_with_it_and_not_run() -> None:
-    packages = {"clickhouse": "chdb", "duckdb": "duckdb", "tsfile": "tsfile", "vortex": "vortex-data"}
+    packages = {"clickhouse": "chdb", "duckdb": "duckdb", "hdf5": "hdf5plugin", "lance": "pylance"}
+    packages |= {"tiledb": "tiledb", "tsfile": "tsfile", "vortex": "vortex-data", "zarr": "zarr"}
     assert missing_formats() == packages
     assert not packages.keys() & {spec.partition(":")[0] for spec in [*available_formats(), *showcase_formats()]}
     for name, package in packages.items():
