@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT32, FLOAT64, INTEGERS, Bytes, Frame, varint
+from squeezelab.codecs._frame import FLOAT32, FLOAT64, INTEGERS, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec
-from squeezelab.codecs.tally.blocks import NO_OTHERS, Room, plan_block, read_block, write_block
-from squeezelab.codecs.tally.widths import narrow, widen
+from squeezelab.codecs.tally.blocks import Room, read_block
+from squeezelab.codecs.tally.columns import (
+    FAST,
+    NO_OTHERS,
+    SMALL,
+    SMALLEST,
+    VERSION,
+    Workspace,
+    encode_columns,
+    read_columns,
+)
+from squeezelab.codecs.tally.shapes import BANK
+from squeezelab.codecs.tally.static import BLOCK
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels.bits import U, take_varint
 
-BLOCK = 8192
-"""Values a block; all have these many but the last."""
+Words = npt.NDArray[np.uint64]
 
-FAST, SMALL = 1, 2
+MARK = bytes([VERSION])
+"""Begins a payload. Those of version 1 begin with the size of a block, which is 5 or more."""
 
 
 def checked_level(level: int) -> int:
@@ -25,8 +37,8 @@ def checked_level(level: int) -> int:
     InvalidRequestError
         If there is not.
     """
-    if level not in (FAST, SMALL):
-        raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, or 2, small")
+    if level not in (FAST, SMALL, SMALLEST):
+        raise InvalidRequestError(f"tally has no level {level}: choose 1, fast, 2, small, or 3, smallest")
     return level
 
 
@@ -91,33 +103,34 @@ class Tally(ColumnCodec):
             self._unpack_wide(data, frame._replace(start=start), wide)
 
     def _pack_wide(self, column: Column) -> bytes:
-        """Encode block by block."""
-        blocks = []
-        for first in range(0, column.size, BLOCK):
-            part = column[first : first + BLOCK]
-            block = write_block(plan_block(part, packed=self.level == FAST), part)
-            blocks += [varint(len(block)), block]
-        return b"".join(blocks)
+        """Encode block by block, in version 2."""
+        return MARK + encode_columns(column, np.array([0, column.size], np.int64), self.level)[0]
 
     def _unpack_wide(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode block by block."""
-        count, at = min(column.size, BLOCK), frame.start
-        room, levels, words = Room.of(count), np.empty(count, np.uint64), column.view(np.uint64)
-        for first in range(0, column.size, BLOCK):
-            block = words[first : first + BLOCK]
-            size, at = (int(number) for number in take_varint(data, U(at), U(frame.stop)))
-            at += size
-            if at > frame.stop or not read_block(
-                data,
-                U(at - size),
-                U(at),
-                column.dtype == FLOAT64,
-                NO_OTHERS,
-                U(0),
-                *room,
-                levels[: block.size],
-                block,
-            ):
-                raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")
-        if at != frame.stop:
-            raise CorruptDataError("bytes follow the last block of a tally payload: it is damaged")
+        """Decode block by block, in the version that they are of."""
+        is_double, words = column.dtype == FLOAT64, column.view(np.uint64)
+        if frame.start < frame.stop and data[frame.start] == VERSION:
+            space = Workspace.of_thread()
+            whole = read_columns(
+                data, np.array([frame.start + 1]), np.array([frame.stop]), np.array([0, column.size]), is_double,
+                NO_OTHERS, BANK, space.rows, *space.room, space.levels[:0], words,
+            )  # fmt: skip
+        else:
+            whole = _read_version_1(data, frame, is_double, words)
+        if not whole:
+            raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")
+
+
+def _read_version_1(data: Bytes, frame: Frame, is_double: bool, words: Words) -> bool:
+    """Decode the blocks of frames as they were up to version 1; return whether they are whole."""
+    count, at = min(words.size, BLOCK), frame.start
+    room, levels = Room.of(count), np.empty(count, np.uint64)
+    for first in range(0, words.size, BLOCK):
+        block = words[first : first + BLOCK]
+        size, at = (int(number) for number in take_varint(data, U(at), U(frame.stop)))
+        at += size
+        if at > frame.stop or not read_block(
+            data, U(at - size), U(at), is_double, NO_OTHERS, U(0), *room, levels[: block.size], block
+        ):
+            return False
+    return at == frame.stop

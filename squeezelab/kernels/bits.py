@@ -72,6 +72,55 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
     return types.void(buffer, types.uint64, types.uint64), codegen
 
 
+def _little(bits: int) -> Any:
+    """Return the intrinsic that loads so many bits, little-endian, from any byte of a uint8 array on."""
+
+    @intrinsic
+    def load(typingctx: Any, buffer: Any, at: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.bitcast(
+                _word_pointer(context, builder, signature.args[0], args[0], args[1]), ir.IntType(bits).as_pointer()
+            )
+            loaded = builder.load(pointer, align=1)
+            return builder.zext(loaded, ir.IntType(64)) if bits < 64 else loaded
+
+        return types.uint64(buffer, types.uint64), codegen
+
+    return load
+
+
+def _little_store(bits: int) -> Any:
+    """Return the intrinsic that stores a word's low bits, little-endian, at any byte of a uint8 array."""
+
+    @intrinsic
+    def store(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.bitcast(
+                _word_pointer(context, builder, signature.args[0], args[0], args[1]), ir.IntType(bits).as_pointer()
+            )
+            stored = builder.trunc(args[2], ir.IntType(bits)) if bits < 64 else args[2]
+            builder.store(stored, pointer, align=1)
+            return context.get_dummy_value()
+
+        return types.void(buffer, types.uint64, types.uint64), codegen
+
+    return store
+
+
+load_little, load_half = _little(64), _little(32)
+store_little, store_half = _little_store(64), _little_store(32)
+
+
+@intrinsic
+def shift_down(typingctx: Any, word: Any, count: Any) -> Any:
+    """Return a word in two's complement divided by a power of two, towards minus infinity."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ashr(args[0], args[1])
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
 @intrinsic
 def byte_swap(typingctx: Any, word: Any) -> Any:
     """Return a word with its bytes in the other order."""
