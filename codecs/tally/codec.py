@@ -20,6 +20,7 @@ from squeezelab.codecs.tally.columns import (
 )
 from squeezelab.codecs.tally.shapes import BANK
 from squeezelab.codecs.tally.static import BLOCK
+from squeezelab.codecs.tally.widths import narrow, widen
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels.bits import U, take_varint
 

@@ -205,7 +205,7 @@ def test_what_cannot_be_compressed_hardly_grows(level: int) -> None:
     assert len(Tally(level).encode(dataset)) < 1.01 * dataset.raw_bytes
 
 
-@pytest.mark.parametrize("level", [0, 3, -1])
+@pytest.mark.parametrize("level", [0, 4, -1])
 def test_other_levels_are_refused_in_one_line(level: int) -> None:
     for make in (lambda: Tally(level), lambda: get_format(f"tally:level={level}")):
         with pytest.raises(InvalidRequestError, match="choose") as caught:
