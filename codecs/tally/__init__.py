@@ -1,5 +1,7 @@
-"""Tally: the arithmetic between integers and doubles, adaptive models, and rANS; its parts."""
+"""Tally: the arithmetic between integers and doubles, and coders of the integers: lanes of rANS, models that learn."""
 
-from squeezelab.codecs.tally.codec import BLOCK, FAST, SMALL, Tally, checked_level
+from squeezelab.codecs.tally.codec import Tally, checked_level
+from squeezelab.codecs.tally.columns import FAST, SMALL, SMALLEST, VERSION, Block, encode_block
+from squeezelab.codecs.tally.static import BLOCK
 
-__all__ = ["BLOCK", "FAST", "SMALL", "Tally", "checked_level"]
+__all__ = ["BLOCK", "FAST", "SMALL", "SMALLEST", "VERSION", "Block", "Tally", "checked_level", "encode_block"]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from squeezelab.codecs.tally.codec import SMALL, checked_level
+from squeezelab.codecs.tally import SMALL, checked_level
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.base import Buffer, Format
