@@ -85,7 +85,8 @@ def _raised(logarithms: npt.NDArray[np.int64]) -> Words:
     whole = np.clip((logarithms >> 16) + 1, -40, 8)
     part = exp2_fixed(np.clip((whole << 16) - logarithms, 0, 1 << 16).astype(np.uint64))
     up, down = np.maximum(whole, 0).astype(np.uint64), np.maximum(-whole, 0).astype(np.uint64)
-    return part << up >> (np.uint64(15) + down)
+    raised: Words = part << up >> (np.uint64(15) + down)
+    return raised
 
 
 def _weights() -> Words:

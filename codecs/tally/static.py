@@ -301,7 +301,7 @@ def frequencies_of(weights, tokens, log, shares):
         if left >> U(63):
             for i in range(tokens):
                 if shares[i] > shares[largest]:
-                    largest = i
+                    largest = U(i)
     shares[largest] += left
 
 
@@ -359,7 +359,7 @@ def explicit_levels(cells, tokens, count, log, sparse, levels, back):
             level = nearest + j - 1
             own = seen * ((shrink << FRACTION) - ((level - 1) << (FRACTION - 1)))
             own += count * np.int64(HALF_POWERS[level - 1]) * LOG2_E >> (8 + shrink)
-            best, came = np.int64(1) << 60, 0
+            best, came = np.int64(1) << np.int64(60), 0
             for k in range(3):
                 if first and k:
                     break
@@ -388,7 +388,7 @@ def explicit_levels(cells, tokens, count, log, sparse, levels, back):
         i = tokens - U(1) - j
         if cells[i]:
             levels[i] += U(came) - U(1)
-            came = np.int64(back[i * U(3) + U(came)])
+            came = int(back[i * U(3) + U(came)])
         else:
             levels[i] = U(0)
     return cost + best - count * LOG2_E
@@ -462,12 +462,12 @@ def best_shape(bank, cells, low, high, count, counts):
         if below + here > half:
             raw = max((i >> 3) - 1, 0)
             base = (i - (raw << 3)) << raw
-            middle = max(base * 16 + ((half - below) * (16 << raw)) // here, 4)
+            middle = max(np.int64(base * 16) + ((half - below) * (16 << raw)) // here, np.int64(4))
             break
         below += here
     size = 63 - np.int64(leading_zeros(np.uint64(middle)))
     quarter = 4 * size + ((middle << 2 >> size) & 3)
-    start = min(max(quarter - 16 + FIRST_SCALE, 0), SCALES - 1)
+    start = int(min(max(int(quarter) - 16 + FIRST_SCALE, 0), SCALES - 1))
     for i in range(U(low), U(high)):
         counts[i] = np.float32(np.int32(cells[i]))
     best, shape = np.int64(1) << 60, 0
@@ -594,7 +594,7 @@ def context_gain(residuals, cells):
             seen = np.int64(cells[16 * i + j])
             total += seen
             bits += NLOGN[seen]
-            used += seen > 0
+            used += int(seen > 0)
         bits -= NLOGN[total] + NLOGN[cells[256 + i]]
     return bits - 3 * used * ONE
 
