@@ -14,8 +14,8 @@ import numpy.typing as npt
 import xxhash
 
 from squeezelab.codecs._frame import Bytes
+from squeezelab.codecs.tally import BLOCK
 from squeezelab.codecs.tally.blocks import Room, read_block
-from squeezelab.codecs.tally.codec import BLOCK
 from squeezelab.codecs.tally.streams import Words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from squeezelab.codecs.tally.codec import BLOCK
+from squeezelab.codecs.tally import BLOCK
 from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats.base import Buffer

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.base import as_bytes
+from squeezelab.codecs.tally import BLOCK
 from squeezelab.codecs.tally.blocks import NO_OTHERS, Room, plan_block, read_block, write_block
-from squeezelab.codecs.tally.codec import BLOCK
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.tally.columns import (

@@ -9,7 +9,7 @@ import xxhash
 
 from squeezelab.codecs._frame import read_varint, read_varints
 from squeezelab.codecs._integers import unzigzag
-from squeezelab.codecs.tally.codec import BLOCK
+from squeezelab.codecs.tally import BLOCK
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary import decode_keys
 from squeezelab.formats.compressed import expand

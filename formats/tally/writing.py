@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from squeezelab.codecs.tally import BLOCK, FAST
 from squeezelab.codecs.tally.blocks import Draft, plan_block, smallest, write_block
-from squeezelab.codecs.tally.codec import BLOCK, FAST
 from squeezelab.dataset import Series
 from squeezelab.formats.tally.columns import MOST_REFERENCES, block_checksum, in_threads
 from squeezelab.formats.tally.part import Doubles, PartTable

@@ -13,6 +13,7 @@ from columns import SPECIAL_WORDS, WORDS, at_the_end_of_memory, float64_columns,
 from squeezelab import CorruptDataError
 from squeezelab.codecs import get_codec
 from squeezelab.codecs._frame import FLOAT64, INT64, varint
+from squeezelab.codecs.tally import BLOCK, Tally
 from squeezelab.codecs.tally.blocks import (
     BITS,
     DISTANT,
@@ -24,7 +25,6 @@ from squeezelab.codecs.tally.blocks import (
     read_block,
     write_block,
 )
-from squeezelab.codecs.tally.codec import BLOCK, Tally
 from squeezelab.codecs.tally.quanta import CUT, DIVIDE, GRID, STEPS
 from squeezelab.codecs.tally.streams import (
     DELTA,
