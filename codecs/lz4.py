@@ -64,9 +64,11 @@ class Lz4(ByteCodec):
 
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one block."""
+        compressed: bytes
         if self.hc:
-            return len(data).to_bytes(4, "little") + _hc(self.hc).compress(data, asbytes=True)
-        compressed: bytes = numcodecs.lz4.compress(data, self.acceleration)
+            compressed = _hc(self.hc).compress(data, asbytes=True)
+            return len(data).to_bytes(4, "little") + compressed
+        compressed = numcodecs.lz4.compress(data, self.acceleration)
         return compressed
 
     def expand(self, data: Bytes, out: Bytes) -> None:
