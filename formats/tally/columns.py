@@ -114,14 +114,17 @@ def with_references(columns: Columns, spans: Iterable[Span]) -> list[Span]:
     """Return all spans that are read to read some, each once."""
     needed = dict.fromkeys(spans)
     for span in list(needed):
-        needed |= {span._replace(column=int(i)): None for i in columns.references[span.column] if i >= 0}
+        needed |= {span._replace(column=i): None for i in columns.references[span.column].tolist() if i >= 0}
     return list(needed)
 
 
 def blocks_of(columns: Columns, spans: Iterable[Span]) -> Integers:
     """Return the numbers of all blocks of spans, each once, in rising order."""
-    ranges = [np.arange(columns.blocks[i] + first, columns.blocks[i] + last) for i, first, last in spans]
-    return np.unique(np.concatenate(ranges)) if ranges else np.empty(0, np.int64)
+    chosen = np.fromiter(chain.from_iterable(dict.fromkeys(spans)), np.int64).reshape(-1, 3)
+    counts = chosen[:, 2] - chosen[:, 1]
+    # Within each span, from its first block on.
+    begins = np.repeat(columns.blocks[chosen[:, 0]] + chosen[:, 1] - begins_of(counts)[:-1], counts)
+    return np.unique(begins + np.arange(begins.size))
 
 
 def decode_spans(data: Bytes, columns: Columns, spans: Sequence[Span], is_double: bool) -> dict[Span, Words]:
@@ -152,7 +155,7 @@ def _tasks(columns: Columns, spans: list[Span]) -> list[list[Span]]:
     families: dict[int, list[Span]] = {}
     root: dict[int, int] = {}
     for span in sorted(spans):
-        members = [int(i) for i in columns.references[span.column] if i >= 0]
+        members = [i for i in columns.references[span.column].tolist() if i >= 0]
         first = min((root.get(i, i) for i in (*members, span.column)), default=span.column)
         root |= dict.fromkeys((*members, span.column), first)
         families.setdefault(first, []).append(span)

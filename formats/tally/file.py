@@ -238,11 +238,10 @@ class TallyFile:
 
     def summaries(self) -> Iterator[Summary]:
         """Yield count, minimum, maximum, first and last value of each series; from the index, where it has them."""
-        untouched = self._begin is self._end is None and self._above is self._below is None
         for number, places in enumerate(self._places):
             parts = [(self.parts[part], i) for part, i in places]
             ordered = len(parts) == 1 and all(len(part.statistics) == 4 for part, _ in parts)
-            if untouched and ordered and self.length(number):
+            if self._untouched and ordered and self.length(number):
                 part, i = parts[0]
                 blocks = slice(part.series.blocks[i], part.series.blocks[i + 1])
                 least, most, first, last = (part.statistics[name][blocks] for name in part.statistics)
@@ -347,15 +346,18 @@ class TallyFile:
         """Yield the blocks that may hold what is chosen of a series, in runs."""
         for place, i in self._places[number]:
             part = self.parts[place]
+            if whole or self._untouched:
+                yield Piece(number, place, Span(i, 0, int(part.series.blocks[i + 1] - part.series.blocks[i])))
+                continue
             bounds = part.bounds_of(i)
             held = np.ones(len(bounds), np.bool_)
             factor = self._factor(part)
-            if self._begin is not None and not whole:
+            if self._begin is not None:
                 held &= _at_least(bounds.max(axis=1), -(-self._begin // factor))
-            if self._end is not None and not whole:
+            if self._end is not None:
                 held &= ~_at_least(bounds.min(axis=1), -(-self._end // factor))
             blocks = slice(part.series.blocks[i], part.series.blocks[i + 1])
-            if "maximum" in part.statistics and not whole:
+            if "maximum" in part.statistics:
                 if self._above is not None:
                     held &= part.statistics["maximum"][blocks] > self._above
                 if self._below is not None:
@@ -363,11 +365,17 @@ class TallyFile:
             for first, last in _runs(held):
                 yield Piece(number, place, Span(i, first, last))
 
+    @property
+    def _untouched(self) -> bool:
+        return self._begin is self._end is None and self._above is self._below is None
+
     def _factor(self, part: Part) -> int:
         return UNITS_PER_SECOND[self.time_unit] // UNITS_PER_SECOND[part.unit]
 
     def _join(self, number: int, pieces: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]) -> Series:
         """Return a series of its pieces; those of several parts in the order of time."""
+        if len(pieces) == 1:
+            return Series(self.keys[number], *pieces[0])
         timestamps = np.concatenate([one for one, _ in pieces]) if pieces else np.empty(0, np.int64)
         values = np.concatenate([one for _, one in pieces]) if pieces else np.empty(0, np.float64)
         if len(self._places[number]) > 1 and (timestamps[1:] < timestamps[:-1]).any():
@@ -378,9 +386,9 @@ class TallyFile:
     def _cut(self, series: Series, whole: bool) -> Series:
         """Return what is chosen of a series' samples."""
         key, timestamps, values = series
-        held = np.ones(values.size, np.bool_)
-        if whole:
+        if whole or self._untouched:
             return series
+        held = np.ones(values.size, np.bool_)
         if self._begin is not None:
             held &= _at_least(timestamps, self._begin)
         if self._end is not None:

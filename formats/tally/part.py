@@ -265,11 +265,11 @@ def _read_references(source: _Columns, clock_of: Integers, counts: Integers) -> 
         raise CorruptDataError("a series is predicted from too many others: the index is damaged")
     flat = source.take(count=int(amounts.sum())).tolist()
     references: list[list[int]] = []
-    at = 0
+    lengths, at = counts.tolist(), 0
     for i, amount in enumerate(amounts.tolist()):
         before = [i - distance for distance in flat[at : at + amount]]
         at += amount
-        if not all(0 <= j < i and not references[j] and counts[j] == counts[i] for j in before):
+        if not all(0 <= j < i and not references[j] and lengths[j] == lengths[i] for j in before):
             raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
         references.append(before)
     return references
