@@ -30,6 +30,20 @@ class Run:
 
     Attributes
     ----------
+    started : str
+        When, in ISO 8601, UTC.
+    python, platform, cpu : str
+        Version of Python, operating system, and name of the processor.
+    cores : int
+        How many the system counts.
+    versions : dict of str to str
+        Of the packages that decide what is measured.
+    seconds : float
+        How long the run took, the report left out.
+    peak_rss_mb : float or None
+        The most megabytes (10**6) of memory that the process had.
+    stages : dict of str to float
+        Seconds of each stage.
     rounds : int
         Turns that every speed is the median of, at least.
     notes : list of str
@@ -62,7 +76,24 @@ class Run:
 class DatasetFacts:
     """What was measured.
 
-    ``delta_of_delta_counts`` counts the deltas of deltas from -N to N, all beyond in the first and last entry.
+    Attributes
+    ----------
+    generator, size : str
+        Where the data come from and how much it is; ``file`` and a name for data of a user's own.
+    seed : int
+        What the generator was given.
+    provenance : dict of str to str
+        Versions, commits and files that decide the content.
+    series, samples : int
+        How many there are.
+    fingerprint : str
+        XXH3-128 of all names, labels, timestamps and values, in hex.
+    zero_dod_share : float or None
+        Share of the deltas of deltas of timestamps that are zero; None where there are none.
+    delta_of_delta_counts : list of int
+        How many there are from -N to N, all beyond in the first and last entry.
+    raw_bytes, ndjson_bytes, dictionary_bytes : int
+        16 bytes a sample; the text of all samples; names and labels of all series.
     """
 
     generator: str
@@ -304,7 +335,15 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Winner:
-    """The smallest lossless codec of those that ran on all of something, and the one behind it; bits an item."""
+    """The smallest lossless codec of those that ran on all of something, and the next one.
+
+    Attributes
+    ----------
+    codec, runner_up : str or None
+        Their names; None where there is no other.
+    bits, runner_up_bits : float or None
+        Bits an item, header and checksum included.
+    """
 
     codec: str
     bits: float
@@ -364,7 +403,26 @@ class CostBasis:
 class Results:
     """A run, its data set and all measurements: the content of results.json.
 
-    ``about`` says in a sentence what each codec and format is.
+    Attributes
+    ----------
+    run : Run
+        When, where and with what.
+    dataset : DatasetFacts
+        On what.
+    measurements : list of Measurement
+        Each codec on each column, of each metric family and of all; each format on the data set.
+    memcpy_mb_s : dict of str to float
+        By subject, how fast its bytes are copied.
+    memcpy_ci : dict of str to two floats
+        The bootstrap 95 % interval of each.
+    access : list of Access
+        Reading a little of a file.
+    explanations : list of Explained
+        Who wins on each metric family and series, and why.
+    cost : CostBasis or None
+        What a cost is reckoned from, where that was given.
+    about : dict of str to str
+        What each codec and format is, in a sentence.
     """
 
     run: Run
