@@ -34,8 +34,8 @@ it; fields that a later version added are passed over. This page is written by `
 ## History of its schema
 
 - **2**: measurements have `scope`, `encode_call_us`, `decode_call_us`, `encode_bulk_mb_s`, `decode_bulk_mb_s`,
-  `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null, where
-  it was the text `"inf"`.
+  `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null,
+  where it was the text `"inf"`.
 - **1**: the first.
 """
 _ATTRIBUTE = re.compile(r"^(\w+(?:, \w+)*) : .+\n((?:    .*\n?|\n)+)", re.MULTILINE)

@@ -15,7 +15,7 @@ from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
 from squeezelab.experiment.access import time_access
 from squeezelab.experiment.memory import Metered, settled
-from squeezelab.experiment.parts import choose_windows, take
+from squeezelab.experiment.parts import Window, choose_windows, take
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import Proof, prove
 from squeezelab.experiment.stopwatch import Stopwatch
@@ -96,6 +96,7 @@ def try_files(
         large = _prove(dataset, _choose_fitting(first, dataset, plan)) if len(common) < len(dataset) else None
         running = {name: plan.formats[name] for name in first.proofs}
         metered = _weigh(timed, running)
+        half = _prove(halved(common), running)
     with stopwatch.stage("timing"):
         timings = time_named(
             "file formats",
@@ -107,7 +108,7 @@ def try_files(
     notes = [f"{name} failed as a file and is left out: {reason}." for name, reason in first.failures.items()]
     with stopwatch.stage("access"):
         access = list(time_access(timed, running)) if timings else []
-    return FileTrial(_measurements(first, large, facts, plan, timings, metered), timings, access, notes)
+    return FileTrial(_measurements(first, half, large, facts, plan, timings, metered), timings, access, notes)
 
 
 def _part(dataset: MetricDataset, samples: float) -> MetricDataset:
@@ -159,8 +160,28 @@ def _weigh(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, M
     return metered
 
 
+def halved(dataset: MetricDataset) -> MetricDataset:
+    """Return the first half of every series."""
+    lengths = np.diff(dataset.offsets).tolist()
+    return take(dataset, [Window(i, 0, length // 2) for i, length in enumerate(lengths)])
+
+
+def _further(first: Proofs, half: Proofs, name: str) -> tuple[float, float] | None:
+    """Return the bytes that a file takes however little it holds, and those of each further sample.
+
+    They are those of the line through two files: of the same series, and of twice as many samples in the one as in the
+    other. Names and labels are in both, and count as fixed.
+    """
+    if name not in half.proofs or len(first.proven) == len(half.proven):
+        return None
+    bytes_of_both = first.proofs[name].encoded_bytes, half.proofs[name].encoded_bytes
+    further = (bytes_of_both[0] - bytes_of_both[1]) / (len(first.proven) - len(half.proven))
+    return bytes_of_both[0] - further * len(first.proven), further
+
+
 def _measurements(
     first: Proofs,
+    half: Proofs,
     large: Proofs | None,
     facts: DatasetFacts,
     plan: Plan,
@@ -171,17 +192,30 @@ def _measurements(
     measured = []
     for name in first.proofs:
         source = large if large and name in large.proofs else first
-        one = _sum_up(source, name, plan, timings, metered)
+        one = _sum_up(source, half, first, name, plan, timings, metered)
         measured.append(counted(one, facts) if name == "ndjson" and one.samples < facts.samples else one)
     if large is not None:
-        both = [_sum_up(first, name, plan, timings, metered) for name in first.proofs]
+        both = [_sum_up(first, half, first, name, plan, timings, metered) for name in first.proofs]
         measured += [replace(one, scope=COMMON) for one in both]
     return measured
 
 
 def _sum_up(
-    source: Proofs, name: str, plan: Plan, timings: Mapping[str, Timing], metered: Mapping[str, Metered]
+    source: Proofs,
+    half: Proofs,
+    first: Proofs,
+    name: str,
+    plan: Plan,
+    timings: Mapping[str, Timing],
+    metered: Mapping[str, Metered],
 ) -> Measurement:
     lengths = np.diff(source.proven.offsets)
     one = summary("dataset", name, plan.formats[name], None, lengths, [source.proofs[name]], timings.get(name))
-    return replace(one, encode_peak_mb=metered[name].encode_peak_mb, decode_peak_mb=metered[name].decode_peak_mb)
+    fixed, further = _further(first, half, name) or (None, None)
+    return replace(
+        one,
+        encode_peak_mb=metered[name].encode_peak_mb,
+        decode_peak_mb=metered[name].decode_peak_mb,
+        fixed_bytes=fixed,
+        further_bytes=further,
+    )

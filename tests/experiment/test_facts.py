@@ -337,3 +337,12 @@ def test_a_share_is_not_rounded_to_none_or_all() -> None:
     assert percent(0.9999) == "over 99.9 %"
     assert percent(0.0001) == "under 0.1 %"
     assert percent(0.0) == "0.0 %"
+
+
+@pytest.mark.parametrize(("series", "told"), [(200, True), (201, False)])
+def test_each_series_is_explained_up_to_two_hundred_of_them(series: int, told: bool) -> None:
+    many = MetricDataset.from_series(
+        [Series(SeriesKey("m", {"n": str(i)}), np.arange(3), np.arange(3.0) + i) for i in range(series)]
+    )
+    explained = measure_dataset(many, codecs=["raw"], formats=[], budget=0).explanations
+    assert any(one.series for one in explained) == told

@@ -225,3 +225,50 @@ def test_more_rounds_than_the_fewest_need_budget(small: MetricDataset, monkeypat
         "Noisy speeds (95 % interval wider than 10%): 14 of 14; timed for less than 0.2 s: 14. "
         "More time makes them surer: --budget 140."
     ) in results.run.notes
+
+
+def test_what_a_further_sample_takes_is_told_apart_from_what_a_file_takes_anyway(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(self: object, dataset: MetricDataset) -> bytes:
+        return bytes(250_000 + 3 * len(dataset))
+
+    monkeypatch.setattr("squeezelab.formats.table.Table.encode", encode)
+    monkeypatch.setattr("squeezelab.formats.table.Table.decode", lambda self, data: small)
+    (one,) = measure_dataset(small, codecs=[], formats=["table"], budget=0).find("dataset")
+    assert one.encoded_bytes == 400_000
+    assert one.fixed_bytes == pytest.approx(250_000)
+    assert one.further_bytes == pytest.approx(3)
+
+
+def test_the_ratio_to_ndjson_of_a_part_is_that_of_its_own_text(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dividing the text of the whole by the file of a part would make it several times as good."""
+    from squeezelab.report.tables import ladder_table
+
+    monkeypatch.setattr("squeezelab.experiment.files.COMMON_SAMPLES", 10_000)
+    results = measure_dataset(small, codecs=[], formats=["columnar"], budget=0, proof_budget=0)
+    one = results.get("dataset", "columnar")
+    assert one.samples == 10_000
+    expected = results.dataset.ndjson_bytes / 50_000 / (one.encoded_bytes / 10_000)
+    (row,) = ladder_table(results).rows
+    assert f"{expected:.2f}x" in row
+
+
+def test_names_and_labels_are_counted(small: MetricDataset) -> None:
+    results = measure_dataset(small, codecs=["xor", "delta_of_delta"], formats=[], budget=0)
+    assert results.dataset.dictionary_bytes > 100
+    columns = sum(results.get(*one).encoded_bytes for one in (("timestamps", "delta_of_delta"), ("values", "xor")))
+    assert results.overall_bytes("delta_of_delta", "xor") == columns + results.dataset.dictionary_bytes
+
+
+def test_another_dtype_is_not_what_was_given() -> None:
+    class Reinterpreting(Halved):
+        def encode(self, column: np.ndarray) -> bytes:
+            return column.tobytes()
+
+        def decode(self, encoded: bytes) -> np.ndarray:
+            return np.frombuffer(encoded, np.int64)
+
+    assert not prove(Reinterpreting(), np.array([0.0, 1.0])).bit_exact

@@ -91,3 +91,13 @@ def test_results_keep_what_was_given(results: Results, tmp_path) -> None:
     told = replace(results, cost=cost_basis(5.0, None, None))
     told.write(tmp_path / "results.json")
     assert Results.read(tmp_path / "results.json") == told
+
+
+def test_no_row_stands_twice(results: Results) -> None:
+    """Where the smallest is the fastest as well, its money is told once."""
+    rows = [
+        tuple(row[1:])
+        for row in cost_table(results).rows
+        if "smallest" in row[0].lower() or "fastest" in row[0].lower()
+    ]
+    assert len(rows) == len(set(rows))

@@ -230,6 +230,12 @@ def test_the_frontier_is_what_none_beats_in_both(results: Results) -> None:
     assert [one.ratio for one in edge] == sorted((one.ratio for one in edge), reverse=True)
 
 
+def test_the_frontier_keeps_one_of_equals(results: Results) -> None:
+    xor = results.get("values", "xor")
+    twin = replace(xor, codec="twin", ratio=99.0, decode_mb_s=1e6)
+    assert [one.codec for one in frontier([xor, twin, replace(twin, codec="other")])] == ["twin"]
+
+
 def test_every_codec_has_a_kind(results: Results) -> None:
     assert {one.kind for one in results.measurements} <= set(KINDS)
     assert set(KINDS) == {"ours", "papers", "general", "peers"}

@@ -202,7 +202,7 @@ def test_tables_show_what_was_measured(results: Results) -> None:
     ndjson = next(row for row in ladder_table(results).rows if row[0] == "ndjson")
     assert ndjson[0] == "ndjson"
     assert ndjson[1] == f"{results.dataset.ndjson_bytes:,}"
-    assert ndjson[3] == "1.00x"
+    assert "1.00x" in ndjson
     assert len(family_table(results).rows) == 10
 
 
