@@ -24,8 +24,8 @@ from squeezelab.kernels.bits import (
     zigzag,
 )
 
-GORILLA_WIDTHS = (7, 9, 12, 64)
-"""The paper's classes; its last one has 32 bits, which do not suffice for every int64."""
+GORILLA_WIDTHS = (7, 9, 12, 32)
+"""The paper's classes."""
 
 Widths = npt.NDArray[np.uint64]
 
@@ -41,7 +41,8 @@ class DeltaOfDelta(KernelCodec):
     ----------
     widths : str
         ``"fit"``: the four widths that make this column smallest are found and stored. ``"gorilla"``: those of the
-        paper, 7, 9, 12 (and 64). Or four rising widths such as ``"4-10-20-64"``, the last one 64.
+        paper, 7, 9, 12 and 32. Or four rising widths such as ``"4-10-20-64"``. Where the last of fixed widths is less
+        than 64, it has an escape for what does not fit.
 
     Notes
     -----
@@ -55,8 +56,11 @@ class DeltaOfDelta(KernelCodec):
         110 <second width>
         1110 <third width>
         1111 <fourth width>
+        1111 <all ones> <64 bits>   what the fourth width cannot hold, where it has an escape
 
-    The paper's first width holds -63 to 64, this layout's -64 to 64, at the same 9 bits.
+    The paper's first width holds -63 to 64, this layout's -64 to 64, at the same 9 bits. Its last class holds 32 bits
+    and no more: a column of int64 needs the escape, which takes one of the 2**32 codes and 100 bits. Widths that have
+    an escape are stored in falling order, all others in rising: frames written before there was one read as ever.
 
     References
     ----------
@@ -84,8 +88,9 @@ class DeltaOfDelta(KernelCodec):
         self._fixed = None if widths == "fit" else _parse_widths(widths)
 
     def worst_case_bytes(self, count: int) -> int:
-        """Two varints, the widths, then at most 4 + 64 bits a value."""
-        return 10 + 10 + 3 + (count * 68 + 7) // 8
+        """Two varints, the widths, then at most 4 + 64 bits a value, and those of the fourth width before an escape."""
+        escape = int(self._fixed[0]) if self._fixed is not None and self._fixed[0] < 64 else 0
+        return 10 + 10 + 3 + (count * (68 + escape) + 7) // 8
 
     def write(self, words: Words, buffer: Bytes) -> Any:
         """Encode."""
@@ -98,10 +103,10 @@ class DeltaOfDelta(KernelCodec):
 
 def _parse_widths(text: str) -> Widths:
     widths = GORILLA_WIDTHS if text == "gorilla" else tuple(map(int, re.findall("[0-9]{1,9}", text)))
-    rising = len(widths) == 4 and 1 <= widths[0] < widths[1] < widths[2] < widths[3] == 64
+    rising = len(widths) == 4 and 1 <= widths[0] < widths[1] < widths[2] < widths[3] <= 64
     if not rising or not re.fullmatch("gorilla|[0-9]+(-[0-9]+){3}", text):
         raise InvalidRequestError(f'no widths {text!r}: give "fit", "gorilla" or four rising ones like 4-10-20-64')
-    return np.array(widths, np.uint64)
+    return np.array(widths if widths[3] == 64 else widths[::-1], np.uint64)
 
 
 def fit_widths(words: Widths) -> Widths:
@@ -188,9 +193,17 @@ def _put_zeros(buffer, at, pending, fill, count):
     return at, pending, fill
 
 
+@kernel(forceinline=True)
+def _in_order(width_1, width_2, width_3, width_4):
+    """Return stored widths in rising order, and the code of the last class that is an escape; no rank is 2**64 - 1."""
+    if width_1 > width_4:
+        return width_4, width_3, width_2, width_1, ~U(0) >> (U(64) - width_1)
+    return width_1, width_2, width_3, width_4, ~U(0)
+
+
 @kernel
 def encode_deltas(words, widths, buffer):
-    """Write the payload of uint64 words into a buffer; return its bytes."""
+    """Write the payload of uint64 words into a buffer; return its bytes. Falling widths have an escape."""
     at = U(0)
     if words.size > 0:
         at = put_varint(buffer, at, zigzag(words[0]))
@@ -203,6 +216,7 @@ def encode_deltas(words, widths, buffer):
     for i in range(3):
         buffer[at] = packed >> U(8 * i)
         at += U(1)
+    width_1, width_2, width_3, width_4, escape = _in_order(width_1, width_2, width_3, width_4)
     pending, fill = U(0), U(0)
     delta = words[1] - words[0]
     zeros = U(0)
@@ -224,6 +238,11 @@ def encode_deltas(words, widths, buffer):
             prefix, prefix_size, width = U(0b1110) << U(60), U(4), width_3
         else:
             prefix, prefix_size, width = U(0b1111) << U(60), U(4), width_4
+            if rank >= escape:
+                top = escape << (U(64) - width)
+                at, pending, fill = put_top(buffer, at, pending, fill, prefix | top >> U(4), top << U(60), U(4) + width)
+                at, pending, fill = put_top(buffer, at, pending, fill, rank, U(0), U(64))
+                continue
         top = rank << (U(64) - width)
         at, pending, fill = put_top(
             buffer, at, pending, fill, prefix | (top >> prefix_size), top << (U(64) - prefix_size), prefix_size + width
@@ -253,6 +272,7 @@ def decode_deltas(data, start, stop, words):
     width_2 = ((U(data[at]) >> U(6)) | (U(data[at + U(1)]) & U(15)) << U(2)) + U(1)
     width_3 = ((U(data[at + U(1)]) >> U(4)) | (U(data[at + U(2)]) & U(3)) << U(4)) + U(1)
     width_4 = (U(data[at + U(2)]) >> U(2)) + U(1)
+    width_1, width_2, width_3, width_4, escape = _in_order(width_1, width_2, width_3, width_4)
     position, end = (at + U(3)) << U(3), stop << U(3)
     i = U(2)
     while i < count:
@@ -272,8 +292,14 @@ def decode_deltas(data, start, stop, words):
         width = width_1 if ones == U(1) else width_2 if ones == U(2) else width_3 if ones == U(3) else width_4
         if position + width > end:
             return False
-        delta += unzigzag((peek_64(data, position) >> (U(64) - width)) + U(1))
+        rank = peek_64(data, position) >> (U(64) - width)
         position += width
+        if rank == escape:
+            if position + U(64) > end:
+                return False
+            rank = peek_64(data, position)
+            position += U(64)
+        delta += unzigzag(rank + U(1))
         value += delta
         words[i] = value
         i += U(1)

@@ -1,4 +1,4 @@
-"""Elf: XOR compression of decimals whose last bits were erased, and can be had back."""
+"""Elf, as of its paper: XOR compression of decimals whose last bits were erased, and can be had back."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ MOST_DIGITS = U(15)
 WORTH_ERASING = U(4)
 """Erasing costs four bits, the number of digits: fewer erased bits are not worth it."""
 SIGN = U(1 << 63)
+NO_DIGITS = U(16)
+"""Before any number was erased."""
 CASE_SAME, CASE_WINDOW, CASE_FEW, CASE_MANY = U(0b01), U(0b00), U(0b10), U(0b11)
 
 # Where a number's first digit stands, counted so that ones stand at ONES: floor(log10(v)) + ONES.
@@ -48,7 +50,7 @@ LEAST_STAND = _least_stands()
 
 
 class Elf(KernelCodec):
-    """Elf for float64 columns of decimals.
+    """Elf for float64 columns of decimals, as released with its paper; its authors recommend `elf_plus`.
 
     45.3 fills all 52 bits of a mantissa, yet few of them tell it from 45.2 and 45.4. Elf erases the others and stores
     how many significant digits the number had: rounding up to so many brings it back. What is left has many trailing
@@ -62,14 +64,13 @@ class Elf(KernelCodec):
         0                                             nothing was erased
         1 <digits: 4>                                 erased; 0 digits: it was a negative power of ten
 
-        <trailing zeros: 7> <bits above the last 1>   the first value
+        <trailing zeros: 7> <bits above them>         the first value
         01                                            the value before, once more
         00 <meaningful bits>                          the XOR lies within the last window, with as many leading zeros
-        10 <leading: 3> <width: 4> <width - 1 bits>   at most 16 meaningful bits, opens a new window
-        11 <leading: 3> <width: 6> <width - 1 bits>   more, opens a new window
+        10 <leading: 3> <width: 4> <meaningful bits>  at most 16 of them, opens a new window
+        11 <leading: 3> <width: 6> <meaningful bits>  more, opens a new window
 
-    The last of the meaningful bits is 1 and left out. A width of 16 or 64 is stored as 0. Leading zeros are rounded as
-    in `chimp`.
+    A width of 16 or 64 is stored as 0. Leading zeros are rounded as in `chimp`.
 
     The encoder restores what it erased, and where a bit differs erases nothing: NaN payloads, infinities, -0.0 and
     subnormals are bits like all others. Only numbers of at most 15 significant digits and 22 decimal places are
@@ -79,10 +80,16 @@ class Elf(KernelCodec):
     Decimals decode at a little under 1 GB/s: where a code begins is known only when the one before has been read, the
     kinds of codes alternate without order, and a multiplication, a rounding and a division restore each value.
 
+    Frames of an earlier layout, never released and a mixture of this one and of `elf_plus`, are rejected: their
+    checksums do not fit.
+
     References
     ----------
     R. Li, Z. Li, Y. Wu, C. Chen, Y. Zheng, "Elf: Erasing-based Lossless Floating-Point Compression", PVLDB 16(7), 2023,
-    sections 3 to 5.
+    sections 3 to 5; Spatio-Temporal-Lab/elf, branch vldb2023-release. The layout is the release's, bit for bit. The
+    release keeps no NaN but one, ends with a mark in place of a count, and does not find the places of all decimals: it
+    takes a number for one of 17 digits if it times a power of ten is not exactly whole. Finding them, as the paper
+    words it, makes columns of 3 decimal places or more up to a seventh smaller here.
 
     Examples
     --------
@@ -97,16 +104,21 @@ class Elf(KernelCodec):
     max_expansion = 22
 
     def worst_case_bytes(self, count: int) -> int:
-        """At most 5 + 11 + 63 bits a value."""
-        return (count * 79 + 7) // 8
+        """At most 5 + 11 + 64 bits a value."""
+        return (count * 80 + 7) // 8
+
+    @property
+    def frame_name(self) -> str:
+        """Another name than that of the earlier layout, whose frames would decode to other numbers."""
+        return "elf_vldb"
 
     def write(self, words: Words, buffer: Bytes) -> Any:
         """Encode."""
-        return encode_elf(words, buffer)
+        return encode_elf(words, U(0), buffer)
 
     def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
         """Decode."""
-        return decode_elf(data, start, stop, words)
+        return decode_elf(data, start, stop, U(0), words)
 
 
 @kernel(forceinline=True)
@@ -151,8 +163,8 @@ def _decimal_places(magnitude, stand, guess):
 
 @kernel(forceinline=True)
 def _erase(word, guess):
-    """Return a word with its last bits erased, the head that says so with its size, and the next guess at places."""
-    keep = word, U(0), U(1)
+    """Return a word with its last bits erased, its digits (`NO_DIGITS`: it is whole), and the next guess at places."""
+    keep = word, NO_DIGITS
     magnitude = float_of(word & ~SIGN)
     stand = _stand(magnitude)
     if stand == U(0) or stand > MOST_DIGITS + ONES - U(2):
@@ -170,22 +182,36 @@ def _erase(word, guess):
     digits = U(0) if power_of_ten else places + stand + U(1) - ONES
     if erased == word or _restore(erased, digits) != word:
         return keep, guess
-    return (erased, U(0x10) | digits, U(5)), guess
+    return (erased, digits), guess
+
+
+@kernel(forceinline=True)
+def _flag(digits, latest, plus):
+    """Return the code for how many digits a number has, and its size."""
+    if plus:
+        if digits == NO_DIGITS:
+            return U(0b10), U(2)
+        return (U(0), U(1)) if digits == latest else (U(0b11) << U(4) | digits, U(6))
+    return (U(0), U(1)) if digits == NO_DIGITS else (U(1) << U(4) | digits, U(5))
 
 
 @kernel
-def encode_elf(words, buffer):
-    """Write the payload of uint64 words into a buffer; return its bytes."""
+def encode_elf(words, plus, buffer):
+    """Write the payload of uint64 words into a buffer, of Elf or, where ``plus`` is 1, of Elf+; return its bytes."""
     at, pending, fill = U(0), U(0), U(0)
-    previous, window_leading, window_trailing, guess = U(0), U(64), U(64), U(1)
+    previous, window_leading, window_trailing, guess, latest = U(0), U(64), U(64), U(1), NO_DIGITS
     for i in range(words.size):
-        (value, head, size), guess = _erase(words[i], guess)
+        (value, digits), guess = _erase(words[i], guess)
+        head, size = _flag(digits, latest, plus)
+        latest = latest if digits == NO_DIGITS else digits
         xor = value ^ previous
         previous = value
         trailing = trailing_zeros(xor)
         if i == 0:
             head, size = (head << U(7)) | trailing, size + U(7)
-            top, bits = xor & (xor - U(1)), U(63) - min(trailing, U(63))
+            top, bits = xor, U(64) - trailing
+            if plus and bits:
+                top, bits = xor & (xor - U(1)), bits - U(1)
         elif xor == U(0):
             head, size, top, bits = (head << U(2)) | CASE_SAME, size + U(2), U(0), U(0)
         else:
@@ -197,7 +223,8 @@ def encode_elf(words, buffer):
             else:
                 window_leading, window_trailing = leading, trailing
                 width = U(64) - leading - trailing
-                top, bits = (xor & (xor - U(1))) << leading, width - U(1)
+                # The last of the meaningful bits is 1: Elf+ leaves it out.
+                top, bits = (xor & (xor - plus)) << leading, width - plus
                 if width <= U(16):
                     code, more = (CASE_FEW << U(7)) | (place << U(4)) | (width & U(15)), U(9)
                 else:
@@ -208,31 +235,48 @@ def encode_elf(words, buffer):
     return at + ((fill + U(7)) >> U(3))
 
 
+@kernel(forceinline=True)
+def _take_bits(data, position, width, plus):
+    """Return meaningful bits, 1 to 64; the last one is left out by Elf+."""
+    # From the bit before on, as there may be none to read.
+    bits = peek_64(data, position - plus) << plus
+    return bits >> (U(64) - width) | plus
+
+
 @kernel
-def decode_elf(data, start, stop, words):
-    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
+def decode_elf(data, start, stop, plus, words):
+    """Fill uint64 words from the payload ``data[start:stop]``, of Elf or, where ``plus`` is 1, of Elf+.
+
+    Returns whether it holds exactly these many.
 
     `READ_SLACK` bytes behind ``stop`` must be readable.
     """
     position, end = start << U(3), stop << U(3)
-    value, leading, trailing = U(0), U(0), U(64)
+    value, leading, trailing, latest = U(0), U(0), U(64), NO_DIGITS
     for i in range(words.size):
         if position >= end:
             return False
         code = peek_57(data, position)
-        erased, digits = code >> U(63), code >> U(59) & U(15)
-        code <<= U(1) + (erased << U(2))
-        position += U(1) + (erased << U(2))
+        if plus:
+            erased, new = U(code >> U(62) != U(0b10)), U(code >> U(62) == U(0b11))
+            latest = code >> U(58) & U(15) if new else latest
+            size = U(1) + (code >> U(63)) + (new << U(2))
+        else:
+            erased = code >> U(63)
+            latest = code >> U(59) & U(15)
+            size = U(1) + (erased << U(2))
+        code <<= size
+        position += size
         case = code >> U(62)
         if i == 0:
             trailing = code >> U(57)
             position += U(7)
             width = U(64) - min(trailing, U(64))
-            if trailing > U(64) or position + width > end + U(1):
+            if trailing > U(64) or position + width > end + plus:
                 return False
             if width:
-                value = (((peek_64(data, position - U(1)) << U(1)) >> trailing) | U(1)) << trailing
-                position += width - U(1)
+                value = _take_bits(data, position, width, plus) << trailing
+                position += width - plus
             trailing = U(64)
         elif case == CASE_SAME:
             position += U(2)
@@ -248,15 +292,14 @@ def decode_elf(data, start, stop, words):
             few = case == CASE_FEW
             width = ((code >> U(55)) - U(1) & U(15)) + U(1) if few else ((code >> U(53)) - U(1) & U(63)) + U(1)
             position += U(9) if few else U(11)
-            if leading + width > U(64) or position + width > end + U(1):
+            if leading + width > U(64) or position + width > end + plus:
                 return False
             trailing = U(64) - leading - width
-            # From the bit before on, as there may be none to read.
-            value ^= (((peek_64(data, position - U(1)) << U(1)) >> (U(64) - width)) | U(1)) << trailing
-            position += width - U(1)
+            value ^= _take_bits(data, position, width, plus) << trailing
+            position += width - plus
         if erased:
-            restored = _restore(value, digits)
-            if restored == U(0):
+            restored = _restore(value, latest)
+            if latest == NO_DIGITS or restored == U(0):
                 return False
             words[i] = restored
         else:

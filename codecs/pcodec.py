@@ -23,8 +23,8 @@ class Pcodec(ColumnCodec):
 
     Notes
     -----
-    The payload is a standalone file of pcodec. Source: M Loncaric, N Jeppson, J Zinberg: Pcodec: Better Compression for
-    Numerical Sequences, 2025; https://github.com/pcodec/pcodec
+    The payload is a standalone file of pcodec. Source: M Loncaric, N Jeppesen, B Zinberg: Pcodec: Better Compression
+    for Numerical Sequences, 2025, arXiv:2502.06112; https://github.com/pcodec/pcodec
 
     Examples
     --------

@@ -131,6 +131,8 @@ def encode_series(
 ) -> bytes:
     """Return the chunks of a series as they lie in one of Prometheus's chunks files, byte for byte.
 
+    So does version 3; 2.42 did not yet limit chunks to 1024 bytes, and before 3.0 some end with a spare zero byte.
+
     Parameters
     ----------
     timestamps : int64[n]

@@ -11,7 +11,8 @@ from columns import int64_columns
 from squeezelab.codecs.delta_of_delta import DeltaOfDelta, fit_widths
 from squeezelab.errors import InvalidRequestError
 
-GORILLA = (7, 9, 12, 64)
+GORILLA = (7, 9, 12, 32)
+BEFORE = "d10619c0707c06b2fc813c000007ffffff176fc00000fffffff192000ebc7c8632f5a192"
 
 
 def to_bits(payload: bytes) -> str:
@@ -27,7 +28,7 @@ def zigzag(number: int) -> int:
     return 2 * number if number >= 0 else -2 * number - 1
 
 
-def codes(column: list[int], widths: tuple[int, ...]) -> str:
+def codes(column: list[int], widths: tuple[int, ...], *, escape: bool = False) -> str:
     """Write the codes of all deltas of deltas, a character a bit."""
     deltas = [wrapped(b - a) for a, b in itertools.pairwise(column)]
     bits = ""
@@ -37,6 +38,9 @@ def codes(column: list[int], widths: tuple[int, ...]) -> str:
             bits += "0"
             continue
         rank = zigzag(change) - 1
+        if escape and rank >= 2 ** widths[3] - 1:
+            bits += "1111" + "1" * widths[3] + f"{rank:064b}"
+            continue
         prefix, width = next(
             (prefix, width)
             for prefix, width in zip(("10", "110", "1110", "1111"), widths, strict=True)
@@ -61,14 +65,16 @@ def test_code_lengths_are_those_of_the_paper(change: int, bits: int) -> None:
     assert len(payload) == 1 + 1 + 3 + -(-bits // 8)
 
 
-@given(int64_columns(), st.sampled_from(["gorilla", "fit"]))
+@given(int64_columns(), st.sampled_from(["gorilla", "fit", "3-9-40-63", "1-2-3-4", "4-10-20-64"]))
 def test_every_column_is_encoded_as_the_paper_words_it(column: np.ndarray, widths: str) -> None:
     if column.size < 3:
         return
-    used = GORILLA if widths == "gorilla" else tuple(fit_widths(column.view(np.uint64)).tolist())
-    expected = codes(column.tolist(), used)
+    fixed = GORILLA if widths == "gorilla" else tuple(int(width) for width in widths.split("-") if width != "fit")
+    used = fixed or tuple(fit_widths(column.view(np.uint64)).tolist())
+    expected = codes(column.tolist(), used, escape=used[3] < 64 if fixed else False)
     packed = to_bits(bytes(DeltaOfDelta(widths).pack(column)))
     assert packed.endswith(expected + "0" * (-len(expected) % 8))
+    assert np.array_equal(DeltaOfDelta(widths).decode(DeltaOfDelta(widths).encode(column)), column)
 
 
 @given(int64_columns())
@@ -91,13 +97,30 @@ def test_perfectly_regular_timestamps_take_one_bit_each() -> None:
     assert len(DeltaOfDelta().pack(1_700_000_000 + 15 * np.arange(8002))) == 5 + 1 + 3 + 1000
 
 
+def test_what_32_bits_cannot_hold_escapes() -> None:
+    """The last class of the paper has 36 bits in all; what is beyond takes 64 more."""
+    for change, bits in ((2**31 - 1, 36), (-(2**31) + 1, 36), (2**31, 100), (-(2**31), 36), (-(2**31) - 1, 100)):
+        column = np.array([0, 10, 20 + change])
+        assert len(DeltaOfDelta("gorilla").pack(column)) == 1 + 1 + 3 + -(-bits // 8)
+        assert np.array_equal(DeltaOfDelta("gorilla").decode(DeltaOfDelta("gorilla").encode(column)), column)
+
+
+def test_frames_from_before_there_was_an_escape_are_read() -> None:
+    """Written with widths=gorilla when its last class had 64 bits, and with fitted widths that end at 32."""
+    assert DeltaOfDelta().decode(bytes.fromhex(BEFORE)).tolist() == [7200, 7262, 7322, 7382, 2**40, 5]
+    fitted = np.cumsum([0, 0, 1, 100, 70_000, 2**31, -(2**31) + 1, 5])
+    fitted = np.concatenate([fitted, fitted[::-1]])
+    assert np.array_equal(DeltaOfDelta().decode(DeltaOfDelta().encode(fitted)), fitted)
+
+
 def test_differences_that_overflow_take_no_more_than_the_worst_case() -> None:
     column = np.array([-(2**63), 2**63 - 1] * 50)
-    assert len(DeltaOfDelta().pack(column)) <= DeltaOfDelta().worst_case_bytes(100)
-    assert np.array_equal(DeltaOfDelta().decode(DeltaOfDelta().encode(column)), column)
+    for codec in (DeltaOfDelta(), DeltaOfDelta("gorilla"), DeltaOfDelta("61-62-63-64"), DeltaOfDelta("1-2-3-63")):
+        assert len(codec.pack(column)) <= codec.worst_case_bytes(100)
+        assert np.array_equal(codec.decode(codec.encode(column)), column)
 
 
-@pytest.mark.parametrize("widths", ["", "7-9-12", "7-9-12-32", "9-7-12-64", "0-1-2-64", "7-7-8-64", "a-b-c-d", "7"])
+@pytest.mark.parametrize("widths", ["", "7-9-12", "7-9-12-65", "9-7-12-64", "0-1-2-64", "7-7-8-64", "a-b-c-d", "7"])
 def test_widths_that_cannot_hold_every_delta_are_refused(widths: str) -> None:
     with pytest.raises(InvalidRequestError, match="widths"):
         DeltaOfDelta(widths)
