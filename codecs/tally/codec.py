@@ -80,7 +80,7 @@ class Tally(ColumnCodec):
     >>> codec = Tally()
     >>> column = np.arange(1000) * 0.05
     >>> len(codec.encode(column))
-    21
+    19
     >>> bool((codec.decode(codec.encode(column)) == column).all())
     True
     """

@@ -62,6 +62,8 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
     for name, draw in CHARTS.items():
         try:
             drawn = save_figure(partial(draw, results), folder / name)
+        except OSError:  # a folder that cannot be written is the end of the report
+            raise
         except Exception as error:  # one chart costs a line, not the report of what was measured
             logger.warning(
                 "The chart %s cannot be drawn (%s: %s): going on without.", name, type(error).__name__, error

@@ -33,11 +33,6 @@ class Column(NamedTuple):
     wide: bool = False
     extra: bool = False
 
-    @property
-    def is_speed(self) -> bool:
-        """Whether its remarks are intervals."""
-        return self.header.endswith("MB/s")
-
 
 def columns_of(results: Results, subject: str) -> list[Column]:
     """Return the columns of codecs or formats of a subject; those that say nothing are left out."""
@@ -46,10 +41,10 @@ def columns_of(results: Results, subject: str) -> list[Column]:
     item = subject.removesuffix("s")
     sizes = [
         Column("bytes", lambda one: number(one.encoded_bytes, ",")),
-        Column("bytes a sample", lambda one: number(one.encoded_bytes / one.samples, ".3f")),
-        Column("a further one", lambda one: number(one.further_bytes, ".3f")),
+        Column("B/sample", lambda one: number(one.encoded_bytes / one.samples, ".3f")),
+        Column("further", lambda one: number(one.further_bytes, ".3f")),
         Column("vs NDJSON", lambda one: number(ndjson * one.samples / one.encoded_bytes, ".2f", "x")),
-        Column("vs raw", lambda one: number(one.ratio, ".2f", "x")),
+        Column("vs raw", lambda one: number(one.ratio, ".2f", "x"), extra=True),
     ]
     ratios = [
         Column("ratio", lambda one: number(one.ratio, ".2f", "x")),

@@ -22,7 +22,7 @@ def ladder_table(results: Results, *, brief: bool = False) -> Table:
     notes = [
         f"Encode, decode: MB/s of raw bytes, in memory. {_sureness(group, brief)}",
         f"Of {', '.join(whole)} they are those of the whole write and read, a database opened anew." if whole else "",
-        "A further one: bytes of each further sample, without what a file takes however little it holds."
+        "Further: bytes of each further sample, without what a file takes however little it holds."
         if any(one.further_bytes is not None for one in group)
         else "",
         "Lossy: root mean square error as a share of a series' range; the largest is in ratios.csv."
@@ -69,7 +69,7 @@ def _listed(results: Results, subject: str, name: str, title: str, notes: Sequen
 
     def text(column: Column, one: Measurement) -> str:
         cell = column.cell(one)
-        return cell.text or "-" if brief and column.is_speed else cell.line
+        return cell.text or "-" if brief else cell.line
 
     rows = [
         [label(one, results.dataset.samples), *(text(column, one) for column in columns)]

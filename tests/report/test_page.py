@@ -184,7 +184,9 @@ def test_what_loses_bits_is_never_the_answer(results: Results) -> None:
 
 
 def test_fast_but_far_larger_is_not_the_answer(results: Results) -> None:
-    values, timestamps = (min(one.bits_per_item for one in results.find(subject)) for subject in reversed(COLUMNS))
+    least = min(results.find("timestamps"), key=lambda one: one.bits_per_item)
+    values, timestamps = min(one.bits_per_item for one in results.find("values")), least.bits_per_item
+    results = renamed(results, least.codec, decode_mb_s=1e9)
     for times, fits in ((2.01, False), (1.99, True)):
         bits = times * (values + timestamps) - timestamps
         told = renamed(results, "chimp", decode_mb_s=1e9, bits_per_item=bits, ratio=64 / bits)
