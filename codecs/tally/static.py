@@ -649,12 +649,16 @@ def write_static(residuals, bank, work, buffer, at):
         used = 0
         for i in range(begin, end):
             used += cells[i] > 0
-        if floor + used * ONE >= best:
+        if floor + used * (3 * ONE // 2) >= best:
             continue
         own = U(11)
         if count < U(2048) and size <= U(100):
             own = U(10)
+        # Runs of tokens that there are none of are worth a shorter code where they are many.
+        sparsely = 3 * used < 2 * (end - begin)
         for thin in range(2):
+            if (thin == 1) != sparsely:
+                continue
             bits_taken = explicit_levels(
                 cells[begin:end], size, np.int64(count), own, thin == 1,
                 work[CHOSEN][U(2048) * U(thin) :], work[CHOSEN][4096:].view(np.int64),

@@ -202,14 +202,17 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     terms[0], terms[-1] = levels[:-1], levels[1:]
     for i, other in enumerate(others):
         terms[2 * i + 1], terms[2 * i + 2] = other[1:], other[:-1]
-    means = terms.sum(axis=1) / max(1, terms.shape[1])
-    terms -= means[:, None]
-    gram = terms @ terms.T
+    means, gram = np.empty(len(terms)), np.empty((len(terms), len(terms)))
+    fill_products(terms, means, gram)
     # A little is added so that columns that say the same do not make weights of any size.
-    damped = gram[:-1, :-1] + np.diag(RIDGE * gram.diagonal()[:-1] + TINY)
-    solved = np.linalg.solve(damped, gram[:-1, -1]) * WEIGHT
-    weights = np.minimum(np.maximum(np.rint(solved), -MOST_WEIGHT), MOST_WEIGHT)
-    constant = (means[-1] + 0.5) * WEIGHT - float(weights @ means[:-1])
+    rows = [[float(cell) for cell in row] for row in gram[:-1]]
+    for place, row in enumerate(rows):
+        row[place] += RIDGE * row[place] + TINY
+    weights = [min(max(float(round(one * WEIGHT)), -MOST_WEIGHT), MOST_WEIGHT) for one in _solved(rows)]
+    explained = 0.0
+    for weight, mean in zip(weights, means[:-1].tolist(), strict=True):
+        explained += weight * mean
+    constant = (float(means[-1]) + 0.5) * WEIGHT - explained
     constant = min(max(constant, -MOST_CONSTANT), MOST_CONSTANT)
     own, *pairs = (int(weight) for weight in weights)
     plan = Plan(LINEAR, True, int(levels[0]), 0, (own, int(constant), *pairs))
@@ -218,6 +221,44 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
         add_weighted(other, U(same % 2**64), U(before % 2**64), sums)
     subtract_linear(levels, U(own % 2**64), sums, residuals)
     return plan, residuals
+
+
+def _solved(rows: list[list[float]]) -> list[float]:
+    """Return what solves linear equations, the right side last in each row: by Gauss, as their matrix is positive."""
+    for place, pivot in enumerate(rows):
+        for other in rows:
+            if other is not pivot:
+                factor = other[place] / pivot[place]
+                other[:] = [one - factor * two for one, two in zip(other, pivot, strict=True)]
+    return [row[-1] / row[place] for place, row in enumerate(rows)]
+
+
+@kernel
+def fill_products(terms, means, gram):
+    """Fill the means of terms, and their products less the means.
+
+    They are summed in one order on every machine, which BLAS does not: other weights would make other bytes.
+
+    Parameters
+    ----------
+    terms : float64[terms, n]
+        The means are taken off.
+    means, gram : float64[terms], float64[terms, terms]
+        Filled.
+    """
+    count = terms.shape[1]
+    for i in range(terms.shape[0]):
+        total = 0.0
+        for k in range(count):
+            total += terms[i, k]
+        means[i] = total / max(1, count)
+        for k in range(count):
+            terms[i, k] -= means[i]
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(count):
+                total += terms[i, k] * terms[j, k]
+            gram[i, j] = gram[j, i] = total
 
 
 @kernel
