@@ -83,7 +83,8 @@ static u64 order(u64 bits) { return bits >> 63 ? bits ^ (~(u64)0 >> 1) : bits; }
 static double to_double(u64 bits) { double x; memcpy(&x, &bits, 8); return x; }
 static u64 to_bits(double x) { u64 bits; memcpy(&bits, &x, 8); return bits; }
 static i64 sign(u64 n) { return n >> 63 ? -(i64)~n - 1 : (i64)n; }
-static u64 shifted(u64 n) { return n >> 63 ? ~(~n >> 16) : n >> 16; } /* arithmetic, by 16 */
+static u64 down(u64 n, int by) { return n >> 63 ? ~(~n >> by) : n >> by; } /* arithmetic */
+static int length_of(u64 n) { int bits = 0; for (; n; n >>= 1) bits++; return bits; }
 
 /* What the streams of a block take from: words with two states, and raw bits. */
 typedef struct { Bytes words, raw; int filled; u64 states[2]; } Coder;
@@ -244,7 +245,7 @@ static void read_stream(Bytes *head, Coder *c, u64 n, u64 **others, int known, u
             u64 s = weights[1] + weights[0] * levels[i - 1];
             for (int j = 0; j < known; j++)
                 s += weights[2 + 2 * j] * others[j][i] + weights[3 + 2 * j] * others[j][i - 1];
-            levels[i] = r + shifted(s);
+            levels[i] = r + down(s, 16);
         }
     }
     for (u64 i = 0; integers && i < n; i++)
@@ -285,8 +286,20 @@ static u64 number(int kind, const u64 q[3], u64 m, u64 e)
     return to_bits(z == y ? y : ((z > y ? t - 1.0 : t) + (double)(e & 1)) / 1e16);
 }
 
-/* Reads a block of n numbers, and the levels from which other columns may be predicted. */
-static void read_block(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
+static void read_numbers(Bytes block, u64 n, u64 *numbers, u64 *levels)
+{
+    if ((u64)(block.end - block.at) != 8 * n)
+        fail("a block has not the size it should");
+    for (u64 i = 0; i < n; i++) {
+        numbers[i] = 0;
+        for (int j = 7; j >= 0; j--)
+            numbers[i] = numbers[i] << 8 | block.at[8 * i + (u64)j];
+        levels[i] = numbers[i];
+    }
+}
+
+/* Reads a block of coder 1, n numbers, and the levels from which other columns may be predicted. */
+static void read_block_1(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
 {
     static u64 distinct[BLOCK], own[BLOCK], m[BLOCK], e[BLOCK], gaps[BLOCK], distances[BLOCK];
     u64 head_size = varint(&block), words_size = varint(&block), q[3] = {1, 1, 0}, count = n;
@@ -295,14 +308,9 @@ static void read_block(Bytes block, u64 n, int are_values, u64 **others, int kno
     int flags = *take(&head, 1), kind = flags & 7, ranked = flags >> 3 & 1;
     u64 *found = ranked ? distinct : numbers;
     if (kind == 7) {
-        if (head_size != 1 || words_size || (u64)(block.end - block.at) != 8 * n)
+        if (head_size != 1 || words_size)
             fail("a block has not the size it should");
-        for (u64 i = 0; i < n; i++) {
-            numbers[i] = 0;
-            for (int j = 7; j >= 0; j--)
-                numbers[i] = numbers[i] << 8 | block.at[8 * i + (u64)j];
-            levels[i] = numbers[i];
-        }
+        read_numbers(block, n, numbers, levels);
         return;
     }
     if (flags >> 5 & 1) {
@@ -348,6 +356,390 @@ static void read_block(Bytes block, u64 n, int are_values, u64 **others, int kno
         fail("a block is not used up");
 }
 
+/* Coder 2 */
+
+static u64 low_bits(Bytes *b, int *at, int count) /* lowest bit of each byte first */
+{
+    u64 number = 0;
+    for (int i = 0; i < count; i++) {
+        if (b->at >= b->end)
+            fail("bits are cut short");
+        number |= (u64)(*b->at >> *at & 1) << i;
+        if (++*at == 8) {
+            *at = 0;
+            b->at++;
+        }
+    }
+    return number;
+}
+
+static u64 root(u64 n) /* rounded down */
+{
+    u64 found = 0;
+    for (u64 bit = (u64)1 << 31; bit; bit >>= 1)
+        if ((found | bit) * (found | bit) <= n)
+            found |= bit;
+    return found;
+}
+
+static i64 log2_fixed(u64 a)
+{
+    int w = length_of(a) - 1;
+    u64 y = a << (31 - w);
+    i64 logarithm = w;
+    for (int i = 0; i < 16; i++) {
+        y = y * y >> 31;
+        logarithm = 2 * logarithm + (i64)(y >> 32);
+        y >>= y >> 32;
+    }
+    return logarithm;
+}
+
+static u64 exp2_fixed(i64 a)
+{
+    u64 y = (u64)1 << 31, r = root((u64)1 << 61);
+    for (int bit = 15; bit >= 0; bit--, r = root(r << 31))
+        if (a >> bit & 1)
+            y = y * r >> 31;
+    return y >> (a >> 16 < 63 ? a >> 16 : 63);
+}
+
+static u64 raise_two(i64 a)
+{
+    i64 w = sign(down((u64)a, 16)) + 1, left;
+    u64 y;
+    w = w < -40 ? -40 : w > 8 ? 8 : w;
+    left = w * 65536 - a;
+    y = exp2_fixed(left < 0 ? 0 : left > 65536 ? 65536 : left);
+    return w >= 0 ? y << w >> 15 : y >> (15 - w);
+}
+
+/* Tells the raw bits of a token, and its lowest residual. */
+static int token_range(i64 token, int mantissa, u64 *lowest)
+{
+    u64 z = token < 0 ? (u64)(-1 - token) : (u64)token, octave = z >> mantissa;
+    int raw = octave > 1 ? (int)octave - 1 : 0;
+    u64 h = raw < 64 ? (z - ((u64)raw << mantissa)) << raw : 0;
+    *lowest = token < 0 ? 0 - h - (raw < 64 ? (u64)1 << raw : 0) : h;
+    return raw;
+}
+
+static void shape_weights(int shape, u64 *weights) /* of tokens -120 to 119 */
+{
+    static const int offsets[] = {-10, -5, 0, 2, 3, 4, 2, 5}, powers[] = {8, 11, 16, 22, 32, 64, 20, 32};
+    int family = shape >> 6, scale = shape & 63;
+    u64 sum = 0, unit;
+    for (i64 token = -120; token < 120; token++) {
+        u64 lowest, h, twice;
+        int raw = token_range(token < 0 ? -1 - token : token, 3, &lowest);
+        i64 d, e = 0;
+        h = lowest;
+        twice = 2 * h + ((u64)1 << raw) + 1 - (token < 0 ? 0 : 2);
+        d = log2_fixed(twice ? twice : 1) - 65536 - 16384 * (scale - 8 + offsets[family]);
+        if (twice && family < 6)
+            e = (i64)raise_two(sign(down((u64)(d * powers[family]), 4)));
+        else if (twice)
+            e = (d < 262144 ? log2_fixed(raise_two(2 * d) + 65536) - 1048576 : 2 * d) * powers[family] >> 4;
+        weights[token + 120] = exp2_fixed(e) << raw;
+        sum += weights[token + 120];
+    }
+    unit = sum >> 15 ? sum >> 15 : 1;
+    for (int i = 0; i < 240; i++)
+        weights[i] = weights[i] / unit ? weights[i] / unit : 1;
+}
+
+static u64 gamma_number(Bytes *b, int *at)
+{
+    int k = 0;
+    while (!low_bits(b, at, 1))
+        if (++k > 20)
+            fail("a number of a table is too large");
+    return ((u64)1 << k | low_bits(b, at, k)) - 1;
+}
+
+static void explicit_weights(Bytes *b, int *at, u64 count, int sparse, u64 *weights)
+{
+    u64 marker = sparse ? 0 : 3, level = 0, some = 0;
+    for (u64 i = 0; i < count;) {
+        u64 n = gamma_number(b, at);
+        if (n == marker) {
+            u64 run = gamma_number(b, at) + 1;
+            if (run > count - i)
+                fail("a table has too many tokens");
+            for (; run; run--)
+                weights[i++] = 0;
+            continue;
+        }
+        level += unfold(n - (n > marker));
+        if (level < 1 || level > 24)
+            fail("a table has a level that there is not");
+        weights[i++] = some = root((u64)1 << (15 + level));
+    }
+    if (!some)
+        fail("a table is empty");
+}
+
+typedef struct { int token, slots, place; } Slot;
+
+static void fill_slots(const u64 *weights, u64 count, u64 low, int g, Slot *table)
+{
+    u64 total = 0, z, most = 0, slots[800];
+    i64 left = (i64)1 << g;
+    for (u64 i = 0; i < count; i++) {
+        total += weights[i];
+        most = weights[i] > weights[most] ? i : most;
+    }
+    z = ((u64)1 << (g + 24)) / total;
+    for (u64 i = 0; i < count; i++) {
+        slots[i] = weights[i] * z >> 24;
+        if (!slots[i] && weights[i])
+            slots[i] = 1;
+        left -= (i64)slots[i];
+    }
+    while (left < 0) {
+        u64 half = slots[most] / 2, given = (u64)-left < half ? (u64)-left : half;
+        slots[most] -= given;
+        left += (i64)given;
+        for (u64 i = 0; left < 0 && i < count; i++)
+            most = slots[i] > slots[most] ? i : most;
+    }
+    slots[most] += (u64)left;
+    for (u64 i = 0; i < count; i++)
+        for (u64 j = 0; j < slots[i]; j++, table++) {
+            table->token = (int)i - (int)low;
+            table->slots = (int)slots[i];
+            table->place = (int)j;
+        }
+}
+
+static int lanes_of(u64 n) { return n >= 1536 ? 4 : 2; }
+static u64 lane_begin(u64 n, int lane)
+{
+    u64 lanes = (u64)lanes_of(n), rest = n % lanes;
+    return (u64)lane * (n / lanes) + ((u64)lane < rest ? (u64)lane : rest);
+}
+
+static void read_lanes(Bytes *b, u64 *out, u64 n)
+{
+    static Slot table[16][2048];
+    static u64 gaps[BLOCK], instead[BLOCK];
+    static const int mantissas[] = {3, 1, 6, 0};
+    int first = *take(b, 1), second = *take(b, 1), kind = first & 3, mantissa = mantissas[first >> 2 & 3];
+    int g = second & 15, tables = 1 + (second >> 4), at = 0, lanes = lanes_of(n), epochs = n >= 1024 ? 4 : 1;
+    int wide = first >> 5 & 1, owner[16] = {0}, bits[4] = {0};
+    u64 low = varint(b), count = varint(b), shift = wide ? *take(b, 1) : 0, p = n / (u64)lanes;
+    u64 weights[800], states[4], patches = 0, plane_bits[4], used[4] = {0};
+    Bytes planes[4];
+    if (first > 127 || kind > 2 || !mantissa || (g != 10 && g != 11) || !count || count > 800 || low > count
+        || shift > 53 || tables > lanes * epochs || (tables > 1 && (kind != 2 || g != 10))
+        || (kind && (mantissa != 3 || low > 120 || count - low > 120)))
+        fail("tables are of no known kind");
+    for (int i = 0; i < tables; i++) {
+        u64 shape[240];
+        if (kind == 0)
+            explicit_weights(b, &at, count, first >> 6 & 1, weights);
+        else {
+            shape_weights((int)low_bits(b, &at, 9), shape);
+            memcpy(weights, shape + 120 - low, count * sizeof *weights);
+        }
+        fill_slots(weights, count, low, g, table[i]);
+    }
+    for (int i = 1; kind == 2 && i < lanes * epochs; i++)
+        if ((owner[i] = owner[i - 1] + (int)low_bits(b, &at, 1)) >= tables)
+            fail("a segment has no table");
+    for (int i = 0; i < lanes; i++) {
+        int size = 23 + (int)low_bits(b, &at, 5);
+        states[i] = (u64)1 << size | low_bits(b, &at, size);
+    }
+    if (at)
+        take(b, 1);
+    if (first >> 4 & 1 && (patches = varint(b)) > n)
+        fail("there are too many exceptions");
+    for (u64 i = 0; i < patches; i++) {
+        gaps[i] = varint(b);
+        instead[i] = zigzag(b);
+    }
+    for (int i = 0; i < lanes; i++)
+        plane_bits[i] = wide ? varint(b) : 0;
+    for (int i = 0; i < lanes; i++)
+        planes[i] = cut(b, plane_bits[i] / 8 + (plane_bits[i] % 8 > 0));
+    for (u64 i = 0; i <= p; i++)
+        for (int lane = 0; lane < lanes && (i < p || (u64)lane < n % (u64)lanes); lane++) {
+            int epoch = 0, raw, in_state, below;
+            u64 x = states[lane], lowest;
+            while (epoch + 1 < epochs && i >= (u64)(epoch + 1) * p / (u64)epochs)
+                epoch++;
+            const Slot *slot = &table[owner[lane * epochs + epoch]][x & (((u64)1 << g) - 1)];
+            x = (u64)slot->slots * (x >> g) + (u64)slot->place;
+            raw = token_range(slot->token, mantissa, &lowest);
+            in_state = raw < 10 ? raw : 10;
+            below = raw - in_state;
+            if (below + shift > 63 || raw + shift > 63 || (below && !wide))
+                fail("a residual is too long");
+            lowest += (x & (((u64)1 << in_state) - 1)) << below;
+            if ((x >>= in_state) < 1 << 23) {
+                const u8 *word = take(b, 4);
+                x = x << 32 | (u64)word[3] << 24 | (u64)word[2] << 16 | (u64)word[1] << 8 | word[0];
+            }
+            states[lane] = x;
+            used[lane] += (u64)below + shift;
+            out[lane_begin(n, lane) + i] = (lowest << shift) + low_bits(&planes[lane], &bits[lane], below + (int)shift);
+        }
+    for (int i = 0; i < lanes; i++)
+        if (states[i] != 1 << 23 || used[i] != plane_bits[i])
+            fail("a lane is not used up");
+    for (u64 i = 0, place = 0; i < patches; i++) {
+        if (gaps[i] >= n - place)
+            fail("an exception lies outside its stream");
+        out[place += gaps[i]] = instead[i];
+    }
+}
+
+static void read_side_by_side(Bytes *b, u64 *out, u64 n)
+{
+    const u8 *widths = take(b, (n + 255) / 256), *whole, *rest;
+    u64 bits = 0, left, at = 0;
+    if (n < 512)
+        fail("numbers are too few to lie side by side");
+    for (u64 i = 0; i < n; i += 16) {
+        if (widths[i / 256] > 64)
+            fail("a width is too large");
+        bits += widths[i / 256];
+    }
+    left = (bits % 64 + 7) / 8;
+    whole = take(b, bits / 64 * 128);
+    rest = take(b, 16 * left);
+    for (u64 i = 0; i < n; i++) {
+        u64 width = widths[i / 256], number = 0;
+        for (u64 j = 0; j < width; j++) {
+            u64 word = (at + j) / 64, bit = (at + j) % 64;
+            const u8 *from = word < bits / 64 ? whole + 128 * word + 8 * (i % 16) : rest + left * (i % 16);
+            number |= (u64)(from[bit / 8] >> bit % 8 & 1) << j;
+        }
+        out[i] = number;
+        at += i % 16 == 15 ? width : 0;
+    }
+}
+
+/* Reads a stream of coder 2, all of its bytes: its levels, and its integers where these are asked for. */
+static void read_stream_2(Bytes b, u64 n, u64 **others, int known, u64 *levels, u64 *integers)
+{
+    int how = *take(&b, 1), coding = how & 3, prediction = how >> 2 & 7, lanes = lanes_of(n);
+    u64 base = zigzag(&b), divisor = how >> 5 & 1 ? varint(&b) : 1, field[8] = {0}, starts[12] = {0}, slope, w[3];
+    static const int fields[] = {0, 1, 1, 4, 2};
+    if (how > 127 || prediction > 4 || (how >> 6 && coding < 2) || (prediction == 3 && n < 16))
+        fail("a stream is coded in no known way");
+    for (int i = 0; i < fields[prediction] + (prediction == 4 ? 2 * known : 0); i++)
+        field[i] = zigzag(&b);
+    for (int i = 1; prediction == 3 && i < 3 * lanes; i++)
+        starts[i] = starts[i - 1] + zigzag(&b);
+    memset(levels, 0, n * sizeof *levels);
+    if (coding == 1)
+        read_lanes(&b, levels, n);
+    else if (coding == 2) {
+        Coder c = {{NULL, NULL}, b, 0, {0, 0}};
+        read_packed(&c, levels, n);
+        b = c.raw;
+    } else if (coding == 3)
+        read_side_by_side(&b, levels, n);
+    if (b.at != b.end)
+        fail("a stream is not used up");
+    slope = field[0];
+    w[0] = 65536 + (field[0] << 10) + (field[2] << 8);
+    w[1] = (field[1] - field[0]) << 10;
+    w[2] = 0 - (field[1] << 10);
+    for (u64 i = 0, lane = 0; i < n; i++) {
+        u64 r = how >> 6 ? unfold(levels[i]) : levels[i];
+        while (prediction == 3 && (int)lane + 1 < lanes && i >= lane_begin(n, (int)lane + 1))
+            lane++;
+        u64 inside = i - lane_begin(n, (int)lane);
+        if (prediction == 0)
+            levels[i] = r;
+        else if (prediction == 3 && inside < 3)
+            levels[i] = starts[3 * lane + inside];
+        else if (prediction == 3)
+            levels[i] = r + down(w[0] * levels[i - 1] + w[1] * levels[i - 2] + w[2] * levels[i - 3]
+                                     + (field[3] << 16) + 32768, 16);
+        else if (i == 0)
+            levels[i] = 0;
+        else if (prediction == 1)
+            levels[i] = levels[i - 1] + slope + r;
+        else if (prediction == 2)
+            levels[i] = levels[i - 1] + (slope += r);
+        else {
+            u64 s = field[1] + field[0] * levels[i - 1];
+            for (int j = 0; j < known; j++)
+                s += field[2 + 2 * j] * others[j][i] + field[3 + 2 * j] * others[j][i - 1];
+            levels[i] = r + down(s, 16);
+        }
+    }
+    for (u64 i = 0; integers && i < n; i++)
+        integers[i] = base + divisor * levels[i];
+}
+
+static Bytes stream_of(Bytes *block, int *left) /* the last one is what is left of the block */
+{
+    return --*left ? cut(block, varint(block)) : cut(block, (u64)(block->end - block->at));
+}
+
+static void read_block_2(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
+{
+    static u64 distinct[BLOCK], own[BLOCK], m[BLOCK], e[BLOCK], gaps[BLOCK], distances[BLOCK];
+    int flags = *take(&block, 1), kind = flags & 7, ranked = flags >> 3 & 1, distant = flags >> 4 & 1, left;
+    u64 q[3] = {1, 1, 0}, count = n, amount = 0, i = ~(u64)0, *found = ranked ? distinct : numbers;
+    if (flags == 6) {
+        read_block_1(block, n, are_values, others, known, numbers, levels);
+        return;
+    }
+    if (flags == 7) {
+        read_numbers(block, n, numbers, levels);
+        return;
+    }
+    if (ranked)
+        count = varint(&block);
+    if (flags > 31 || kind > 5 || (kind && !are_values) || !count || count > n)
+        fail("a block is of no known kind");
+    for (int j = 0; j < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); j++)
+        q[j] = varint(&block);
+    if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
+        fail("a quantum is out of range");
+    if (distant && (!(amount = varint(&block)) || amount > count))
+        fail("a block has too many distances");
+    left = 1 + (kind >= 4) + 2 * distant + ranked;
+    read_stream_2(stream_of(&block, &left), count, others, ranked ? 0 : known, ranked ? own : levels, m);
+    if (kind >= 4)
+        read_stream_2(stream_of(&block, &left), count, NULL, 0, own, e);
+    for (u64 j = 0; j < count; j++)
+        found[j] = are_values ? number(kind, q, m[j], kind >= 4 ? e[j] : 0) : m[j];
+    if (distant) {
+        read_stream_2(stream_of(&block, &left), amount, NULL, 0, own, gaps);
+        read_stream_2(stream_of(&block, &left), amount, NULL, 0, own, distances);
+    }
+    for (u64 j = 0; j < amount; j++) {
+        if (gaps[j] >= count - 1 - i)
+            fail("a distance lies outside its block");
+        i += gaps[j] + 1;
+        found[i] = order(order(found[i]) + distances[j]);
+    }
+    if (ranked) {
+        read_stream_2(stream_of(&block, &left), n, others, known, levels, m);
+        for (u64 j = 0; j < n; j++) {
+            if (m[j] >= count)
+                fail("a rank lies outside its list");
+            numbers[j] = distinct[m[j]];
+        }
+    }
+}
+
+static void read_block(int coder, Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers,
+                       u64 *levels)
+{
+    if (coder == 1)
+        read_block_1(block, n, are_values, others, known, numbers, levels);
+    else
+        read_block_2(block, n, are_values, others, known, numbers, levels);
+}
+
 static u64 blocks_of(u64 count) { return count / BLOCK + (count % BLOCK > 0); }
 static u64 size_of(u64 count, u64 block)
 {
@@ -355,7 +747,7 @@ static u64 size_of(u64 count, u64 block)
 }
 
 /* What both versions' indexes tell. */
-typedef struct { u64 count, first; u64 *sizes; Bytes *blocks; u64 *times; } Column;
+typedef struct { u64 count, first; int coder; u64 *sizes; Bytes *blocks; u64 *times; } Column;
 typedef struct {
     u64 series, clocks, unit;
     char **names; /* of series: name{label="value"} */
@@ -372,15 +764,18 @@ static void print_part(const Part *p, int bits)
         Column *clock = &p->clock[i];
         clock->times = room(clock->count, sizeof(u64));
         for (u64 b = 0; b < blocks_of(clock->count); b++)
-            read_block(clock->blocks[b], size_of(clock->count, b), 0, NULL, 0, clock->times + b * BLOCK, levels);
+            read_block(clock->coder, clock->blocks[b], size_of(clock->count, b), 0, NULL, 0, clock->times + b * BLOCK,
+                       levels);
     }
     for (u64 i = 0; i < p->series; i++) {
         const Column *clock = &p->clock[p->clock_of[i]];
         for (u64 b = 0; b < blocks_of(clock->count); b++) {
             u64 n = size_of(clock->count, b);
-            for (int j = 0; j < p->known[i]; j++)
-                read_block(p->value[p->others[i][j]].blocks[b], n, 1, NULL, 0, unused, spare[j]);
-            read_block(p->value[i].blocks[b], n, 1, others, p->known[i], numbers, levels);
+            for (int j = 0; j < p->known[i]; j++) {
+                const Column *other = &p->value[p->others[i][j]];
+                read_block(other->coder, other->blocks[b], n, 1, NULL, 0, unused, spare[j]);
+            }
+            read_block(p->value[i].coder, p->value[i].blocks[b], n, 1, others, p->known[i], numbers, levels);
             for (u64 k = 0; k < n; k++) {
                 printf("%s %" PRId64 " ", p->names[i], sign(clock->times[b * BLOCK + k]));
                 if (bits)
@@ -451,7 +846,7 @@ static void add_label(Text *t, Bytes name, Bytes value, int is_first)
 
 typedef struct { u64 count, *numbers; } Numbers;
 
-static Numbers read_column(Bytes *index, u64 expected)
+static Numbers read_column(Bytes *index, int coder, u64 expected)
 {
     static u64 levels[BLOCK];
     Numbers column = {varint(index), NULL};
@@ -462,7 +857,7 @@ static Numbers read_column(Bytes *index, u64 expected)
     column.numbers = room(column.count, sizeof(u64));
     for (u64 b = 0; b < blocks_of(column.count); b++) {
         Bytes block = cut(index, varint(index));
-        read_block(block, size_of(column.count, b), 0, NULL, 0, column.numbers + b * BLOCK, levels);
+        read_block(coder, block, size_of(column.count, b), 0, NULL, 0, column.numbers + b * BLOCK, levels);
     }
     return column;
 }
@@ -477,10 +872,10 @@ static u64 sum_of(Numbers column, u64 most)
     return sum;
 }
 
-static Bytes *read_strings(Bytes *index, u64 *count)
+static Bytes *read_strings(Bytes *index, int coder, u64 *count)
 {
-    Numbers prefixes = read_column(index, ~(u64)0), rests = read_column(index, prefixes.count);
-    Numbers text = read_column(index, ~(u64)0);
+    Numbers prefixes = read_column(index, coder, ~(u64)0), rests = read_column(index, coder, prefixes.count);
+    Numbers text = read_column(index, coder, ~(u64)0);
     Bytes *strings = room(prefixes.count, sizeof *strings);
     u8 *memory = room(sum_of(prefixes, MOST_NUMBERS / 2) + text.count, 1);
     u64 at = 0;
@@ -510,34 +905,37 @@ static void read_part_2(Bytes index, Bytes file, int bits)
     Part p = {0};
     p.unit = *take(&index, 1);
     take(&index, 1);
-    if (coder != 1 || p.unit > 3)
+    if (coder < 1 || coder > 2 || p.unit > 3)
         fail("the index is of a later version, or");
     take(&file, varint(&index));
-    Bytes *strings = read_strings(&index, &strings_count);
-    Numbers names = read_column(&index, ~(u64)0), labels = read_column(&index, names.count);
-    Numbers label_names = read_column(&index, sum_of(labels, MOST_NUMBERS));
-    Numbers label_values = read_column(&index, label_names.count);
-    Numbers counts = read_column(&index, ~(u64)0), clock_coders = read_column(&index, counts.count);
+    Bytes *strings = read_strings(&index, coder, &strings_count);
+    Numbers names = read_column(&index, coder, ~(u64)0), labels = read_column(&index, coder, names.count);
+    Numbers label_names = read_column(&index, coder, sum_of(labels, MOST_NUMBERS));
+    Numbers label_values = read_column(&index, coder, label_names.count);
+    Numbers counts = read_column(&index, coder, ~(u64)0), clock_coders = read_column(&index, coder, counts.count);
     sum_of(counts, MOST_NUMBERS);
     make_part(&p, names.count, counts.count);
     for (u64 i = 0; i < p.clocks; i++) {
         p.clock[i].count = counts.numbers[i];
         p.clock[i].first = samples;
         samples += blocks_of(counts.numbers[i]);
-        if (clock_coders.numbers[i] != 1)
+        if (clock_coders.numbers[i] < 1 || clock_coders.numbers[i] > 2)
             fail("blocks are of a later version, or");
+        p.clock[i].coder = (int)clock_coders.numbers[i];
     }
-    Numbers clock_sizes = read_column(&index, samples);
-    read_column(&index, samples);
-    read_column(&index, samples);
-    Numbers clock_of = read_column(&index, p.series), coders = read_column(&index, p.series);
-    Numbers known = read_column(&index, p.series);
-    Numbers distances = read_column(&index, sum_of(known, 3 * p.series));
+    Numbers clock_sizes = read_column(&index, coder, samples);
+    read_column(&index, coder, samples);
+    read_column(&index, coder, samples);
+    Numbers clock_of = read_column(&index, coder, p.series), coders = read_column(&index, coder, p.series);
+    Numbers known = read_column(&index, coder, p.series);
+    Numbers distances = read_column(&index, coder, sum_of(known, 3 * p.series));
     samples = 0;
     for (u64 i = 0; i < p.series; i++) {
-        if (clock_of.numbers[i] >= p.clocks || coders.numbers[i] != 1 || known.numbers[i] > 3
-            || names.numbers[i] >= strings_count)
+        if (clock_of.numbers[i] >= p.clocks || known.numbers[i] > 3 || names.numbers[i] >= strings_count)
             fail("a series refers to nothing");
+        if (coders.numbers[i] < 1 || coders.numbers[i] > 2)
+            fail("blocks are of a later version, or");
+        p.value[i].coder = (int)coders.numbers[i];
         p.clock_of[i] = clock_of.numbers[i];
         p.value[i].count = counts.numbers[p.clock_of[i]];
         p.value[i].first = samples;
@@ -546,7 +944,7 @@ static void read_part_2(Bytes index, Bytes file, int bits)
             refer(&p, i, (int)j, distances.numbers[place++]);
         p.known[i] = (int)known.numbers[i];
     }
-    Numbers sizes = read_column(&index, samples);
+    Numbers sizes = read_column(&index, coder, samples);
     for (u64 i = 0, used = 0; i < p.series; i++) {
         Column *clock = &p.clock[p.clock_of[i]], *value = &p.value[i];
         if (p.clock_of[i] > used)
@@ -657,6 +1055,7 @@ static void read_file_1(Bytes file, int bits)
         p.names[i] = text.text;
     }
     for (u64 i = 0; i < clocks; i++) {
+        p.clock[i].coder = 1;
         p.clock[i].count = varint(&index);
         if (blocks_of(p.clock[i].count) > done)
             fail("the index is cut short");
@@ -673,6 +1072,7 @@ static void read_file_1(Bytes file, int bits)
         u64 known = varint(&index);
         if (p.clock_of[i] >= clocks || known > 3)
             fail("a series refers to nothing");
+        p.value[i].coder = 1;
         p.value[i].count = p.clock[p.clock_of[i]].count;
         for (u64 j = 0; j < known; j++)
             refer(&p, i, (int)j, varint(&index));

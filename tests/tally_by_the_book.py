@@ -1,8 +1,9 @@
-"""A slow reader of .tally files, written from docs/format.md alone: the proof that the page is enough.
+"""A slow reader of .tally files and of tally's frames, written from docs/format.md alone: the page is enough.
 
 It shares no line with the package and reads like the page: plain Python numbers, no arrays.
 """
 
+import functools
 import itertools
 import math
 import struct
@@ -135,17 +136,17 @@ def read_2(file: bytes) -> tuple[str, list[Series]]:
 
 def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
     coder, unit, statistics = index.byte(), UNITS[index.byte()], index.byte()
-    assert coder == 1
+    assert coder in (1, 2)
     assert statistics in (0, 2, 4)
     blocks = Bytes(file)
     blocks.take(index.varint())
-    prefixes, rests, text = (signed_column(index) for _ in range(3))
-    names, label_counts, label_names, label_values = (signed_column(index) for _ in range(4))
-    clock_counts, clock_coders, clock_sizes, firsts, spans = (signed_column(index) for _ in range(5))
-    clock_of, coders, reference_counts, distances, sizes = (signed_column(index) for _ in range(5))
-    told = [[to_float(bits) for bits in read_column(index, True)] for _ in range(statistics)]
+    prefixes, rests, text = (signed_column(index, coder) for _ in range(3))
+    names, label_counts, label_names, label_values = (signed_column(index, coder) for _ in range(4))
+    clock_counts, clock_coders, clock_sizes, firsts, spans = (signed_column(index, coder) for _ in range(5))
+    clock_of, coders, reference_counts, distances, sizes = (signed_column(index, coder) for _ in range(5))
+    told = [[to_float(bits) for bits in read_column(index, coder, True)] for _ in range(statistics)]
     assert not any(index.take(len(index.data) - index.at))
-    assert set(clock_coders + coders) <= {1}
+    assert set(clock_coders + coders) <= {1, 2}
 
     strings, before, letters = [], b"", Bytes(bytes(text))
     for prefix, rest in zip(prefixes, rests, strict=True):
@@ -172,7 +173,7 @@ def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
             times[clock] = []
             for n in block_sizes(clock_counts[clock]):
                 size, step, span = next(clock_blocks)
-                decoded = decode_block(checked_block(blocks, size), n, False, []).numbers
+                decoded = DECODERS[clock_coders[clock]](checked_block(blocks, size), n, False, []).numbers
                 first = signed(last + step)
                 last = signed(first + span)
                 assert (signed(decoded[0]), signed(decoded[-1])) == (first, last)
@@ -183,8 +184,9 @@ def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
     for number, (name, clock) in enumerate(zip(names, clock_of, strict=True)):
         values: list[int] = []
         for i, count in enumerate(block_sizes(len(times[clock]))):
-            others = [decode_block(cut[number - back][i], count, True, []).levels for back in references[number]]
-            numbers = decode_block(cut[number][i], count, True, others).numbers
+            earlier = [number - back for back in references[number]]
+            others = [DECODERS[coders[one]](cut[one][i], count, True, []).levels for one in earlier]
+            numbers = DECODERS[coders[number]](cut[number][i], count, True, others).numbers
             check_statistics([one[block] for one in told], [to_float(bits) for bits in numbers])
             values += numbers
             block += 1
@@ -192,16 +194,16 @@ def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
     return unit, series
 
 
-def read_column(index: Bytes, are_values: bool = False) -> list[int]:
+def read_column(index: Bytes, coder: int, are_values: bool = False) -> list[int]:
     """Read a column of the index: its count, and blocks with their sizes before them."""
     numbers: list[int] = []
     for n in block_sizes(index.varint()):
-        numbers += decode_block(index.take(index.varint()), n, are_values, []).numbers
+        numbers += DECODERS[coder](index.take(index.varint()), n, are_values, []).numbers
     return numbers
 
 
-def signed_column(index: Bytes) -> list[int]:
-    return [signed(number) for number in read_column(index)]
+def signed_column(index: Bytes, coder: int) -> list[int]:
+    return [signed(number) for number in read_column(index, coder)]
 
 
 def check_statistics(told: list[float], values: list[float]) -> None:
@@ -288,7 +290,7 @@ def decode_clock(blocks: Bytes, count: int, listed: list[tuple[int, int, int]]) 
     return timestamps
 
 
-# A block
+# A block of coder 1
 
 
 class Block(NamedTuple):
@@ -505,3 +507,372 @@ def read_stream(head: Bytes, coder: Coder, count: int, others: list[list[int]]) 
                 level = r[i] + (signed(s) >> 16)
             levels.append(level % WORD)
     return [(base + divisor * level) % WORD for level in levels], levels
+
+
+# A block of coder 2
+
+
+def decode_block_2(data: bytes, n: int, are_values: bool, others: list[list[int]]) -> Block:
+    source = Bytes(data)
+    flags = source.byte()
+    if flags == 7:
+        numbers = list(struct.unpack(f"<{n}Q", data[1:]))
+        return Block(numbers, numbers)
+    if flags == 6:
+        return decode_block(data[1:], n, are_values, others)
+    kind, ranked, distant = flags & 7, flags >> 3 & 1, flags >> 4 & 1
+    assert flags < 32
+    assert kind <= 5
+    distinct = source.varint() if ranked else n
+    assert 1 <= distinct <= n
+    parameters = [source.varint() for _ in range(0 if kind == 0 else 1 if kind <= 3 else 3)]
+    c = source.varint() if distant else 0
+    assert c <= distinct
+    assert c or not distant
+    left = 1 + (kind in (4, 5)) + 2 * distant + ranked
+
+    def stream(count: int, others: list[list[int]]) -> tuple[list[int], list[int]]:
+        nonlocal left
+        left -= 1
+        return read_stream_2(Bytes(source.take(source.varint() if left else len(data) - source.at)), count, others)
+
+    m, levels = stream(distinct, [] if ranked else others)
+    e = stream(distinct, [])[0] if kind in (4, 5) else [0] * distinct
+    numbers = [number(kind, parameters, *pair, are_values) for pair in zip(m, e, strict=True)]
+    if distant:
+        gaps, distances = (stream(c, [])[0] for _ in range(2))
+        i = -1
+        for gap, distance in zip(gaps, distances, strict=True):
+            i += gap + 1
+            numbers[i] = order((order(numbers[i]) + distance) % WORD)
+    if ranked:
+        ranks, levels = stream(n, others)
+        numbers = [numbers[rank] for rank in ranks]
+    assert source.ended()
+    return Block(numbers, levels)
+
+
+DECODERS: dict[int, Callable[[bytes, int, bool, list[list[int]]], Block]] = {1: decode_block, 2: decode_block_2}
+
+
+def read_stream_2(source: Bytes, count: int, others: list[list[int]]) -> tuple[list[int], list[int]]:
+    how = source.byte()
+    coding, prediction, divides, zigzags = how & 3, how >> 2 & 7, how >> 5 & 1, how >> 6 & 1
+    assert how < 128
+    assert coding >= 2 or not zigzags
+    base = source.zigzag()
+    divisor = source.varint() if divides else 1
+    fields = [source.zigzag() for _ in range((0, 1, 1, 4, 2 + 2 * len(others))[prediction])]
+    lanes = lanes_of(count)
+    starts = [0]
+    for _ in range(3 * len(lanes) - 1 if prediction == 3 else 0):
+        starts.append(starts[-1] + source.zigzag())
+    r = (read_zeros, read_lanes, read_packed_2, read_side_by_side)[coding](source, count)
+    assert source.ended()
+    if zigzags:
+        r = [unfolded(one) for one in r]
+    levels = predicted(prediction, fields, r, others, lanes, starts)
+    return [(base + divisor * level) % WORD for level in levels], levels
+
+
+def predicted(
+    prediction: int, fields: list[int], r: list[int], others: list[list[int]], lanes: list[range], starts: list[int]
+) -> list[int]:
+    if prediction == 0:
+        return [one % WORD for one in r]
+    if prediction == 3:
+        assert len(r) >= 16
+        a, b, c, constant = fields
+        weights = (2**16 + 2**10 * a + 2**8 * c, 2**10 * (b - a), -(2**10) * b)
+        levels = [0] * len(r)
+        for place, lane in enumerate(lanes):
+            for i in lane:
+                if i < lane.start + 3:
+                    levels[i] = starts[3 * place + i - lane.start] % WORD
+                else:
+                    s = sum(w * levels[i - 1 - back] for back, w in enumerate(weights)) + constant * 2**16 + 2**15
+                    levels[i] = (r[i] + (signed(s) >> 16)) % WORD
+        return levels
+    levels = [0]
+    slope = fields[0]
+    for i in range(1, len(r)):
+        if prediction == 1:
+            level = levels[-1] + slope + r[i]
+        elif prediction == 2:
+            slope += r[i]
+            level = levels[-1] + slope
+        else:
+            own, constant, *pairs = fields
+            s = constant + own * levels[-1]
+            for other, same, before in zip(others, pairs[::2], pairs[1::2], strict=True):
+                s += same * other[i] + before * other[i - 1]
+            level = r[i] + (signed(s) >> 16)
+        levels.append(level % WORD)
+    return levels
+
+
+def lanes_of(n: int) -> list[range]:
+    """Return where each lane's numbers stand."""
+    count = 4 if n >= 1536 else 2
+    p = n // count
+    ends = list(itertools.accumulate(p + (lane < n - p * count) for lane in range(count)))
+    return [range(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def read_zeros(source: Bytes, n: int) -> list[int]:
+    return [0] * n
+
+
+def read_packed_2(source: Bytes, n: int) -> list[int]:
+    coder = Coder(Bytes(b""), Bits(source.take(len(source.data) - source.at)))
+    numbers = read_packed(coder, n)
+    assert coder.raw.ended()
+    return numbers
+
+
+def read_side_by_side(source: Bytes, n: int) -> list[int]:
+    assert n >= 512
+    groups = [min(256, n - begin) for begin in range(0, n, 256)]
+    widths = [source.byte() for _ in groups]
+    assert max(widths) <= 64
+    total = sum(b * -(-g // 16) for b, g in zip(widths, groups, strict=True))
+    sequences = [0] * 16
+    for word in range(total // 64):
+        for j in range(16):
+            sequences[j] |= int.from_bytes(source.take(8), "little") << 64 * word
+    for j in range(16):
+        left = total % 64
+        sequences[j] |= int.from_bytes(source.take(-(-left // 8)), "little") % 2**left << total - left
+    numbers, at = [], 0
+    for b, g in zip(widths, groups, strict=True):
+        for i in range(g):
+            numbers.append(sequences[i % 16] >> at + b * (i // 16) & 2**b - 1)
+        at += b * -(-g // 16)
+    return numbers
+
+
+# Lanes of tokens
+
+
+class LowBits:
+    """Bits that are read from the lowest of each byte on; numbers have their lowest bit first."""
+
+    def __init__(self, source: Bytes) -> None:
+        self.source, self.number, self.held = source, 0, 0
+
+    def take(self, count: int) -> int:
+        while self.held < count:
+            self.number |= self.source.byte() << self.held
+            self.held += 8
+        taken = self.number & 2**count - 1
+        self.number >>= count
+        self.held -= count
+        return taken
+
+    def gamma(self) -> int:
+        k = 0
+        while not self.take(1):
+            k += 1
+        assert k <= 20
+        return (1 << k | self.take(k)) - 1
+
+
+class Slot(NamedTuple):
+    """What a step of a lane needs: the token, how many slots it has, and which of these this one is."""
+
+    token: int
+    slots: int
+    place: int
+
+
+def read_lanes(source: Bytes, n: int) -> list[int]:
+    first, second = source.byte(), source.byte()
+    kind, mantissa = first & 3, (3, 1, 6)[first >> 2 & 3]
+    patched, wide, sparse = first >> 4 & 1, first >> 5 & 1, first >> 6 & 1
+    assert first < 128
+    assert kind < 3
+    g, tables = second & 15, 1 + (second >> 4)
+    assert g in (10, 11)
+    assert tables == 1 or (kind == 2 and g == 10)
+    low, count = source.varint(), source.varint()
+    assert 1 <= count <= 800
+    assert low <= count
+    shift = source.byte() if wide else 0
+    assert shift <= 53
+
+    lanes, p = lanes_of(n), n // len(lanes_of(n))
+    epochs = 4 if n >= 1024 else 1
+    bits = LowBits(source)
+    made = []
+    for _ in range(tables):
+        if kind == 0:
+            weights = explicit_weights(bits, count, sparse)
+        else:
+            assert mantissa == 3
+            shape = shape_weights(bits.take(9))
+            weights = [shape[token] for token in range(-low, count - low)]
+        made.append(slots_of(weights, low, g))
+    owner = [0]
+    for _ in range(len(lanes) * epochs - 1):
+        owner.append(owner[-1] + bits.take(1) if kind == 2 else 0)
+    states = []
+    for _ in lanes:
+        size = bits.take(5) + 23
+        states.append(2**size + bits.take(size))
+    patches = []
+    place = 0
+    for _ in range(source.varint() if patched else 0):
+        place += source.varint()
+        patches.append((place, source.zigzag()))
+    plane_bits = [source.varint() if wide else 0 for _ in lanes]
+    planes = [LowBits(Bytes(source.take(-(-size // 8)))) for size in plane_bits]
+    used = [0] * len(lanes)
+
+    out = [0] * n
+    for i in range(len(lanes[0])):
+        for lane, places in enumerate(lanes):
+            if i == len(places):
+                continue
+            epoch = next(e for e in range(epochs) if i < (e + 1) * p // epochs or e + 1 == epochs)
+            x = states[lane]
+            slot = made[owner[lane * epochs + epoch]][x % 2**g]
+            x = slot.slots * (x // 2**g) + slot.place
+            raw, lowest = token_range(slot.token, mantissa)
+            in_state, below = min(raw, 10), max(raw - 10, 0)
+            assert wide or not below
+            top, x = x % 2**in_state, x >> in_state
+            if x < 2**23:
+                x = x << 32 | int.from_bytes(source.take(4), "little")
+            states[lane] = x
+            used[lane] += below + shift
+            out[places[i]] = ((lowest + (top << below)) << shift) + planes[lane].take(below + shift)
+    assert states == [2**23] * len(lanes)
+    assert used == plane_bits
+    for place, residual in patches:
+        out[place] = residual
+    return out
+
+
+def token_range(token: int, mantissa: int) -> tuple[int, int]:
+    """Return how many raw bits a token has, and its lowest residual."""
+    z = token if token >= 0 else -1 - token
+    raw = max(z // 2**mantissa - 1, 0)
+    h = (z - raw * 2**mantissa) * 2**raw
+    return raw, h if token >= 0 else -h - 2**raw
+
+
+def slots_of(weights: list[int], low: int, g: int) -> list[Slot]:
+    z = 2 ** (g + 24) // sum(weights)
+    slots = [max(w * z // 2**24, min(w, 1)) for w in weights]
+    m = weights.index(max(weights))
+    d = 2**g - sum(slots)
+    while d < 0:
+        given = min(-d, max(slots[m] // 2, int(slots[m] > 1)))
+        slots[m] -= given
+        d += given
+        if d < 0:
+            for i, one in enumerate(slots):
+                if one > slots[m]:
+                    m = i
+    slots[m] += d
+    return [Slot(i - low, one, place) for i, one in enumerate(slots) for place in range(one)]
+
+
+def explicit_weights(bits: LowBits, count: int, sparse: int) -> list[int]:
+    weights: list[int] = []
+    marker, level = 0 if sparse else 3, 0
+    while len(weights) < count:
+        number = bits.gamma()
+        if number == marker:
+            weights += [0] * (bits.gamma() + 1)
+        else:
+            level += unfolded(number - (number > marker))
+            assert 1 <= level <= 24
+            weights.append(math.isqrt(2 ** (15 + level)))
+    assert len(weights) == count
+    assert any(weights)
+    return weights
+
+
+def log2(a: int) -> int:
+    w = a.bit_length() - 1
+    y, logarithm = a << 31 - w, w
+    for _ in range(16):
+        y = y * y >> 31
+        logarithm *= 2
+        if y >= 2**32:
+            y //= 2
+            logarithm += 1
+    return logarithm
+
+
+def exp2(a: int) -> int:
+    y, root = 2**31, 2**31
+    for i in range(1, 17):
+        root = math.isqrt(root << 31) if i > 1 else math.isqrt(2**61)
+        if a >> 16 - i & 1:
+            y = y * root >> 31
+    return y >> min(a >> 16, 63)
+
+
+def raise_two(a: int) -> int:
+    w = min(max((a >> 16) + 1, -40), 8)
+    y = exp2(min(max((w << 16) - a, 0), 2**16))
+    return y << w >> 15 if w >= 0 else y >> 15 - w
+
+
+@functools.cache
+def shape_weights(number: int) -> dict[int, int]:
+    """Return the weight of each token in a shape."""
+    family, scale = divmod(number, 64)
+    offset = (-10, -5, 0, 2, 3, 4, 2, 5)[family]
+    power = (8, 11, 16, 22, 32, 64, 20, 32)[family]
+    sizes = {}
+    for token in range(-120, 120):
+        z = token if token >= 0 else -1 - token
+        raw = max(z // 8 - 1, 0)
+        h = (z - raw * 8) * 2**raw
+        twice = 2 * h + 2**raw + (-1 if token >= 0 else 1)
+        d = log2(max(twice, 1)) - 2**16 - 2**14 * (scale - 8 + offset)
+        if family < 6:
+            e = raise_two(d * power // 16)
+        else:
+            y = log2(raise_two(2 * d) + 2**16) - 2**20 if d < 2**18 else 2 * d
+            e = y * power // 16
+        sizes[token] = exp2(e if twice else 0) * 2**raw
+    unit = max(sum(sizes.values()) >> 15, 1)
+    return {token: max(size // unit, 1) for token, size in sizes.items()}
+
+
+# The codec's frame
+
+TYPES = (("q", 8), ("d", 8), ("i", 4), ("h", 2), ("b", 1), ("Q", 8), ("I", 4), ("H", 2), ("B", 1), ("f", 4))
+
+
+def read_frame(frame: bytes) -> bytes:
+    """Return the bytes of a frame's column, as they lie in memory."""
+    source = Bytes(frame)
+    tag = source.byte()
+    kind, width = TYPES[tag % 16 - 1]
+    n = source.varint()
+    size = source.varint()
+    header = frame[: source.at]
+    payload = source.take(size)
+    seed = xxhash.xxh3_64_intdigest(header, seed=xxhash.xxh3_64_intdigest(b"tally"))
+    assert source.take(8) == xxhash.xxh3_64_digest(payload, seed=seed)
+    assert source.ended()
+    assert tag // 16 in (0xD, 0xE)
+    blocks = Bytes(payload)
+    as_bits = kind == "f" and n > 0 and blocks.byte() == 1
+    are_values = kind in "df" and not as_bits
+    coder = 2 if payload[blocks.at : blocks.at + 1] == b"\2" else 1
+    if n and coder == 2:
+        blocks.take(1)
+    words: list[int] = []
+    for count in block_sizes(n):
+        words += DECODERS[coder](blocks.take(blocks.varint()), count, are_values, []).numbers
+    assert blocks.ended()
+    order = "<" if tag // 16 == 0xD else ">"
+    if kind == "f" and not as_bits:
+        return struct.pack(f"{order}{n}f", *map(to_float, words))
+    return b"".join((word % 2 ** (8 * width)).to_bytes(width, "little" if order == "<" else "big") for word in words)

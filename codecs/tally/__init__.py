@@ -1,7 +1,7 @@
 """Tally: the arithmetic between integers and doubles, and coders of the integers: lanes of rANS, models that learn."""
 
 from squeezelab.codecs.tally.codec import Tally, checked_level
-from squeezelab.codecs.tally.columns import FAST, SMALL, SMALLEST, VERSION, Block, encode_block
+from squeezelab.codecs.tally.columns import FAST, SMALL, SMALLEST, VERSION
 from squeezelab.codecs.tally.static import BLOCK
 
-__all__ = ["BLOCK", "FAST", "SMALL", "SMALLEST", "VERSION", "Block", "Tally", "checked_level", "encode_block"]
+__all__ = ["BLOCK", "FAST", "SMALL", "SMALLEST", "VERSION", "Tally", "checked_level"]

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, signed_varint, varint
+from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, signed_varint, varint
 from squeezelab.codecs.tally import blocks
 from squeezelab.codecs.tally.blocks import Room, plan_block, write_block
 from squeezelab.codecs.tally.quanta import (
@@ -33,6 +33,7 @@ from squeezelab.codecs.tally.quanta import (
     DIVIDE,
     GRID,
     STEPS,
+    Parts,
     Quantum,
     find_quanta,
     least_divisor,
@@ -45,6 +46,7 @@ from squeezelab.codecs.tally.shapes import BANK
 from squeezelab.codecs.tally.static import (
     BLOCK,
     DISTANCES,
+    DIVIDED,
     GAPS,
     LANES,
     NOISE,
@@ -54,6 +56,7 @@ from squeezelab.codecs.tally.static import (
     RESULT,
     ROWS,
     WEIGHTS,
+    common_divisor,
     read_stream,
     write_residuals,
     write_stream,
@@ -72,7 +75,7 @@ ADAPTIVE, AS_THEY_ARE = 6, 7
 MOST_BLOCK_BYTES = 9 * BLOCK + 4096
 """More than any block takes while it is written."""
 WORTH_ADAPTING = 0.97
-FEWEST_TO_ADAPT = 100
+FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
 MUCH = 24
 NO_OTHERS = np.empty((0, 1), np.uint64)
 
@@ -95,13 +98,6 @@ class Workspace(NamedTuple):
             rows, buffer = np.zeros((ROWS, BLOCK), np.uint64), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
             space = _kept.space = cls(rows, buffer, np.empty(BLOCK, np.uint64), Room.of(BLOCK))
         return space
-
-
-class Block(NamedTuple):
-    """A block that is written, and from what integers other columns may be predicted."""
-
-    data: bytes
-    levels: Words
 
 
 # Writing
@@ -305,36 +301,27 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
     return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def encode_block(column: Column, level: int = SMALL, others: Sequence[Words] = ()) -> Block:
-    """Return the block of a column of up to `BLOCK` values.
+def blocks_within(framed: bytes) -> list[bytes]:
+    r"""Return blocks that have their sizes before them.
 
-    Parameters
-    ----------
-    column : int64[n] or float64[n]
-    level : int
-        1, fast; 2, small; 3, smallest.
-    others : sequence of uint64[n]
-        Levels of other columns that this one may be predicted from.
+    >>> blocks_within(bytes([2, 7, 7, 1, 9]))
+    [b'\x07\x07', b'\t']
     """
-    offsets = np.array([0, column.size], np.int64)
-    framed = encode_columns(as_constant(np.ascontiguousarray(column)), offsets, level)[0]
-    size = 0
-    while framed[size] & 0x80:
-        size += 1
-    block = framed[size + 1 :]
-    if others and level > FAST:
-        block = min(block, *_predicted_blocks(column, others), key=len)
-    return Block(block, levels_of(block, column, others))
+    blocks, at = [], 0
+    while at < len(framed):
+        size, at = read_varint(framed, at)
+        blocks.append(framed[at : at + size])
+        at += size
+    return blocks
 
 
-def levels_of(block: bytes, column: Column, others: Sequence[Words]) -> Words:
-    """Return what a reader of a block holds as its levels."""
+def levels_of(block: bytes, column: Column) -> Words:
+    """Return what a reader of a block, predicted from nothing, holds as its levels."""
     data = np.frombuffer(block + bytes(8), np.uint8)
     space = Workspace.of_thread()
-    known = np.stack(others) if others else NO_OTHERS
     words, levels = np.empty(column.size, np.uint64), np.empty(column.size, np.uint64)
-    read_block(data, U(0), U(len(block)), column.dtype == FLOAT64, known, U(len(others)), BANK, space.rows,
-               *space.room, levels, words)  # fmt: skip
+    read_block(data, U(0), U(len(block)), column.dtype == FLOAT64, NO_OTHERS, U(0), BANK, space.rows, *space.room,
+               levels, words)  # fmt: skip
     return levels
 
 
@@ -344,30 +331,82 @@ def _stream(integers: Words, level: int) -> bytes:
     return space.buffer[: int(at)].tobytes()
 
 
-def _stream_from(integers: Words, others: Sequence[Words], level: int) -> bytes:
-    """Return a stream predicted from other columns' levels."""
-    space, first = Workspace.of_thread(), int(integers[0])
-    plan, residuals = fit_linear(integers - integers[0], others)
+class Split(NamedTuple):
+    """A column as integers, and the quantum that makes it of them; parts has what else that takes."""
+
+    quantum: Quantum
+    numbers: Words
+    parts: Parts | None
+
+
+def _splits(column: Column) -> list[Split]:
+    """Return a column in each arithmetic that may have made it."""
+    if column.dtype != FLOAT64:
+        return [Split(Quantum(BITS), column.view(np.uint64), None)]
+    quanta = find_quanta(as_constant(column)) or [Quantum(BITS)]
+    return [_split(column, quantum) for quantum in quanta]
+
+
+def _split(column: Column, quantum: Quantum) -> Split:
+    parts = split(column, quantum)
+    return Split(quantum, parts.numbers, parts)
+
+
+def split_best(column: Column) -> Split:
+    """Return a column in the arithmetic that gives the smallest block."""
+    splits = _splits(column)
+    return (
+        min(splits, key=lambda one: len(_assemble(one, _stream(one.numbers, SMALL), SMALL)))
+        if splits[1:]
+        else splits[0]
+    )
+
+
+def predicted_block(column: Column, way: Split, others: Sequence[Words], level: int | None = None) -> bytes:
+    """Return the block of a column that is predicted from others.
+
+    Parameters
+    ----------
+    column : int64[n] or float64[n]
+        `FEWEST_TO_PREDICT` to `BLOCK` values.
+    way : Split
+        Of `split_best`.
+    others : sequence of uint64[n]
+        Levels of other columns.
+    level : int, optional
+        2 or 3 to take models that learn where they are smaller.
+    """
+    stream, gain = _stream_from(way.numbers, others)
+    block = _assemble(way, stream, SMALL)
+    if level is None or column.size < FEWEST_TO_ADAPT or gain <= (0 if level > SMALL else _least_gain(len(stream))):
+        return block
+    draft = plan_block(column).predicted_from(others)
+    return _smaller(block, bytes([ADAPTIVE]) + write_block(draft, column), level)
+
+
+def _stream_from(integers: Words, others: Sequence[Words]) -> tuple[bytes, int]:
+    """Return a stream predicted from other columns' levels, and about how many bits contexts would save, in 2^-12."""
+    space, integers = Workspace.of_thread(), as_constant(integers)
+    first, least = int(integers.view(np.int64)[0]), U(int(integers.view(np.int64).min()) % 2**64)
+    divisor = max(common_divisor(integers, least), U(1))
+    levels = (integers - least) // divisor
+    plan, residuals = fit_linear(levels - levels[0], others)
     signed = (residuals >> U(1)) ^ (U(0) - (residuals & U(1)))
-    head = signed_varint(first - (first >> 63 << 64)) + b"".join(map(signed_varint, plan.weights))
-    coder, at, _ = write_residuals(signed, U(level), BANK, space.rows, space.buffer, U(0))
-    return bytes([int(coder) | OTHERS << 2]) + head + space.buffer[: int(at)].tobytes()
+    divided = varint(int(divisor)) if divisor > U(1) else b""
+    head = signed_varint(first) + divided + b"".join(map(signed_varint, plan.weights))
+    coder, at, gain = write_residuals(signed, BANK, space.rows, space.buffer, U(0))
+    kind = int(coder) | OTHERS << 2 | DIVIDED * bool(divided)
+    return bytes([kind]) + head + space.buffer[: int(at)].tobytes(), int(gain)
 
 
-def _predicted_blocks(column: Column, others: Sequence[Words]) -> list[bytes]:
-    """Return the blocks of a column predicted from others, in each arithmetic that may have made it."""
-    if column.size < FEWEST_TO_ADAPT:
-        return []
-    found = []
-    for quantum in _quanta(column):
-        parts = split(column, quantum) if column.dtype == FLOAT64 else None
-        numbers = parts.numbers if parts else column.view(np.uint64)
-        found.append(_assemble(quantum, _stream_from(numbers, others, SMALL), parts, SMALL))
-    return found
+def _least_gain(size: int) -> int:
+    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes to be tried at level 2."""
+    return 8 * size * ONE * 3 // 100
 
 
-def _quanta(column: Column) -> list[Quantum]:
-    return (find_quanta(as_constant(column)) if column.dtype == FLOAT64 else []) or [Quantum(BITS)]
+def _smaller(block: bytes, adaptive: bytes, level: int) -> bytes:
+    """Return the one of models that learn if it is enough smaller."""
+    return adaptive if len(adaptive) < len(block) * (WORTH_ADAPTING if level == SMALL else 1) else block
 
 
 def _join(streams: Sequence[bytes]) -> bytes:
@@ -375,12 +414,13 @@ def _join(streams: Sequence[bytes]) -> bytes:
     return b"".join(varint(len(stream)) + stream for stream in streams[:-1]) + streams[-1]
 
 
-def _assemble(quantum: Quantum, own: bytes, parts: Any, level: int, ranks: bytes = b"", distinct: int = 0) -> bytes:
+def _assemble(way: Split, own: bytes, level: int, ranks: bytes = b"", distinct: int = 0) -> bytes:
     """Return a block of a quantum, the stream of its integers, and what else it needs."""
+    quantum, parts = way.quantum, way.parts
     kind, fields, streams = quantum.kind, varint(distinct) if distinct else b"", [own]
     if quantum.kind != BITS:
         fields += varint(quantum.divisor)
-    if quantum.kind in (GRID, CUT):
+    if parts is not None and quantum.kind in (GRID, CUT):
         fields += varint(quantum.window) + varint(quantum.bits)
         streams.append(_stream(parts.noise, level))
     if parts is not None and parts.missed:
@@ -398,28 +438,21 @@ def _assemble(quantum: Quantum, own: bytes, parts: Any, level: int, ranks: bytes
 
 def _encode_hard(column: Column, level: int) -> bytes:
     """Return the smallest block of a column, after trying everything."""
-    found = _candidates(column, level)
-    best = min(found, key=len)
+    best = min(_candidates(column, level), key=len)
     if 8 * len(best) > column.size:
         best = min([best, *_ranked(column, level)], key=len)
     if level > FAST and column.size >= FEWEST_TO_ADAPT:
-        adaptive = bytes([ADAPTIVE]) + write_block(plan_block(column), column)
-        if len(adaptive) < len(best) * (WORTH_ADAPTING if level == SMALL else 1):
-            best = adaptive
+        best = _smaller(best, bytes([ADAPTIVE]) + write_block(plan_block(column), column), level)
     whole = bytes([AS_THEY_ARE]) + column.tobytes()
     return min(best, whole, key=len)
 
 
 def _candidates(column: Column, level: int) -> list[bytes]:
-    found = []
-    quanta = _quanta(column)
-    for quantum in quanta:
-        parts = split(column, quantum) if column.dtype == FLOAT64 else None
-        numbers = parts.numbers if parts else column.view(np.uint64)
-        found.append(_assemble(quantum, _stream(numbers, level), parts, level))
-    if quanta[0].kind != BITS and 8 * min(map(len, found)) > MUCH * column.size:
-        parts = split(column, Quantum(BITS))
-        found.append(_assemble(Quantum(BITS), _stream(parts.numbers, level), parts, level))
+    splits = _splits(column)
+    found = [_assemble(one, _stream(one.numbers, level), level) for one in splits]
+    if splits[0].quantum.kind != BITS and 8 * min(map(len, found)) > MUCH * column.size:
+        as_bits = _split(column, Quantum(BITS))
+        found.append(_assemble(as_bits, _stream(as_bits.numbers, level), level))
     return found
 
 
@@ -431,12 +464,7 @@ def _ranked(column: Column, level: int) -> list[bytes]:
         return []
     values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
     ranked = _stream(ranks.astype(np.uint64), level)
-    found = []
-    for quantum in _quanta(values):
-        parts = split(values, quantum) if is_double else None
-        numbers = parts.numbers if parts else values.view(np.uint64)
-        found.append(_assemble(quantum, _stream(numbers, level), parts, level, ranked, distinct.size))
-    return found
+    return [_assemble(one, _stream(one.numbers, level), level, ranked, distinct.size) for one in _splits(values)]
 
 
 # Reading

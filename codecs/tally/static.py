@@ -50,6 +50,8 @@ DIVIDED, ZIGZAG = 32, 64
 EXPLICIT, SHAPE, SEGMENTS = range(3)
 PATCHED, WIDE, SPARSE = 16, 32, 64
 FEWEST_FOR_LANES, FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS, FEWEST_SIDE_BY_SIDE = 100, 1536, 1024, 512
+FEWEST_TO_TRY, SMALL_STREAM = 16, 32
+"""Of so many values up to `FEWEST_FOR_LANES` lanes are tried if they take more than so many bytes packed."""
 MANTISSAS = (3, 1, 6)
 """Mantissa bits of tokens, by the number that a stream's header has."""
 TOKENS = 1024
@@ -553,17 +555,20 @@ def _cut_outliers(full, count):
 
 
 @kernel
-def write_residuals(residuals, level, bank, work, buffer, at):
-    """Write residuals; return the coder, the byte after, and about how many bits contexts would save, in 2^-12."""
+def write_residuals(residuals, bank, work, buffer, at):
+    """Write residuals as lanes of tokens if any is not 0.
+
+    Returns
+    -------
+    coder, at, gain : uint64, uint64, int64
+        The byte after them, and about how many bits contexts would save, in 2^-12.
+    """
     count = U(residuals.size)
     every = U(0)
     for i in range(count):
         every |= residuals[i]
     if every == U(0):
         return U(ZERO), at, np.int64(0)
-    if level == U(1) or count < U(FEWEST_FOR_LANES):
-        coder, at = write_packed(residuals, work, buffer, at)
-        return coder, at, np.int64(0)
     at, gain = write_static(residuals, bank, work, buffer, at)
     return U(LANES), at, gain
 
@@ -974,11 +979,25 @@ def write_stream(integers, level, bank, work, buffer, at):
         for i in range(count):
             levels[i] = (integers[i] - least) // divisor
     flags = U(DIVIDED) if divisor > U(1) else U(0)
-    if level == U(1) or count < U(FEWEST_FOR_LANES):
-        return _write_stream_packed(integers[0], levels, least, divisor, flags, work, buffer, at)
+    if level > U(1) and count >= U(FEWEST_FOR_LANES):
+        return _write_stream_coded(integers[0], levels, least, most, divisor, flags, bank, work, buffer, at)
+    at = _write_stream_packed(integers[0], levels, least, divisor, flags, work, buffer, at)
+    if level > U(1) and count >= U(FEWEST_TO_TRY) and at - begin > U(SMALL_STREAM):
+        after, _ = _write_stream_coded(integers[0], levels, least, most, divisor, flags, bank, work, buffer, at)
+        if after - at < at - begin:
+            for i in range(after - at):
+                buffer[begin + i] = buffer[at + i]
+            at = begin + (after - at)
+    return at, np.int64(0)
+
+
+@kernel
+def _write_stream_coded(first, levels, least, most, divisor, flags, bank, work, buffer, at):
+    """Write levels predicted in the way that promises the fewest bits, as lanes of tokens."""
+    count, begin = U(levels.size), at
     order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, work)
     residuals = work[RESIDUALS][:count]
-    base = least + divisor * slope if order == U(PLAIN) else integers[0]
+    base = least + divisor * slope if order == U(PLAIN) else first
     at = _put_head(base, divisor, at + U(1), buffer)
     if order == U(DELTA) or order == U(DELTA_OF_DELTA):
         at = put_varint(buffer, at, zigzag(slope))
@@ -988,7 +1007,7 @@ def write_stream(integers, level, bank, work, buffer, at):
         for i in range(count):
             levels[i] -= start
         at = _put_taps(levels, a, b, c, residuals, work, buffer, at)
-    coder, at, gain = write_residuals(residuals, level, bank, work, buffer, at)
+    coder, at, gain = write_residuals(residuals, bank, work, buffer, at)
     buffer[begin] = coder | (order << U(2)) | flags
     return at, gain
 
@@ -1122,7 +1141,7 @@ def _write_stream_packed(first, levels, least, divisor, flags, work, buffer, at)
     if every:
         coder, at = write_packed(row, work, buffer, at)
     buffer[begin] = coder | (order << U(2)) | flags
-    return at, np.int64(0)
+    return at
 
 
 @kernel
@@ -1271,7 +1290,7 @@ def _add_deltas(levels, slope, summed):
 @kernel
 def _add_others(data, at, stop, others, known, work, levels):
     """Turn residuals into levels, with those of other columns at the same place and at the one before."""
-    sums, count = work[GAPS + 1], U(levels.size)
+    sums, count = work[OTHER_RESIDUALS], U(levels.size)
     own, at = take_varint(data, at, stop)
     constant, at = take_varint(data, at, stop)
     for i in range(count):

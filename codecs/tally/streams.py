@@ -199,9 +199,11 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     residuals : uint64[n]
     """
     terms = np.empty((2 * len(others) + 2, levels.size - 1))
-    terms[0], terms[-1] = levels[:-1], levels[1:]
+    own = levels.view(np.int64)
+    terms[0], terms[-1] = own[:-1], own[1:]
     for i, other in enumerate(others):
-        terms[2 * i + 1], terms[2 * i + 2] = other[1:], other[:-1]
+        signed = other.view(np.int64)
+        terms[2 * i + 1], terms[2 * i + 2] = signed[1:], signed[:-1]
     means, gram = np.empty(len(terms)), np.empty((len(terms), len(terms)))
     fill_products(terms, means, gram)
     # A little is added so that columns that say the same do not make weights of any size.
@@ -214,12 +216,12 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
         explained += weight * mean
     constant = (float(means[-1]) + 0.5) * WEIGHT - explained
     constant = min(max(constant, -MOST_CONSTANT), MOST_CONSTANT)
-    own, *pairs = (int(weight) for weight in weights)
-    plan = Plan(LINEAR, True, int(levels[0]), 0, (own, int(constant), *pairs))
+    before_it, *pairs = (int(weight) for weight in weights)
+    plan = Plan(LINEAR, True, int(levels[0]), 0, (before_it, int(constant), *pairs))
     sums, residuals = np.full(levels.size, int(constant) % 2**64, np.uint64), np.empty_like(levels)
     for other, same, before in zip(others, pairs[::2], pairs[1::2], strict=True):
         add_weighted(other, U(same % 2**64), U(before % 2**64), sums)
-    subtract_linear(levels, U(own % 2**64), sums, residuals)
+    subtract_linear(levels, U(before_it % 2**64), sums, residuals)
     return plan, residuals
 
 

@@ -15,7 +15,10 @@ import xxhash
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.tally import BLOCK
-from squeezelab.codecs.tally.blocks import Room, read_block
+from squeezelab.codecs.tally.blocks import read_block as read_block_1
+from squeezelab.codecs.tally.columns import NO_OTHERS, Workspace
+from squeezelab.codecs.tally.columns import read_block as read_block_2
+from squeezelab.codecs.tally.shapes import BANK
 from squeezelab.codecs.tally.streams import Words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer
@@ -75,6 +78,8 @@ class Columns(NamedTuple):
         Where in the file each lies; its checksum follows.
     references : int64[columns, MOST_REFERENCES]
         Which columns each is predicted from; -1 for none.
+    coders : int64[columns]
+        Of which version the blocks of each are.
     """
 
     counts: Integers
@@ -82,6 +87,7 @@ class Columns(NamedTuple):
     begins: Words
     ends: Words
     references: Integers
+    coders: Integers
 
     def part(self, columns: Sequence[int], references: Integers, first: int, last: int) -> Columns:
         """Return some of the columns, and of these the blocks from one up to, and without, another."""
@@ -89,17 +95,21 @@ class Columns(NamedTuple):
         counts = np.clip(self.counts[chosen], first * BLOCK, last * BLOCK) - first * BLOCK
         places = np.concatenate([np.arange(self.blocks[i] + first, self.blocks[i] + last) for i in columns])
         bounds = np.arange(len(columns) + 1) * (last - first)
-        return Columns(counts, bounds, self.begins[places], self.ends[places], references)
+        return Columns(counts, bounds, self.begins[places], self.ends[places], references, self.coders[chosen])
 
 
 def locate(
-    counts: Integers, sizes: Integers, begins: Words, references: Sequence[Sequence[int]] | None = None
+    counts: Integers,
+    sizes: Integers,
+    begins: Words,
+    coders: Integers,
+    references: Sequence[Sequence[int]] | None = None,
 ) -> Columns:
     """Return columns of so many values, whose blocks have these sizes and begin at these bytes."""
     table = np.full((counts.size, MOST_REFERENCES), -1, np.int64)
     for row, others in zip(table, references or (), strict=False):
         row[: len(others)] = others
-    return Columns(counts, begins_of(block_counts(counts)), begins, begins + sizes.view(np.uint64), table)
+    return Columns(counts, begins_of(block_counts(counts)), begins, begins + sizes.view(np.uint64), table, coders)
 
 
 class Span(NamedTuple):
@@ -193,16 +203,18 @@ def _decode(data: Bytes, columns: Columns, is_double: bool) -> Words:
     levels = np.empty(BLOCK + int((columns.counts * referred).sum()), np.uint64)
     words = np.empty(int(columns.counts.sum()), np.uint64)
     others = np.empty((MOST_REFERENCES, BLOCK), np.uint64)
-    offsets = begins_of(columns.counts)
-    if not read_columns(data, *columns, is_double, *Room.of(BLOCK), offsets, levels_at, others, levels, words):
+    offsets, space = begins_of(columns.counts), Workspace.of_thread()
+    if not read_columns(
+        data, *columns, is_double, BANK, space.rows, *space.room, offsets, levels_at, others, levels, words
+    ):
         raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
     return words
 
 
 @kernel
 def read_columns(
-    data, counts, blocks, begins, ends, references, is_double, models, ages, rows, cursor, stops, offsets, levels_at,
-    others, levels, words,
+    data, counts, blocks, begins, ends, references, coders, is_double, bank, work, models, ages, rows, cursor, stops,
+    offsets, levels_at, others, levels, words,
 ):  # fmt: skip
     """Fill the words of columns; return whether their blocks hold exactly these many.
 
@@ -210,12 +222,12 @@ def read_columns(
     ----------
     data : uint8[...]
         The file.
-    counts, blocks, begins, ends, references
+    counts, blocks, begins, ends, references, coders
         `Columns`.
     is_double : bool
         Whether they hold doubles.
-    models, ages, rows, cursor, stops
-        `Room` for a block.
+    bank, work, models, ages, rows, cursor, stops
+        What `read_block` works in.
     offsets, levels_at : int64[columns]
         Where each column's words begin, and where its levels are kept; -1 if they need not be.
     others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[...]
@@ -236,8 +248,31 @@ def read_columns(
                     others[j, k] = levels[at + k]
             own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
             if not read_block(
-                data, begins[block], ends[block], is_double, others, known, models, ages, rows, cursor,
-                stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
+                data, begins[block], ends[block], coders[i], is_double, others, known, bank, work, models, ages, rows,
+                cursor, stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
             ):  # fmt: skip
                 return False
     return True
+
+
+@kernel
+def read_block(
+    data, at, stop, coder, is_double, others, known, bank, work, models, ages, rows, cursor, stops, levels, words
+):
+    """Decode a block of either version; see `squeezelab.codecs.tally.columns.read_block`."""
+    if coder == 1:
+        return read_block_1(data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, levels, words)
+    return read_block_2(
+        data, at, stop, is_double, others, known, bank, work, models, ages, rows, cursor, stops, levels, words
+    )
+
+
+def decode_block(data: Bytes, begin: int, end: int, coder: int, is_double: bool, words: Words) -> bool:
+    """Decode a block that is predicted from nothing; return whether it is whole."""
+    space = Workspace.of_thread()
+    levels = space.levels[: words.size]
+    return bool(
+        read_block(
+            data, U(begin), U(end), coder, is_double, NO_OTHERS, U(0), BANK, space.rows, *space.room, levels, words
+        )
+    )

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.base import as_bytes
-from squeezelab.codecs.tally import BLOCK
-from squeezelab.codecs.tally.blocks import NO_OTHERS, Room, plan_block, read_block, write_block
+from squeezelab.codecs.tally import BLOCK, SMALL
+from squeezelab.codecs.tally.columns import encode_columns
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.tally.columns import (
@@ -25,14 +25,15 @@ from squeezelab.formats.tally.columns import (
     Integers,
     begins_of,
     block_counts,
+    decode_block,
     locate,
 )
-from squeezelab.kernels.bits import READ_SLACK, U
+from squeezelab.kernels.bits import READ_SLACK
 
 TIME_UNITS = ("s", "ms", "us", "ns")
-CODER = 1
+CODER = 2
 """The version of blocks that are written."""
-CODERS = (1,)
+CODERS = (1, 2)
 """The versions that are read."""
 SPARED_NUMBERS, MOST_EXPANSION = 2**23, 1000
 """An index may hold so many numbers, and this many for each of its bytes beyond them."""
@@ -129,12 +130,8 @@ class PartTable:
 
 def _pack(column: npt.NDArray[Any]) -> bytes:
     """Return a column of the index: how many numbers it has, and its blocks, each with its size before it."""
-    packed = [varint(column.size)]
-    for first in range(0, column.size, BLOCK):
-        part = np.ascontiguousarray(column[first : first + BLOCK])
-        block = write_block(plan_block(part), part)
-        packed += [varint(len(block)), block]
-    return b"".join(packed)
+    whole = np.array([0, column.size], np.int64)
+    return varint(column.size) + encode_columns(np.ascontiguousarray(column), whole, SMALL)[0]
 
 
 def _encode_keys(keys: Sequence[SeriesKey]) -> tuple[list[int], list[int], list[int], list[list[int]]]:
@@ -176,7 +173,7 @@ class _Columns:
     """An index, taken apart column by column."""
 
     def __init__(self, index: bytes, at: int) -> None:
-        self._index, self._at = index, at
+        self._index, self._at, self._coder = index, at, index[0]
         self._data = as_bytes(index + bytes(READ_SLACK))
         self._left = SPARED_NUMBERS + MOST_EXPANSION * len(index)
 
@@ -186,15 +183,14 @@ class _Columns:
         if size > self._left or -(-size // BLOCK) > len(self._index) or count not in (None, size):
             raise CorruptDataError("a column of the index has more or fewer numbers than it may: it is damaged")
         self._left -= size
-        words, levels, room = np.empty(size, np.uint64), np.empty(min(size, BLOCK), np.uint64), Room.of(BLOCK)
+        words = np.empty(size, np.uint64)
         for first in range(0, size, BLOCK):
             length, begin = read_varint(self._index, self._at)
             self._at = begin + length
             part = words[first : first + BLOCK]
-            if self._at > len(self._index) or not read_block(
-                self._data, U(begin), U(self._at), dtype == np.float64, NO_OTHERS, U(0), *room,
-                levels[: part.size], part,
-            ):  # fmt: skip
+            if self._at > len(self._index) or not decode_block(
+                self._data, begin, self._at, self._coder, dtype == np.float64, part
+            ):
                 raise CorruptDataError("a column of the index does not hold what it promises: it is damaged")
         return words.view(dtype)
 
@@ -220,14 +216,14 @@ def read_part(index: bytes, limit: int) -> Part:
     source = _Columns(index, at)
     keys = _decode_keys(source, len(index))
     clock_counts = source.take()
-    _check_coders(source.take(count=clock_counts.size))
+    clock_coders = _checked_coders(source.take(count=clock_counts.size))
     clock_sizes = source.take(count=_blocks(clock_counts, len(index)))
     firsts, spans = source.take(count=clock_sizes.size), source.take(count=clock_sizes.size)
     bounds = np.cumsum(np.stack([firsts, spans], axis=1).reshape(-1)).reshape(-1, 2)  # modulo 2^64
     clock_of = source.take(count=len(keys))
     if clock_of.size and not (clock_of.min() >= 0 and clock_of.max() < clock_counts.size):
         raise CorruptDataError("a series has no timestamps: the index is damaged")
-    _check_coders(source.take(count=len(keys)))
+    coders = _checked_coders(source.take(count=len(keys)))
     counts = clock_counts[clock_of]
     references = _read_references(source, clock_of, counts)
     sizes = source.take(count=_blocks(counts, len(index)))
@@ -237,17 +233,18 @@ def read_part(index: bytes, limit: int) -> Part:
     return Part(
         TIME_UNITS[index[1]],
         keys,
-        locate(clock_counts, clock_sizes, clock_begins),
+        locate(clock_counts, clock_sizes, clock_begins, clock_coders),
         bounds,
         clock_of,
-        locate(counts, sizes, begins, references),
+        locate(counts, sizes, begins, coders, references),
         statistics,
     )
 
 
-def _check_coders(coders: Integers) -> None:
+def _checked_coders(coders: Integers) -> Integers:
     if coders.size and not np.isin(coders, CODERS).all():
         raise CorruptDataError("blocks are damaged, or of a newer version of the format: update squeezelab")
+    return coders
 
 
 def _blocks(counts: Integers, index_size: int) -> int:

@@ -97,4 +97,5 @@ def _locate(
         raise CorruptDataError("the index tells of blocks beyond the file: it is damaged")
     lengths = np.array(flat, np.int64)
     begins = begin + begins_of(lengths + BLOCK_CHECKSUM_BYTES)[:-1]
-    return locate(np.array(counts, np.int64), lengths, begins.view(np.uint64), references), end
+    coders = np.ones(len(counts), np.int64)
+    return locate(np.array(counts, np.int64), lengths, begins.view(np.uint64), coders, references), end

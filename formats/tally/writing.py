@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy.typing as npt
 import xxhash
 
 from squeezelab.codecs.tally import BLOCK, FAST
-from squeezelab.codecs.tally.blocks import Draft, plan_block, smallest, write_block
+from squeezelab.codecs.tally.columns import FEWEST_TO_PREDICT, blocks_within, encode_columns
 from squeezelab.dataset import Series
-from squeezelab.formats.tally.columns import MOST_REFERENCES, block_checksum, in_threads
+from squeezelab.formats.tally.columns import TASKS_A_THREAD, begins_of, block_checksum, in_threads
 from squeezelab.formats.tally.part import Doubles, PartTable
-from squeezelab.kernels import kernel
+from squeezelab.formats.tally.references import Draft, choose_references
 
 FIRST_LINE = b"squeezelab tally 2\n"
 COMMIT_BYTES = 16
@@ -24,11 +24,8 @@ LAST_LINE = b"tally 2\n"
 FOOTER_BYTES = 16 + len(LAST_LINE)
 WINDOW = 2**22
 """Samples that are gathered before they are encoded: series can be predicted from each other within a window."""
-LEAST_SHARE = 0.04
-"""Of the unexplained variance of a column's changes, that another column must explain to be tried."""
-WORTH_A_REFERENCE = 0.98
-WORTH_A_TRIAL, FEWEST_BITS = 0.01, 16
-TINY = 1e-12
+FEWEST_A_TASK = 2**15
+"""Samples that are worth a task of their own."""
 
 Column = npt.NDArray[Any]
 
@@ -55,7 +52,7 @@ def write_blocks(series: Iterable[Series], table: PartTable, level: int) -> Iter
     series : iterable of Series
         They are held a window at a time; timestamps in the table's unit.
     table : PartTable
-    level : {1, 2}
+    level : {1, 2, 3}
     """
     clocks: dict[bytes, int] = {}
     window: list[Series] = []
@@ -64,12 +61,12 @@ def write_blocks(series: Iterable[Series], table: PartTable, level: int) -> Iter
         window.append(one)
         samples += one.values.size
         if samples >= WINDOW:
-            yield from _write_window(window, clocks, table, level == FAST)
+            yield from _write_window(window, clocks, table, level)
             window, samples = [], 0
-    yield from _write_window(window, clocks, table, level == FAST)
+    yield from _write_window(window, clocks, table, level)
 
 
-def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTable, packed: bool) -> Iterator[bytes]:
+def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTable, level: int) -> Iterator[bytes]:
     new: dict[int, npt.NDArray[np.int64]] = {}
     groups: dict[Any, list[int]] = {}
     clock_of = []
@@ -80,14 +77,13 @@ def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTab
             new[i] = timestamps
         clock_of.append(clocks[digest])
         groups.setdefault((clock_of[-1], tuple(key.labels.items())), []).append(i)
-    ticks = dict(zip(new, in_threads(lambda column: _encode_column(column, packed), new.values()), strict=True))
-    values: dict[int, tuple[list[int], list[bytes]]] = {}
-    columns = [[window[i].values for i in group] for group in groups.values()]
-    for group, encoded in zip(
-        groups.values(), in_threads(lambda group: _encode_group(group, packed), columns), strict=True
-    ):
-        for i, (others, blocks) in zip(group, encoded, strict=True):
-            values[i] = [i - group[other] for other in others], blocks
+    ticks = dict(zip(new, encode_blocks(list(new.values()), level), strict=True))
+    blocks = encode_blocks([one.values for one in window], level)
+    references: list[list[int]] = [[] for _ in window]
+    if level > FAST:
+        many = [group for group in groups.values() if len(group) > 1]
+        related = [group for group in many if window[group[0]].values.size >= FEWEST_TO_PREDICT]
+        in_threads(lambda group: _refer([window[i].values for i in group], group, blocks, references, level), related)
     for i, one in enumerate(window):
         for block in ticks.get(i, ()):
             yield block + block_checksum(block)
@@ -95,13 +91,12 @@ def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTab
             table.clock_counts.append(one.timestamps.size)
             table.clock_sizes += map(len, ticks[i])
             table.bounds.append(_bounds(one.timestamps))
-        references, blocks = values[i]
-        for block in blocks:
+        for block in blocks[i]:
             yield block + block_checksum(block)
         table.keys.append(one.key)
         table.clock_of.append(clock_of[i])
-        table.references.append(references)
-        table.sizes += map(len, blocks)
+        table.references.append(references[i])
+        table.sizes += map(len, blocks[i])
         table.statistics.append(_statistics(one.values))
 
 
@@ -121,118 +116,54 @@ def _statistics(values: Doubles) -> Doubles:
     return np.stack([least, most, values[begins], values[np.minimum(begins + BLOCK, values.size) - 1]])
 
 
-def _encode_column(column: Column, packed: bool) -> list[bytes]:
-    return [write_block(plan_block(part, packed=packed), part) for part in _parts(column)]
-
-
-def _parts(column: Column) -> list[Column]:
-    return [np.ascontiguousarray(column[first : first + BLOCK]) for first in range(0, column.size, BLOCK)]
-
-
-def _encode_group(columns: Sequence[Doubles], packed: bool) -> list[tuple[list[int], list[bytes]]]:
-    """Return for each column of one host which of the others it is predicted from, and its blocks."""
+def encode_blocks(columns: Sequence[Column], level: int) -> list[list[bytes]]:
+    """Return the blocks of each column, encoded by threads: short columns many at once, long ones in runs of blocks."""
+    samples = sum(column.size for column in columns)
+    most = max(FEWEST_A_TASK, samples // (TASKS_A_THREAD * (os.cpu_count() or 1)))
+    most = -(-most // BLOCK) * BLOCK
+    tasks: list[list[Column]] = [[]]
+    owners: list[list[int]] = [[]]
+    room = most
+    for i, column in enumerate(columns):
+        for first in range(0, column.size, most):
+            if room <= 0:
+                tasks.append([])
+                owners.append([])
+                room = most
+            tasks[-1].append(column[first : first + most])
+            owners[-1].append(i)
+            room -= tasks[-1][-1].size
     blocks: list[list[bytes]] = [[] for _ in columns]
+    for some, encoded in zip(owners, in_threads(lambda task: _encode(task, level), tasks), strict=True):
+        for i, framed in zip(some, encoded, strict=True):
+            blocks[i] += blocks_within(framed)
+    return blocks
+
+
+def _encode(columns: Sequence[Column], level: int) -> list[bytes]:
+    """Encode columns in one call."""
+    if not columns:
+        return []
+    joined = np.concatenate(columns) if len(columns) > 1 else np.ascontiguousarray(columns[0])
+    return encode_columns(joined, begins_of(np.array([column.size for column in columns], np.int64)), level)
+
+
+def _refer(
+    columns: Sequence[Doubles],
+    group: Sequence[int],
+    blocks: list[list[bytes]],
+    references: list[list[int]],
+    level: int,
+) -> None:
+    """Predict columns of one host from each other: replace blocks by smaller ones, and note from which they are."""
     chosen: list[list[int]] | None = None
-    for parts in zip(*map(_parts, columns), strict=True):
-        drafts = [plan_block(part, packed=packed) for part in parts]
-        if not packed and len(columns) > 1:
-            if chosen is None:
-                chosen = choose_references(drafts)
-            drafts = [
-                smallest([draft, draft.predicted_from([drafts[j].levels for j in others])]) if others else draft
-                for draft, others in zip(drafts, chosen, strict=True)
-            ]
-        for own, draft, part in zip(blocks, drafts, parts, strict=True):
-            own.append(write_block(draft, part))
-    return list(zip(chosen or [[] for _ in columns], blocks, strict=True))
-
-
-def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
-    """Return for each column of a group which ones before it, themselves predicted from none, explain it best.
-
-    Each is the one whose changes go best with what those chosen before it leave unexplained (orthogonal matching
-    pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
-    """
-    likeness = np.empty((len(drafts), len(drafts)))
-    compare_changes(np.array([draft.levels for draft in drafts]), np.empty((len(drafts), BLOCK)), likeness)
-    chosen: list[list[int]] = []
-    for i, draft in enumerate(drafts):
-        chosen.append([])
-        allowed = np.array([not others for others in chosen[:i]], np.bool_)
-        unexplained, left, tried = likeness[i, :i], float(likeness[i, i]), list[int]()
-        least = min(WORTH_A_REFERENCE * draft.bits, draft.bits - FEWEST_BITS)
-        while len(tried) < MOST_REFERENCES and allowed.any():
-            best = int(np.argmax(np.abs(unexplained) * allowed))
-            if unexplained[best] ** 2 <= LEAST_SHARE * left:
-                break
-            tried.append(best)
-            allowed[best] = False
-            unexplained, left = likeness[i, :i].copy(), float(likeness[i, i])
-            for j, weight in zip(tried, _weights(likeness, i, tried), strict=True):
-                unexplained -= weight * likeness[j, :i]
-                left -= weight * float(likeness[i, j])
-            left = max(left, TINY)
-            # Half the logarithm of what is left of the variance is about what each value may save.
-            if -0.5 * math.log2(left) * draft.levels.size < max(WORTH_A_TRIAL * draft.bits, FEWEST_BITS):
-                continue
-            predicted = draft.predicted_from([drafts[j].levels for j in tried])
-            if predicted.bits < least:
-                chosen[i], least = list(tried), WORTH_A_REFERENCE * predicted.bits
-    return chosen
-
-
-def _weights(likeness: Doubles, i: int, tried: list[int]) -> list[float]:
-    """Return the weights of those columns that explain another best: by Gauss, as their matrix is positive."""
-    rows = [[float(likeness[j, k]) + TINY * (j == k) for k in tried] + [float(likeness[i, j])] for j in tried]
-    for place, pivot in enumerate(rows):
-        for other in rows:
-            if other is not pivot:
-                factor = other[place] / pivot[place]
-                other[:] = [a - factor * b for a, b in zip(other, pivot, strict=True)]
-    return [row[-1] / row[place] for place, row in enumerate(rows)]
-
-
-@kernel
-def compare_changes(levels, changes, likeness):
-    """Fill the correlations of the changes of levels, summed in one order on every machine, which BLAS does not.
-
-    Parameters
-    ----------
-    levels : uint64[columns, n]
-    changes : float64[columns, n or more]
-        Room to work in.
-    likeness : float64[columns, columns]
-        Filled.
-    """
-    count = levels.shape[1] - 1
-    for i in range(levels.shape[0]):
-        mean = 0.0
-        for j in range(count):
-            changes[i, j] = np.float64(np.int64(levels[i, j + 1] - levels[i, j]))
-            mean += changes[i, j]
-        mean /= max(count, 1)
-        for j in range(count):
-            changes[i, j] -= mean
-        likeness[i, i] = _product(changes[i], changes[i], count)
-        size = np.sqrt(likeness[i, i])
-        for j in range(count):
-            changes[i, j] /= size if size > 0.0 else 1.0
-    for i in range(levels.shape[0]):
-        for j in range(i + 1):
-            likeness[i, j] = _product(changes[i], changes[j], count)
-            likeness[j, i] = likeness[i, j]
-
-
-@kernel
-def _product(one, other, count):
-    """Return the scalar product, summed in four lanes."""
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a += one[i] * other[i]
-        b += one[i + 1] * other[i + 1]
-        c += one[i + 2] * other[i + 2]
-        d += one[i + 3] * other[i + 3]
-    for i in range(whole, count):
-        a += one[i] * other[i]
-    return (a + b) + (c + d)
+    for place in range(len(blocks[group[0]])):
+        parts = [np.ascontiguousarray(column[place * BLOCK : (place + 1) * BLOCK]) for column in columns]
+        drafts = [Draft(part, blocks[i][place]) for i, part in zip(group, parts, strict=True)]
+        if chosen is None:
+            chosen = choose_references(drafts)
+        for i, draft, others in zip(group, drafts, chosen, strict=True):
+            if others and draft.column.size >= FEWEST_TO_PREDICT:
+                blocks[i][place] = min(draft.block, draft.predicted_from([drafts[j] for j in others], level), key=len)
+    for i, others in zip(group, chosen or (), strict=False):
+        references[i] = [i - group[other] for other in others]

@@ -51,9 +51,11 @@ FINGERPRINTS = {
 
 @LEVELS
 @pytest.mark.parametrize("name", FINGERPRINTS)
-def test_what_was_written_is_read_for_ever(name: str, level: int) -> None:
-    file = TallyFile(fixture(level, name))
-    assert file.version == 1
+@pytest.mark.parametrize("written", ["version1", "version2_coder1", "version2_coder2"])
+def test_what_was_written_is_read_for_ever(written: str, name: str, level: int) -> None:
+    file = TallyFile.open(FIXTURES / f"{written}_level{level}_{name}.tally")
+    assert file.version == int(written[7])
+    assert all(np.all(part.series.coders == int(written[-1])) for part in file.parts)
     assert file.read_all().fingerprint == FINGERPRINTS[name]
 
 
