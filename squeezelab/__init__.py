@@ -23,6 +23,7 @@ from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.generators import generate_metric_data
 
 if TYPE_CHECKING:
+    from squeezelab.advice.advised import advise
     from squeezelab.api import bench
     from squeezelab.formats.tally import TallyFile
 
@@ -36,6 +37,7 @@ __all__ = [
     "SqueezelabError",
     "TallyFile",
     "__version__",
+    "advise",
     "bench",
     "generate_metric_data",
 ]
@@ -51,6 +53,10 @@ def __getattr__(name: str) -> Any:
         from squeezelab.formats.tally import TallyFile
 
         return TallyFile
+    if name == "advise":
+        from squeezelab.advice.advised import advise
+
+        return advise
     if name != "bench":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from squeezelab.api import bench

@@ -378,6 +378,153 @@ class Explained:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """What a system chose by itself for segments of a column, where it tells.
+
+    Attributes
+    ----------
+    table, column : str
+        Which column.
+    chosen : str
+        The encoding.
+    count : int
+        How many segments have it.
+    encoded_bytes : int or None
+        What they take; None where the system does not tell.
+    """
+
+    table: str
+    column: str
+    chosen: str
+    count: int
+    encoded_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ProvenSetting:
+    """A setting of a system, run as its text says: sized, read back, compared.
+
+    Attributes
+    ----------
+    role : {"default", "advised", "second", "other"}
+        Today's default, what is advised, and what came next.
+    description : str
+        The setting in few words.
+    statement : str
+        The text to paste, and what was executed.
+    samples, encoded_bytes : int
+        What was put in, and what it took on disk.
+    parts : dict of str to int
+        The same bytes, by what takes them.
+    further_bytes : float or None
+        Bytes of each further sample: those of the later half of each series by its samples.
+    bit_exact : bool
+        Whether every bit came back.
+    lost : str
+        What did not, in words.
+    ingest_s, hour_s, whole_s : float or None
+        Seconds to write all, to read an hour of one series, and to read all: medians; None where not timed.
+    ingest_ci, hour_ci, whole_ci : tuple of two floats, or None
+        Their bootstrap 95 % intervals.
+    rounds : int
+        How many turns a median is of, at least.
+    """
+
+    role: str
+    description: str
+    statement: str
+    samples: int
+    encoded_bytes: int
+    parts: dict[str, int]
+    bit_exact: bool
+    lost: str = ""
+    further_bytes: float | None = None
+    ingest_s: float | None = None
+    hour_s: float | None = None
+    whole_s: float | None = None
+    ingest_ci: tuple[float, float] | None = None
+    hour_ci: tuple[float, float] | None = None
+    whole_ci: tuple[float, float] | None = None
+    rounds: int = 0
+
+    @property
+    def bytes_per_sample(self) -> float:
+        """Bytes on disk by samples."""
+        return self.encoded_bytes / self.samples
+
+
+@dataclass(frozen=True)
+class NoisyDigits:
+    """A metric family whose last digits say nothing; rounding it loses them.
+
+    Attributes
+    ----------
+    metric : str
+        The family.
+    decimals : int
+        How many digits after the point to keep.
+    reason : str
+        Why those beyond are noise.
+    largest_error : float
+        By how much rounding changes a value at most.
+    saved_bytes : int or None
+        What the advised text would save on disk, were the family rounded; None where it was not tried.
+    """
+
+    metric: str
+    decimals: int
+    reason: str
+    largest_error: float
+    saved_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to set in a system for a data set, and the proof.
+
+    Attributes
+    ----------
+    system, title, version : str
+        Its name as in ``--for``, in full, and what was found.
+    objective : {"size", "read", "balanced"}
+        What decided.
+    settings : list of ProvenSetting
+        Today's default, the advised one and the second best first, then others that were proven on all of the data.
+    statements : dict of str to str
+        Texts to paste by the name of their file, the advised one first.
+    regret : float or None
+        Bytes of what the system makes by itself over those of the smallest it was made to write, less one.
+    segments : list of Segment
+        What it chose by itself.
+    noise : list of NoisyDigits
+        Where rounding would save, at a loss.
+    tried : int
+        How many settings, or choices for a column, were sized.
+    seconds : float
+        How long it took.
+    notes : list of str
+        What else there is to say.
+    """
+
+    system: str
+    title: str
+    version: str
+    objective: str
+    settings: list[ProvenSetting]
+    statements: dict[str, str]
+    regret: float | None = None
+    segments: list[Segment] = field(default_factory=list)
+    noise: list[NoisyDigits] = field(default_factory=list)
+    tried: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def get(self, role: str) -> ProvenSetting | None:
+        """Return the setting of this role, None where there is none."""
+        return next((one for one in self.settings if one.role == role), None)
+
+
+@dataclass(frozen=True)
 class CostBasis:
     """What it takes to turn bytes a sample into money.
 

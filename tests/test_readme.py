@@ -13,7 +13,7 @@ import pytest
 from conftest import PROJECT
 
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
-QUICK = {"": ["--budget", "0"], "bench": ["--budget", "0"]}
+QUICK = {"": ["--budget", "0"], "bench": ["--budget", "0"], "advise": ["--budget", "1"]}
 """What is added to commands that measure: what they time would take the most of the time."""
 ELSEWHERE = re.compile(r"real|huge|zfpy|Westermo|s3://|tcp://|/var/lib|\[|exports/|NAME")
 """Commands that need a network, another machine, a package of their own, or much time."""

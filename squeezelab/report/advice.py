@@ -1,0 +1,144 @@
+"""Advice as text: what to paste, what it saves, and what it costs to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from squeezelab.report.cost import gigabytes_held
+from squeezelab.report.table import Table
+from squeezelab.results import Advice, CostBasis, ProvenSetting
+
+ROLES = {"default": "today's default", "advised": "advised", "second": "second best", "other": "also proven"}
+
+
+def settings_table(advice: Advice) -> Table:
+    """Return the settings that were proven: bytes, what they save, and times with their intervals."""
+    default = advice.get("default")
+    rows = [
+        [
+            ROLES[one.role],
+            one.description,
+            f"{one.encoded_bytes:,}",
+            f"{one.bytes_per_sample:.3f}",
+            "-" if one.further_bytes is None else f"{one.further_bytes:.3f}",
+            "-" if default is None or one is default else f"{1 - one.encoded_bytes / default.encoded_bytes:.1%}",
+            *(_milliseconds(*times) for times in _times(one)),
+            "yes" if one.bit_exact else f"no: {one.lost}",
+        ]
+        for one in advice.settings
+    ]
+    headers = ["", "setting", "bytes", "B/sample", "B/further", "saved", "ingest ms", "hour ms", "all ms", "exact"]
+    note = (
+        "Each was run as its text says, read back and compared bit by bit. B/further: bytes of each further sample, "
+        "from the later half of each series. Times: median, and in brackets its 95 % interval, caches warm."
+    )
+    return Table(f"{advice.title}: settings", headers, rows, note, names=2)
+
+
+def _times(one: ProvenSetting) -> list[tuple[float | None, tuple[float, float] | None]]:
+    return [(one.ingest_s, one.ingest_ci), (one.hour_s, one.hour_ci), (one.whole_s, one.whole_ci)]
+
+
+def _milliseconds(seconds: float | None, interval: tuple[float, float] | None) -> str:
+    """Return a time and its interval.
+
+    Examples
+    --------
+    >>> _milliseconds(0.0123, (0.012, 0.0131)), _milliseconds(None, None)
+    ('12.3 [12-13.1]', '-')
+    """
+    if seconds is None:
+        return "-"
+    span = "" if interval is None else f" [{interval[0] * 1e3:.3g}-{interval[1] * 1e3:.3g}]"
+    return f"{seconds * 1e3:.3g}{span}"
+
+
+def segments_table(advice: Advice) -> Table:
+    """Return what the system chose by itself."""
+    rows = [
+        [
+            one.table,
+            one.column,
+            one.chosen,
+            f"{one.count:,}",
+            "-" if one.encoded_bytes is None else f"{one.encoded_bytes:,}",
+        ]
+        for one in advice.segments
+    ]
+    regret = (
+        "" if advice.regret is None else f"Regret: {advice.regret:.1%} over the smallest that it was made to write."
+    )
+    return Table(
+        f"{advice.title}: chosen by itself", ["table", "column", "chosen", "segments", "bytes"], rows, regret, 3
+    )
+
+
+def noise_table(advice: Advice) -> Table:
+    """Return where rounding would save."""
+    rows = [
+        [
+            one.metric,
+            f"{one.decimals}",
+            f"{one.largest_error:.3g}",
+            "-" if one.saved_bytes is None else f"{one.saved_bytes:,}",
+            one.reason,
+        ]
+        for one in advice.noise
+    ]
+    note = (
+        "Rounding is a loss. It is never done by itself: decide metric by metric. Saved: by the advised text, as it is."
+    )
+    return Table("Digits that are noise", ["metric", "digits kept", "largest error", "bytes saved", "why"], rows, note)
+
+
+def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:
+    """Return what is held, and what it costs a month, before and after."""
+    rows = []
+    for one in advice:
+        for role in ("default", "advised"):
+            setting = one.get(role)
+            if setting is None:
+                continue
+            taken = setting.bytes_per_sample if setting.further_bytes is None else setting.further_bytes
+            held = gigabytes_held(taken, basis)
+            price = basis.price_per_gb_month
+            rows.append([one.system, ROLES[role], f"{held:,.3g}", "-" if price is None else f"{held * price:,.2f}"])
+    note = "On the bytes of each further sample; GB: 10^9 bytes, one copy."
+    return Table("What it costs to keep", ["system", "", "GB held", "a month"], rows, note, names=2)
+
+
+def advice_tables(advice: Sequence[Advice], basis: CostBasis | None = None) -> Iterator[Table]:
+    """Yield all tables of some advice."""
+    for one in advice:
+        yield from (table for table in (settings_table(one), segments_table(one), noise_table(one)) if table.rows)
+    if basis is not None and advice:
+        yield money_table(advice, basis)
+
+
+def advice_markdown(advice: Sequence[Advice], name: str, words: Sequence[str], basis: CostBasis | None) -> str:
+    """Return advice.md."""
+    lines = [f"# Advice for {name}", ""]
+    for one in advice:
+        lines += [f"## {one.title}: paste this", "", f"{one.version}; objective {one.objective}.", ""]
+        for file, text in one.statements.items():
+            fence = "`" * max(3, _longest_run(text) + 1)
+            lines += [
+                f"`{file}`",
+                "",
+                f"{fence}{file.rpartition('.')[2].replace('py', 'python')}",
+                text.rstrip(),
+                fence,
+                "",
+            ]
+        lines += [f"- {' '.join(note.split())}" for note in one.notes] + [""]
+    lines += [table.to_markdown() for table in advice_tables(advice, basis)]
+    return "\n".join([*lines, *(f"- {word}" for word in words), ""])
+
+
+def _longest_run(text: str) -> int:
+    """Return how many backticks stand in a row at most: a fence has one more."""
+    longest = run = 0
+    for character in text:
+        run = run + 1 if character == "`" else 0
+        longest = max(longest, run)
+    return longest

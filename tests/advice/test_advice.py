@@ -1,0 +1,137 @@
+"""Advice: the text that is printed is the text that was run, and all comes back from it bit by bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from squeezelab import MetricDataset, Series, SeriesKey
+from squeezelab.advice import available_systems, get_system
+from squeezelab.advice.advised import advise
+from squeezelab.advice.layout import in_canonical_order, layouts, part_of
+from squeezelab.advice.search import workshop
+from squeezelab.dataset import UNITS_PER_SECOND
+from squeezelab.errors import InvalidRequestError
+
+NAMES = ["clickhouse", "parquet"]
+EDGES = np.array([0x7FF8000000000001, 0x7FF0000000000002, 0x8000000000000000, 0x7FF0000000000000, 1], np.uint64)
+
+
+def odd() -> MetricDataset:
+    """Names that need escaping, a label that some lack, moments that series do not share, edge doubles."""
+    keys = [
+        SeriesKey("m`e\"t'r\\ic", {'ho"s`t': "a'b\\c", "timestamp": "x"}),
+        SeriesKey("up", {'ho"s`t': "a'b\\c", "timestamp": "x"}),
+        SeriesKey("up", {"timestamp": "naïve ✓", "id": "--"}),
+        SeriesKey("up", {"timestamp": "", "id": "line\nbreak\ttab\r"}),
+        SeriesKey("", {"A": "A", "a": "{a}", "a_2": "$1 %s"}),
+        SeriesKey("UP", {}),
+    ]
+    values = EDGES.view(np.float64)
+    moments = np.arange(5) * 15 + 1_700_000_000
+    series = [Series(key, moments + i, values) for i, key in enumerate(keys)]
+    return MetricDataset.from_series(
+        [*series, Series(SeriesKey("once", {"": "x", "a;b": "/*"}), moments[:1], values[:1])]
+    )
+
+
+def in_unit(dataset: MetricDataset, unit: str, shift: int) -> MetricDataset:
+    """Return a data set whose moments count another unit, with odd fractions, from another time on."""
+    step = UNITS_PER_SECOND[unit]
+    moments = (dataset.timestamps - 1_700_000_000) * step + np.arange(len(dataset)) * (step // 3) + shift * step
+    return MetricDataset(dataset.keys, dataset.offsets, moments, dataset.values, unit)
+
+
+def skip_if_missing(name: str) -> None:
+    if name not in available_systems():
+        pytest.skip(f"{name} is not installed")
+
+
+KINDS = {
+    "odd": odd(),
+    "before 1970": in_unit(odd(), "s", -1_000_000),
+    "before 1900": in_unit(odd(), "s", -3_000_000_000),
+    "after 2106": in_unit(odd(), "s", 5_000_000_000),
+    "ms": in_unit(odd(), "ms", -1),
+    "us": in_unit(odd(), "us", 1_700_000_000),
+    "ns": in_unit(odd(), "ns", 1_700_000_000),
+    "one sample": odd().select([6]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_layout_and_order_gives_back_every_bit_of_odd_names_moments_and_values(name: str, kind: str) -> None:
+    skip_if_missing(name)
+    system, dataset = get_system(name), KINDS[kind]
+    wanted = in_canonical_order(dataset).fingerprint
+    with workshop(system) as worker:
+        for layout in layouts(dataset):
+            worker.call("take", layout)
+            default = system.default(layout)
+            for order in system.orders(layout):
+                setting = type(default)(default.layout, order, default.columns, default.options)
+                worker.call("run", layout.name, system.text(layout, setting))
+                assert layout.restore(worker.call("read", layout.name)).fingerprint == wanted, (layout.name, order)
+            for hour in layout.hours(dataset):
+                assert worker.call("read_hour", layout.name, hour) == hour.samples
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_text_pasted_into_the_engine_makes_what_was_reported(name: str, small: MetricDataset) -> None:
+    skip_if_missing(name)
+    dataset = part_of(small, 4_000)
+    advised = advise(dataset, name, budget=8)
+    best = advised.advice.get("advised")
+    assert best is not None
+    assert best.bit_exact
+    assert best.statement == advised.statement
+    assert advised.savings is not None
+    assert advised.savings > 0.25
+    layout = next(one for one in layouts(dataset) if one.name == best.description.split(" ")[0])
+    with workshop(get_system(name)) as worker:
+        worker.call("take", layout)
+        stored = worker.call("run", layout.name, advised.statement)
+        back = layout.restore(worker.call("read", layout.name))
+    assert stored.size == best.encoded_bytes
+    assert back.fingerprint == in_canonical_order(dataset).fingerprint
+    assert len(advised.to_frame()) == len(advised.advice.settings)
+    assert "<table>" in advised._repr_html_()
+
+
+def test_a_system_that_does_not_exist_is_one_line() -> None:
+    with pytest.raises(InvalidRequestError, match="unknown system 'oracle': choose from"):
+        advise(odd(), "oracle")
+
+
+def test_the_command_prints_what_it_saves_as_files(tmp_path: Path) -> None:
+    rows = "\n".join(f"{1_700_000_000 + 15 * i},{i % 7 / 10}" for i in range(500))
+    (tmp_path / "load.csv").write_text(f"time,load\n{rows}\n")
+    done = subprocess.run(
+        [
+            sys.executable,
+            PROJECT / "main.py",
+            "advise",
+            "load.csv",
+            "--for",
+            "parquet",
+            "--budget",
+            "5",
+            "--retention",
+            "1y",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "reports/load-advice/parquet.py").read_text()
+    assert text in done.stdout
+    content = json.loads((tmp_path / "reports/load-advice/advice.json").read_text())
+    assert content["advice"][0]["statements"]["parquet.py"] == text
+    assert "today's default" in (tmp_path / "reports/load-advice/advice.md").read_text()
