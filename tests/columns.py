@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from squeezelab.codecs import ColumnCodec, _frame
 from squeezelab.codecs._frame import FLOAT64, INT64, varint
+from squeezelab.testing.edges import SPECIAL_WORDS
 
 WORDS = st.integers(0, 2**64 - 1)
 LENGTHS = st.integers(0, 300)
@@ -31,20 +32,6 @@ def float64_columns() -> st.SearchStrategy[np.ndarray]:
     )
     return wild | decimals | special
 
-
-SPECIAL_WORDS = [
-    0x0000000000000000,  # 0.0
-    0x8000000000000000,  # -0.0
-    0x7FF0000000000000,  # infinity
-    0xFFF0000000000000,  # -infinity
-    0x7FF8000000000000,  # NaN
-    0xFFF8000000000001,  # a NaN with sign and payload
-    0x7FF0000000000001,  # a signalling NaN
-    0x0000000000000001,  # the smallest subnormal
-    0x000FFFFFFFFFFFFF,  # the largest subnormal
-    0x7FEFFFFFFFFFFFFF,  # the largest number
-    0x4009_21FB_5444_2D18,  # pi
-]
 
 COLUMNS = {INT64: int64_columns(), FLOAT64: float64_columns()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,7 @@ from squeezelab.experiment.access import time_access
 from squeezelab.experiment.memory import Metered, settled
 from squeezelab.experiment.parts import Window, choose_windows, take
 from squeezelab.experiment.plan import Plan
-from squeezelab.experiment.proof import Proof, prove
+from squeezelab.experiment.proof import Proof, prove, reason_of
 from squeezelab.experiment.stopwatch import Stopwatch
 from squeezelab.experiment.summary import counted, summary
 from squeezelab.experiment.timing import Timing, time_named
@@ -29,6 +29,7 @@ COMMON_SAMPLES = 500_000
 TIMED_SAMPLES, FEWEST_TIMED_SAMPLES = 100_000, 25_000
 """Formats are timed on half of the samples, but on 25,000 to 100,000: text is many times as large."""
 SHORTEST_TIMED = 5_000
+"""What is slow is timed on less, but on so many samples at least."""
 MOST_FILE_BYTES = 400 * 10**6
 """Larger files are made only where everything is to be proven on everything: they are in memory."""
 MOST_PEER_SAMPLES = 5_000_000
@@ -96,19 +97,14 @@ def try_files(
         large = _prove(dataset, _choose_fitting(first, dataset, plan)) if len(common) < len(dataset) else None
         running = {name: plan.formats[name] for name in first.proofs}
         metered = _weigh(timed, running)
-        half = _prove(halved(common), running)
+        further = _weigh_further(first, running)
     with stopwatch.stage("timing"):
-        timings = time_named(
-            "file formats",
-            running,
-            partial(_cut, timed),
-            plan.rounds,
-            budget,
-        )
+        timings = time_named("file formats", running, partial(_cut, timed), plan.rounds, budget)
     notes = [f"{name} failed as a file and is left out: {reason}." for name, reason in first.failures.items()]
     with stopwatch.stage("access"):
         access = list(time_access(timed, running)) if timings else []
-    return FileTrial(_measurements(first, half, large, facts, plan, timings, metered), timings, access, notes)
+    summed = partial(_sum_up, plan=plan, timings=timings, metered=metered, further=further)
+    return FileTrial(_measurements(first, large, facts, summed), timings, access, notes)
 
 
 def _part(dataset: MetricDataset, samples: float) -> MetricDataset:
@@ -128,7 +124,7 @@ def _prove(dataset: MetricDataset, formats: Mapping[str, Format]) -> Proofs:
         try:
             found.proofs[name] = prove(formats[name], dataset)
         except Exception as error:
-            found.failures[name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            found.failures[name] = reason_of(error)
         found.seconds[name] = perf_counter() - started
 
     with settled(), progress_bar() as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -160,62 +156,66 @@ def _weigh(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, M
     return metered
 
 
-def halved(dataset: MetricDataset) -> MetricDataset:
-    """Return the first half of every series."""
-    lengths = np.diff(dataset.offsets).tolist()
-    return take(dataset, [Window(i, 0, length // 2) for i, length in enumerate(lengths)])
-
-
-def _further(first: Proofs, half: Proofs, name: str) -> tuple[float, float] | None:
-    """Return the bytes that a file takes however little it holds, and those of each further sample.
+def _weigh_further(first: Proofs, formats: Mapping[str, Format]) -> dict[str, tuple[float, float]]:
+    """Return the bytes that each file takes however little it holds, and those of each further sample.
 
     They are those of the line through two files: of the same series, and of twice as many samples in the one as in the
-    other. Names and labels are in both, and count as fixed.
+    other. Names and labels are in both, and count as fixed. Only the half is made here; a format that cannot hold
+    it, or a data set that has none, is left out.
     """
-    if name not in half.proofs or len(first.proven) == len(half.proven):
-        return None
-    bytes_of_both = first.proofs[name].encoded_bytes, half.proofs[name].encoded_bytes
-    further = (bytes_of_both[0] - bytes_of_both[1]) / (len(first.proven) - len(half.proven))
-    return bytes_of_both[0] - further * len(first.proven), further
+    lengths = np.diff(first.proven.offsets).tolist()
+    half = take(first.proven, [Window(i, 0, length // 2) for i, length in enumerate(lengths)])
+    if len(half) == len(first.proven):
+        return {}
+
+    def size_of_half(name: str) -> int | None:
+        try:
+            return len(formats[name].encode(half))
+        except Exception:  # it was proven on the whole, which is what counts
+            return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = dict(zip(formats, pool.map(size_of_half, formats), strict=True))
+    slopes = {
+        name: (first.proofs[name].encoded_bytes - size) / (len(first.proven) - len(half))
+        for name, size in sizes.items()
+        if size is not None
+    }
+    return {
+        name: (first.proofs[name].encoded_bytes - slope * len(first.proven), slope) for name, slope in slopes.items()
+    }
 
 
 def _measurements(
-    first: Proofs,
-    half: Proofs,
-    large: Proofs | None,
-    facts: DatasetFacts,
-    plan: Plan,
-    timings: Mapping[str, Timing],
-    metered: Mapping[str, Metered],
+    first: Proofs, large: Proofs | None, facts: DatasetFacts, summed: Callable[[Proofs, str], Measurement]
 ) -> list[Measurement]:
     """Return what was measured of each format: on as much as it ran on, and on the common part where these differ."""
     measured = []
     for name in first.proofs:
-        source = large if large and name in large.proofs else first
-        one = _sum_up(source, half, first, name, plan, timings, metered)
+        one = summed(large if large and name in large.proofs else first, name)
         measured.append(counted(one, facts) if name == "ndjson" and one.samples < facts.samples else one)
     if large is not None:
-        both = [_sum_up(first, half, first, name, plan, timings, metered) for name in first.proofs]
-        measured += [replace(one, scope=COMMON) for one in both]
+        measured += [replace(summed(first, name), scope=COMMON) for name in first.proofs]
     return measured
 
 
 def _sum_up(
     source: Proofs,
-    half: Proofs,
-    first: Proofs,
     name: str,
+    *,
     plan: Plan,
     timings: Mapping[str, Timing],
     metered: Mapping[str, Metered],
+    further: Mapping[str, tuple[float, float]],
 ) -> Measurement:
+    """Sum up one format on one data set, with what was timed and weighed of it."""
     lengths = np.diff(source.proven.offsets)
     one = summary("dataset", name, plan.formats[name], None, lengths, [source.proofs[name]], timings.get(name))
-    fixed, further = _further(first, half, name) or (None, None)
+    fixed, more = further.get(name, (None, None))
     return replace(
         one,
         encode_peak_mb=metered[name].encode_peak_mb,
         decode_peak_mb=metered[name].decode_peak_mb,
         fixed_bytes=fixed,
-        further_bytes=further,
+        further_bytes=more,
     )

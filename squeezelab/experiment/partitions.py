@@ -80,19 +80,17 @@ class LocalPartitions(Partitions):
     ----------
     dataset : MetricDataset
         All of it.
-    threads : int, optional
-        One a processor if not given.
     **described
         What it is.
     """
 
-    def __init__(self, dataset: MetricDataset, *, threads: int | None = None, **described: Any) -> None:
+    def __init__(self, dataset: MetricDataset, **described: Any) -> None:
         self.described = described
         self.keys = dataset.keys
         self.lengths = np.diff(dataset.offsets)
         self.time_unit = dataset.time_unit
         self.whole: MetricDataset = dataset
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = os.cpu_count() or 1
         self.parts = cut(self.lengths, PARTITION_SAMPLES, FEWEST_PARTITIONS)
 
     def map(self, work: Work[Result], given: Any, task: str) -> list[Result]:

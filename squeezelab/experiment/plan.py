@@ -51,8 +51,6 @@ class Plan:
     ----------
     codecs, formats : dict of str to codec or format
         By name, in the order of tables. A codec runs on the columns whose dtype it takes.
-    engines : tuple of str
-        Databases that run as their users run them.
     rounds : int
         Timed turns of each, at least; 0 times nothing.
     budget, proof_budget : float
@@ -65,7 +63,6 @@ class Plan:
 
     codecs: Mapping[str, ColumnCodec]
     formats: Mapping[str, Format]
-    engines: tuple[str, ...] = ()
     rounds: int = ROUNDS
     budget: float = BUDGET
     proof_budget: float = PROOF_BUDGET
@@ -78,7 +75,6 @@ class Plan:
         codecs: Any = None,
         formats: str | Sequence[str] | None = None,
         *,
-        engines: str | Sequence[str] | None = NONE,
         rounds: int | None = None,
         budget: float | None = None,
         proof_budget: float | None = None,
@@ -89,16 +85,16 @@ class Plan:
 
         Parameters
         ----------
-        codecs, formats, engines : str or sequence of str, optional
-            ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none. Codecs and formats that are not
-            given are the default ones, engines are none. A codec may be any `numcodecs.abc.Codec` object.
+        codecs, formats : str or sequence of str, optional
+            ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none, and the default ones where not
+            given. A codec may be any `numcodecs.abc.Codec` object.
         rounds, budget, proof_budget, whole, settings
             As the attributes; a budget of 0 times nothing.
 
         Raises
         ------
         InvalidRequestError
-            If there is no such codec, format or engine, or a number is out of range.
+            If there is no such codec or format, or a number is out of range.
 
         Examples
         --------
@@ -113,7 +109,6 @@ class Plan:
         return cls(
             codecs={codec_spec(codec): codec for codec in made},
             formats={name: get_format(name) for name in _listed(formats, DEFAULT_FORMATS)},
-            engines=tuple(_listed(engines, ())),
             rounds=(ROUNDS if seconds else 0) if rounds is None else rounds,
             budget=seconds,
             proof_budget=PROOF_BUDGET if proof_budget is None else proof_budget,
@@ -127,7 +122,6 @@ class Plan:
         return {
             "codecs": list(self.codecs),
             "formats": list(self.formats),
-            "engines": list(self.engines),
             "rounds": self.rounds,
             "budget": self.budget,
             "proof_budget": self.proof_budget,

@@ -73,6 +73,11 @@ def _largest_error(original: Column, decoded: Column) -> float:
     return float(np.max(np.where(same, 0.0, np.where(np.isnan(error), np.inf, error)), initial=0.0))
 
 
+def reason_of(error: Exception) -> str:
+    """Return in a line why a codec or format was given up."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def spread(groups: Sequence[str], share: float) -> list[int]:
     """Return the positions of a share of all items: of each group about this share, evenly spread, and at least one.
 

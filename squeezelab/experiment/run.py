@@ -122,11 +122,12 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
         proven, whole = _prove(partitions, common, codecs, plan)
     with stopwatch.stage("timing"):
         timings = _time_columns(kept["timed"], codecs, proven, plan)
-    lengths = np.diff(common.offsets)
-    measurements = _join_scopes(partitions, codecs, (common, lengths, proven), whole, timings)
+    measurements = _join_scopes(partitions, codecs, common, proven, whole, timings)
     with stopwatch.stage("explanations"), working("Explaining the winners"):
         explanations = _explain(partitions, kept["explained"], whole or proven, measurements)
-    trial = try_files(partitions.whole or kept["files"], facts, plan, _left(plan, stopwatch), stopwatch)
+    trial = try_files(
+        kept["files"] if partitions.whole is None else partitions.whole, facts, plan, _left(plan, stopwatch), stopwatch
+    )
     notes = [*partitions.notes, *_tell_failures(proven, whole), *trial.notes, *name_missing()]
     run = describe_run(stopwatch, plan, notes)
     return replace(_collect(run, facts, measurements, timings, trial, explanations), about=about(plan))
@@ -172,8 +173,7 @@ def _describe(partitions: Partitions, surveys: Sequence[Survey]) -> DatasetFacts
 
 def _prove(partitions: Partitions, common: MetricDataset, codecs: Codecs, plan: Plan) -> tuple[Proven, Proven | None]:
     """Prove all codecs on the common part, and those on everything that fit the budget; None where these are one."""
-    threads = partitions.threads if isinstance(partitions, LocalPartitions) else None
-    here = LocalPartitions(common, threads=threads)
+    here = LocalPartitions(common)
     proven = Proven.join(here.map(prove_codecs, codecs, "Proving codecs"))
     if len(common) == partitions.samples:
         return proven, None
@@ -225,13 +225,13 @@ def _cut_columns(timed: MetricDataset, subject: str, share: float) -> list[Any]:
 def _join_scopes(
     partitions: Partitions,
     codecs: Codecs,
-    common: tuple[MetricDataset, Any, Proven],
+    common: MetricDataset,
+    proven: Proven,
     whole: Proven | None,
     timings: Mapping[str, Mapping[str, Timing]],
 ) -> list[Measurement]:
     """Sum up what came of the codecs: each on as much as it ran on, and all on the common part where these differ."""
-    part, lengths, proven = common
-    small = list(summarize(part.keys, lengths, codecs, proven, timings))
+    small = list(summarize(common.keys, np.diff(common.offsets), codecs, proven, timings))
     if whole is None:
         return small
     large = list(summarize(partitions.keys, partitions.lengths, codecs, whole, timings))

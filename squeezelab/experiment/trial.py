@@ -12,7 +12,7 @@ import numpy.typing as npt
 from squeezelab.codecs import ColumnCodec
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.experiment.parts import Window, take_series
-from squeezelab.experiment.proof import Proof, prove
+from squeezelab.experiment.proof import Proof, prove, reason_of
 from squeezelab.formats.ndjson import ndjson_bytes
 
 SUBJECTS = ("timestamps", "values")
@@ -117,7 +117,7 @@ def prove_codecs(dataset: MetricDataset, first: int, codecs: Codecs) -> Proven:
             try:
                 proofs[name] = [prove(codec, one) for one in columns]
             except Exception as error:
-                proven.failures[subject, name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                proven.failures[subject, name] = reason_of(error)
                 proofs[name] = []
             proven.seconds[subject, name] = perf_counter() - started
     return proven

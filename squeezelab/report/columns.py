@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
@@ -103,8 +103,3 @@ def exact(one: Measurement) -> Cell:
         return Cell("lossy", 0, "none lost here")
     error = one.largest_error
     return Cell("lossy", error, f"by up to {error:g}" if error is not None else "")
-
-
-def marks_of(one: Measurement, edge: Sequence[Measurement]) -> dict[str, bool]:
-    """Return what a measurement is marked with: on the frontier, noisy, timed as a whole database."""
-    return {"frontier": one in edge, "noisy": one.noisy, "whole file": one.whole_file}

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from squeezelab.report import answer
-from squeezelab.report.columns import Cell, best_first, columns_of, marks_of, number
+from squeezelab.report.columns import Cell, best_first, columns_of, number
 from squeezelab.report.cost import cost_table
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
@@ -179,13 +180,12 @@ def answers(results: Results) -> list[Answer]:
 def listing(results: Results, subject: str) -> Listing:
     """Return all codecs or formats of a subject, the best first."""
     columns, group = columns_of(results, subject), results.find(subject)
-    edge = frontier(results.common(subject))
-    names = {one.codec for one in edge}
+    edge = {one.codec for one in frontier(results.common(subject))}
     rows = [
         Row(
             [Cell(label(one, results.dataset.samples)), *(column.cell(one) for column in columns)],
             one.kind,
-            [mark for mark, holds in marks_of(one, [one] if one.codec in names else []).items() if holds],
+            list(compress(MARKS, (one.codec in edge, one.noisy, one.whole_file))),
         )
         for one in best_first(group)
     ]
