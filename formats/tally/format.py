@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import xxhash
 
 from squeezelab.codecs.tally import SMALL, checked_level
 from squeezelab.dataset import MetricDataset, Series
@@ -133,7 +137,7 @@ def append_series(
         If its index is damaged.
     """
     target = replaceable(path)
-    with locked(f"{target}.lock"):
+    with _alone(target):
         opened = TallyFile.open(target)
         if opened.version == 1:
             raise InvalidRequestError(f"{path} is of version 1, which cannot grow: compact makes it one of version 2")
@@ -154,8 +158,15 @@ def append_series(
                 raise
             size = file.seek(0, os.SEEK_END)
             _commit(file, size)
-    Path(f"{target}.lock").unlink(missing_ok=True)
     return size
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Keep others on this machine from changing a file meanwhile; the lock's own file stays, out of sight."""
+    name = xxhash.xxh3_64_hexdigest(os.fsencode(target))
+    with locked(Path(tempfile.gettempdir()) / f"squeezelab-{name}.lock"):
+        yield
 
 
 def _commit(file: BinaryIO, end: int) -> None:
@@ -188,5 +199,6 @@ def compact(
     before, after : int
         Bytes.
     """
-    file = TallyFile.open(path)
-    return Path(path).stat().st_size, pack_series(file, target or path, time_unit=file.time_unit, level=level)
+    with _alone(replaceable(path)):
+        file = TallyFile.open(path)
+        return Path(path).stat().st_size, pack_series(file, target or path, time_unit=file.time_unit, level=level)
