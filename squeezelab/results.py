@@ -391,6 +391,10 @@ class Segment:
         How many segments have it.
     encoded_bytes : int or None
         What they take; None where the system does not tell.
+    best : str
+        What makes the column smallest in the same table and order.
+    best_bytes : int or None
+        What it takes then; what ``encoded_bytes`` has more is the regret.
     """
 
     table: str
@@ -398,6 +402,8 @@ class Segment:
     chosen: str
     count: int
     encoded_bytes: int | None = None
+    best: str = ""
+    best_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def advise_all(
     InvalidRequestError
         If there are no samples, or no such objective.
     """
-    from squeezelab.advice.search import OBJECTIVES, advise_one
+    from squeezelab.advice.proof import OBJECTIVES, advise_one
     from squeezelab.advice.worker import SystemFailedError
 
     if objective not in OBJECTIVES:

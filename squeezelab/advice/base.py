@@ -163,6 +163,10 @@ class System(ABC):
         """Return how much a choice costs: 0 as quick as can be, 1 usual, 2 more, 3 as slow as it gets."""
         return 1
 
+    def family(self, choice: str) -> str:
+        """Return what of a choice is no level and no generic compression: how it prepares a column."""
+        return choice
+
     def orders(self, layout: Layout) -> dict[str, Order]:
         """Return the orders of rows that are tried, by name."""
         return row_orders(layout)

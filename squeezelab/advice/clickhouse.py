@@ -76,6 +76,11 @@ class ClickHouse(System):
         last = choice.rpartition(", ")[2]
         return 0 if last in ("", *COMPRESSING) else EFFORT.get(last, 3)
 
+    def family(self, choice: str) -> str:
+        """Return what prepares the column for ZSTD and the like."""
+        first, _, last = choice.rpartition(", ")
+        return last if last in COMPRESSING else first
+
     def text(self, layout: Layout, setting: Setting) -> str:
         """Return the statements that make the tables."""
         order = self.orders(layout)[setting.order]

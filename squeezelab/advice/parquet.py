@@ -43,8 +43,6 @@ class Parquet(System):
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "row_group_size": ("", "16384", "131072", "16777216"),
         "data_page_size": ("", "65536", "8388608"),
-        "write_statistics": ("", "False"),
-        "store_schema": ("", "False"),
         "write_page_index": ("", "True"),
     }
     default_order = "as given"
@@ -66,6 +64,10 @@ class Parquet(System):
     def effort(self, choice: str) -> int:
         """Return how much a compression costs."""
         return EFFORT.get(choice.partition(" ")[2], 3)
+
+    def family(self, choice: str) -> str:
+        """Return the encoding."""
+        return choice.partition(" ")[0]
 
     def orders(self, layout: Layout) -> dict[str, Order]:
         """Return the orders that rows are sorted in, that of the data without a word first."""

@@ -61,16 +61,17 @@ def segments_table(advice: Advice) -> Table:
             one.column,
             one.chosen,
             f"{one.count:,}",
-            "-" if one.encoded_bytes is None else f"{one.encoded_bytes:,}",
+            *("-" if size is None else f"{size:,}" for size in (one.encoded_bytes, one.best_bytes)),
+            "-" if not one.encoded_bytes or not one.best_bytes else f"{one.encoded_bytes / one.best_bytes - 1:.1%}",
+            one.best or ("-" if one.best_bytes is None else "nothing"),
         ]
         for one in advice.segments
     ]
-    regret = (
-        "" if advice.regret is None else f"Regret: {advice.regret:.1%} over the smallest that it was made to write."
-    )
-    return Table(
-        f"{advice.title}: chosen by itself", ["table", "column", "chosen", "segments", "bytes"], rows, regret, 3
-    )
+    note = "Least: the column by itself, in the same table and order. Regret: bytes over the least"
+    if advice.regret is not None:
+        note += f"; over the smallest that the system was made to write it is {advice.regret:.1%} for all"
+    headers = ["table", "column", "chosen", "segments", "bytes", "least", "regret", "by"]
+    return Table(f"{advice.title}: chosen by itself", headers, rows, f"{note}.", names=3)
 
 
 def noise_table(advice: Advice) -> Table:

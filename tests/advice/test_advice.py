@@ -12,8 +12,10 @@ from conftest import PROJECT
 from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.advice import available_systems, get_system
 from squeezelab.advice.advised import advise
-from squeezelab.advice.layout import in_canonical_order, layouts, part_of
-from squeezelab.advice.search import workshop
+from squeezelab.advice.layout import in_canonical_order
+from squeezelab.advice.parts import part_of
+from squeezelab.advice.proof import workshop
+from squeezelab.advice.shapes import layouts
 from squeezelab.dataset import UNITS_PER_SECOND
 from squeezelab.errors import InvalidRequestError
 

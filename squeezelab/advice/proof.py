@@ -1,0 +1,201 @@
+"""From a search to advice: the best settings are timed beside today's default, ranked, and written down."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from squeezelab.advice.base import Stored, System
+from squeezelab.advice.layout import in_canonical_order
+from squeezelab.advice.noise import find_noise, rounded
+from squeezelab.advice.parts import first_half
+from squeezelab.advice.search import Proven, Search
+from squeezelab.advice.worker import SystemFailedError, Worker
+from squeezelab.console import progress_bar
+from squeezelab.dataset import MetricDataset
+from squeezelab.errors import SqueezelabError
+from squeezelab.experiment.timing import bootstrap_interval
+from squeezelab.results import Advice, NoisyDigits, ProvenSetting, Segment
+
+OBJECTIVES = ("size", "read", "balanced")
+READ_LIMIT, BALANCED_LIMIT = 2.0, 1.1
+"""Sizes that the objectives read and balanced allow, as multiples of the smallest."""
+SEARCH_SHARE = 0.6
+"""Of the budget, what the search may take; the rest is for times and for what rounding saves."""
+TIMED = ("ingest", "hour", "whole")
+FEWEST_TURNS, MOST_TURNS = 3, 9
+"""Turns that everything timed takes whatever the budget, and those after which it is sure enough."""
+
+Turns = dict[str, list[float]]
+
+
+def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size", budget: float = 120.0) -> Advice:
+    """Search a system's settings on a data set, prove the best, time them, and say what was found.
+
+    Raises
+    ------
+    SystemFailedError
+        If the system cannot be run, or nothing that it made came back bit by bit.
+    """
+    started = time.monotonic()
+    with workshop(system) as worker, progress_bar() as bar:
+        search = Search(system, worker, started, SEARCH_SHARE * budget, bar)
+        proven, default, segments = _prove(search, dataset, objective)
+        exact = sorted((one for one in proven if not one.lost), key=lambda one: one.stored.size)
+        if not exact:
+            raise SystemFailedError(f"nothing came back bit by bit: {proven[0].lost}")
+        eligible = _eligible(exact, objective)
+        compared = eligible[:2] if objective == "size" else eligible
+        timed = _time(search, dataset, list(dict.fromkeys([default, *compared])), started + budget)
+        advised, *others = _rank(eligible, timed, objective)
+        roles = [("default", default), ("advised", advised), *(("second", one) for one in others[:1])]
+        roles += [("other", one) for one in exact if one not in [known for _, known in roles]]
+        further = {one: _further(search, dataset, one) for one in dict.fromkeys(one for _, one in roles[:3])}
+        noise = list(_noise(search, dataset, advised, started + 1.2 * budget))
+        search.take(dataset)
+        settings = [
+            _measured(search, role, one, len(dataset), timed.get(one, {}), further.get(one)) for role, one in roles
+        ]
+    if search.cut:
+        search.notes.append(f"the budget of {budget:g} s ended the search before everything was tried: give more")
+    return Advice(
+        system.name,
+        system.title,
+        system.version(),
+        objective,
+        settings,
+        {system.file: advised.text},
+        None if default.lost else default.stored.size / exact[0].stored.size - 1,
+        segments,
+        noise,
+        search.tried,
+        time.monotonic() - started,
+        [*([system.note] if system.note else []), *_few(search.notes)],
+    )
+
+
+@contextmanager
+def workshop(system: System) -> Iterator[Worker]:
+    """Run a system's workshop in an empty folder, which goes with it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="squeezelab-", ignore_cleanup_errors=True) as folder,
+        Worker(system.workshop, Path(folder)) as worker,
+    ):
+        yield worker
+
+
+def _prove(search: Search, dataset: MetricDataset, objective: str) -> tuple[list[Proven], Proven, list[Segment]]:
+    """Return all settings whose text was run on all of the data, the default, and what the system chose for that."""
+    found = list(search.on_all(dataset))
+    if not found:
+        raise SystemFailedError(search.notes[0] if search.notes else "no setting could be run")
+    wanted = in_canonical_order(dataset)
+    start = search.system.default(search.taken[search.system.default_layout])
+    default = search.prove(wanted, start)
+    if default is None:
+        raise SystemFailedError(search.notes[-1])
+    segments = search.segments(start, found)
+    settings = [one[1] for one in found]
+    for _, setting, sizes in found[:1] if objective == "size" else found:
+        settings += search.quicker(setting, sizes, vary=objective != "size")
+    different = {one.key(): one for one in settings if one.key() != start.key()}
+    proven = [search.prove(wanted, one) for one in different.values()]
+    for one in proven:
+        if one and one.lost:
+            search.notes.append(f"{search.describe(one.setting)}: not bit for bit: {one.lost}")
+    return [default, *(one for one in proven if one)], default, segments
+
+
+def _few(notes: Sequence[str], most: int = 5) -> list[str]:
+    """Return notes without what a system says twice, and not more than somebody reads."""
+    different = list(dict.fromkeys(one[:300] for one in notes))
+    more = len(different) - most
+    return [*different[:most], *([f"{more} more like these"] if more > 0 else [])]
+
+
+def _eligible(exact: list[Proven], objective: str) -> list[Proven]:
+    """Return what an objective may choose from, given the smallest first."""
+    limit = {"size": math.inf, "read": READ_LIMIT, "balanced": BALANCED_LIMIT}[objective]
+    return [one for one in exact if one.stored.size <= limit * exact[0].stored.size]
+
+
+def _rank(eligible: list[Proven], timed: Mapping[Proven, Turns], objective: str) -> list[Proven]:
+    """Return the best first."""
+    if objective == "size":
+        return eligible
+    counted = TIMED if objective == "balanced" else ("hour", "whole")
+    return sorted(eligible, key=lambda one: math.prod(median(timed[one][name]) for name in counted))
+
+
+def _time(search: Search, dataset: MetricDataset, settings: list[Proven], end: float) -> dict[Proven, Turns]:
+    """Time ingest, an hour and everything; settings take turns, so that a slow minute hits them all."""
+    timed: dict[Proven, Turns] = {one: {name: [] for name in TIMED} for one in settings}
+    hours = {name: layout.hours(dataset) for name, layout in search.taken.items()}
+    for turn in range(MOST_TURNS):
+        if turn >= FEWEST_TURNS and time.monotonic() > end:
+            break
+        search.told(f"timing, turn {turn + 1}")
+        for one, turns in timed.items():
+            layout = one.setting.layout
+            turns["ingest"].append(search.worker.call("clock", "run", layout, one.text)[0])
+            asked = [search.worker.call("clock", "read_hour", layout, hour)[0] for hour in hours[layout]]
+            turns["hour"].append(median(asked))
+            turns["whole"].append(search.worker.call("clock", "read_all", layout)[0])
+    return timed
+
+
+def _further(search: Search, dataset: MetricDataset, one: Proven) -> float | None:
+    """Return the bytes of each further sample: those that the later half of each series adds."""
+    half = first_half(dataset)
+    if len(half) == len(dataset):
+        return None
+    search.take(half)
+    try:
+        less: Stored = search.worker.call("run", one.setting.layout, one.text)
+    except (SystemFailedError, KeyError):
+        return None
+    return (one.stored.size - less.size) / (len(dataset) - len(half))
+
+
+def _noise(search: Search, dataset: MetricDataset, advised: Proven, end: float) -> Iterator[NoisyDigits]:
+    """Yield families whose last digits are noise, with what the advised text saves where each is rounded."""
+    for noisy in find_noise(dataset):
+        if time.monotonic() > end:
+            yield noisy
+            continue
+        search.told(f"rounding {noisy.metric}")
+        try:
+            search.take(rounded(dataset, noisy))
+            stored: Stored = search.worker.call("run", advised.setting.layout, advised.text)
+        except SqueezelabError:
+            yield noisy
+            continue
+        yield replace(noisy, saved_bytes=advised.stored.size - stored.size)
+
+
+def _measured(
+    search: Search, role: str, one: Proven, samples: int, turns: Turns, further: float | None
+) -> ProvenSetting:
+    times: dict[str, Any] = {}
+    for name, seconds in turns.items():
+        times |= {f"{name}_s": median(seconds), f"{name}_ci": bootstrap_interval(seconds)}
+    return ProvenSetting(
+        role,
+        search.describe(one.setting),
+        one.text,
+        samples,
+        one.stored.size,
+        one.stored.parts,
+        not one.lost,
+        one.lost,
+        further,
+        rounds=min(map(len, turns.values()), default=0),
+        **times,
+    )

@@ -1,0 +1,71 @@
+"""How far the advised setting is from the best of its space, which is searched without a shortcut.
+
+    python tests/benchmarks/bench_advice.py clickhouse synthetic:big --budget 120
+
+Every layout, order of rows and combination of options is taken, every choice of every column is sized in each on all of
+the data, and the best of them are run together. It takes from minutes to hours: what it found is kept beside the
+temporary files, so that a search that was stopped goes on.
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from squeezelab import generate_metric_data
+from squeezelab.advice import get_system
+from squeezelab.advice.proof import advise_one, workshop
+from squeezelab.advice.search import Search
+from squeezelab.advice.worker import SystemFailedError
+from squeezelab.console import progress_bar
+from squeezelab.readers import load
+
+
+def search_everything(system, dataset, kept: Path) -> dict[str, int]:
+    """Return bytes of the best columns by layout, order and options."""
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    with workshop(system) as worker, progress_bar(quiet=True) as bar:
+        search = Search(system, worker, 0.0, float("inf"), bar)
+        search.take(dataset)
+        for layout in search.taken.values():
+            for order in system.orders(layout):
+                for values in itertools.product(*system.options.values()):
+                    options = dict(zip(system.options, values, strict=True))
+                    name = json.dumps([layout.name, order, options])
+                    if name not in found:
+                        start = replace(system.default(layout), order=order, options=options)
+                        found[name] = min(
+                            (one[0] for one in search.refine(start, search.choices(layout))), default=None
+                        )
+                        kept.write_text(json.dumps(found))
+                        print(f"{found[name]:>12,} {name}", flush=True)
+    return {name: size for name, size in found.items() if size is not None}
+
+
+def main() -> None:
+    """Search both ways, and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("system")
+    parser.add_argument("data", help="a generator and size as synthetic:big, or a file or folder")
+    parser.add_argument("--budget", type=float, default=120.0)
+    options = parser.parse_args()
+    system, (generator, _, size) = get_system(options.system), options.data.partition(":")
+    dataset = generate_metric_data(generator, size) if size else load([Path(options.data)]).dataset
+    try:
+        advice = advise_one(system, dataset, budget=options.budget)
+    except SystemFailedError as error:
+        raise SystemExit(str(error)) from error
+    default, advised = advice.get("default"), advice.get("advised")
+    print(f"default {default.encoded_bytes:,}, advised {advised.encoded_bytes:,} in {advice.seconds:.0f} s")
+    kept = Path(tempfile.gettempdir()) / f"bench_advice-{system.name}-{dataset.fingerprint[:12]}.json"
+    found = search_everything(system, dataset, kept)
+    best = min(found, key=lambda name: found[name])
+    print(f"best of {len(found):,}: {found[best]:,} {best}")
+    print(f"advised is {advised.encoded_bytes / found[best]:.4f} times the best, ", end="")
+    print(f"{1 - advised.encoded_bytes / default.encoded_bytes:.1%} below the default")
+
+
+if __name__ == "__main__":
+    main()
