@@ -43,7 +43,7 @@ class DictionaryFile(Format):
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Check the whole file and read its body."""
-        keys, body = self.open(data)
+        keys, body = self.unsealed(data)
         try:
             return self.parse(keys, body)
         except ValueError as error:
@@ -51,7 +51,7 @@ class DictionaryFile(Format):
                 raise
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
 
-    def open(self, data: Buffer) -> tuple[list[SeriesKey], Bytes]:
+    def unsealed(self, data: Buffer) -> tuple[list[SeriesKey], Bytes]:
         """Check the whole file; return its series and its body.
 
         Raises

@@ -7,7 +7,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -114,13 +114,47 @@ class Format(ABC):
             raise NotImplementedError(f"format {self.name!r} is lossy and must say what it loses")
         return Loss(0.0, 0.0)
 
-    def read_series(self, data: Buffer, number: int) -> Series:
-        """Read one series of a file; a format with an index overrides this.
+    def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
+        """Open a file to read a little of it; a format that need not decode all for that overrides this.
 
         Parameters
         ----------
-        data : bytes-like
-            The whole file; a ``mmap`` will do.
+        source : bytes-like or path-like
+            What `encode` returned, a ``mmap`` will do; or what `write` has made.
+
+        Raises
+        ------
+        CorruptDataError
+            If what has to be read for that is not whole.
+
+        Examples
+        --------
+        >>> from squeezelab import generate_metric_data
+        >>> from squeezelab.formats import get_format
+        >>> dataset = generate_metric_data()
+        >>> with get_format("tally").open(get_format("tally").encode(dataset)) as file:
+        ...     key, timestamps, values = file.read_series(3)
+        >>> bool(len(values) == dataset.offsets[4] - dataset.offsets[3])
+        True
+        """
+        data = Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source
+        return DecodingReader(self, data)
+
+    @property
+    def decodes_all(self) -> bool:
+        """Whether reading one series means to decode the whole file."""
+        return type(self).open is Format.open
+
+
+class Reader(ABC):
+    """A file that is open, of which a little can be read; to be closed, or used in a ``with``."""
+
+    @abstractmethod
+    def read_series(self, number: int) -> Series:
+        """Read one series.
+
+        Parameters
+        ----------
         number : int
             Place of the series in the data set, from 0.
 
@@ -131,36 +165,60 @@ class Format(ABC):
         IndexError
             If there is no such series.
         """
-        dataset = self.decode(data)
-        if not 0 <= number < len(dataset.keys):
-            raise IndexError(f"there is no series {number}: the file has {len(dataset.keys)}")
-        span = slice(dataset.offsets[number], dataset.offsets[number + 1])
-        return Series(dataset.keys[number], dataset.timestamps[span], dataset.values[span])
 
-    def read_range(self, data: Buffer, number: int, start: int, stop: int) -> Series:
-        """Read the samples from ``start`` up to, and without, ``stop`` of one series.
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Read the samples of one series from one time up to, and without, another.
 
         Parameters
         ----------
-        data, number
-            As `read_series` takes them.
-        start, stop : int
-            Places of samples in the series, from 0; what lies behind its end is passed over, as in a slice.
+        number : int
+            As `read_series` takes it.
+        start, end : int
+            Timestamps, in the unit of the data set.
 
         Raises
         ------
-        CorruptDataError
-            If what is read is not whole.
-        IndexError
-            If there is no such series.
+        CorruptDataError, IndexError
+            As `read_series` does.
         """
-        key, timestamps, values = self.read_series(data, number)
-        return Series(key, timestamps[start:stop], values[start:stop])
+        return between(self.read_series(number), start, end)
 
-    @property
-    def decodes_all(self) -> bool:
-        """Whether reading one series means to decode the whole file."""
-        return type(self).read_series is Format.read_series
+    def close(self) -> None:  # noqa: B027 -- a file in memory needs none
+        """Let go of the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class DecodingReader(Reader):
+    """Reads a little of a file by decoding all of it, each time."""
+
+    def __init__(self, format: Format, data: Buffer) -> None:
+        self._format = format
+        self._data = data
+
+    def read_series(self, number: int) -> Series:
+        """Decode the file, and take one series of it."""
+        dataset = self._format.decode(self._data)
+        check_number(number, len(dataset.keys))
+        span = slice(dataset.offsets[number], dataset.offsets[number + 1])
+        return Series(dataset.keys[number], dataset.timestamps[span], dataset.values[span])
+
+
+def between(series: Series, start: int, end: int) -> Series:
+    """Return the samples of a series from one time up to, and without, another, in any order they may have."""
+    key, timestamps, values = series
+    within = (timestamps >= start) & (timestamps < end)
+    return Series(key, timestamps[within], values[within])
+
+
+def check_number(number: int, count: int) -> None:
+    """Raise an IndexError if there is no series of this number."""
+    if not 0 <= number < count:
+        raise IndexError(f"there is no series {number}: the file has {count}")
 
 
 def group_samples(

@@ -115,7 +115,7 @@ class Downsampled(DictionaryFile):
         CorruptDataError
             If it is not a whole file of this format.
         """
-        keys, body = self.open(data)
+        keys, body = self.unsealed(data)
         step, behind = read_varint(body[:10].tobytes(), 0)
         offsets, columns = decode_columns(body[behind:], len(keys), self._codecs)
         return Windows(step, keys, offsets, *columns)

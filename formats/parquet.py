@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS, is_slow
-from squeezelab.formats._table import TableFormat
-from squeezelab.formats.base import Buffer
+from squeezelab.dataset import MetricDataset, Series
+from squeezelab.formats._engine import EngineFile, EngineReader
+from squeezelab.formats._long import TIME, VALUE, empty_series, find_series, key_columns, with_empty_series
+from squeezelab.formats.base import check_number
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
+ABOUT = b"squeezelab"
 
-class Parquet(TableFormat):
-    """A Parquet file of all samples.
+
+class Parquet(EngineFile):
+    """A Parquet file of all samples: metric name, a column a label, timestamp and value.
 
     Parameters
     ----------
@@ -24,6 +32,15 @@ class Parquet(TableFormat):
         What compresses the pages; snappy is pyarrow's own default.
     level : int
         Of the compression; 0 is its own default.
+
+    Notes
+    -----
+    A series lacks a label where that is null; a label that is called as another column has ``label_`` before its name.
+    Rows stand series after series. Parquet's timestamps are milliseconds at the coarsest: so are those of seconds,
+    unless one does not fit, and all of the file are plain integers. The file's metadata tell the unit, and series
+    without samples, as JSON under ``squeezelab``. Pages have their own checksums beside that of the file.
+
+    Source: https://parquet.apache.org/docs/file-format
 
     Examples
     --------
@@ -35,6 +52,7 @@ class Parquet(TableFormat):
     """
 
     name = "parquet"
+    suffix = ".parquet"
     whole_file = False
     showcase = (
         "",
@@ -58,21 +76,83 @@ class Parquet(TableFormat):
         self.name += non_default_settings(type(self), vars(self))
         chosen = {"timestamp": timestamps, "value": values}
         self._options: dict[str, Any] = {
-            "use_dictionary": ["series", *(name for name, encoding in chosen.items() if encoding == "dictionary")],
+            "use_dictionary": [name for name, encoding in chosen.items() if encoding == "dictionary"],
             "column_encoding": {
                 name: (ENCODINGS | DELTA)[encoding] for name, encoding in chosen.items() if encoding != "dictionary"
             },
             "compression": compression,
             "compression_level": level or None,
             "store_schema": False,
+            "write_page_checksum": True,
         }
 
-    def store(self, table: pa.Table) -> Buffer:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the table."""
-        file = pa.BufferOutputStream()
-        pq.write_table(table, file, **self._options)
-        return memoryview(file.getvalue())
+        keys = key_columns(dataset.keys, np.diff(dataset.offsets))
+        about = {"time_unit": dataset.time_unit, "empty": empty_series(dataset)}
+        table = pa.table(keys | {TIME: _times(dataset), VALUE: dataset.values})
+        options = self._options | {"use_dictionary": [*keys, *self._options["use_dictionary"]]}
+        with pq.ParquetWriter(path, table.schema, **options) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({ABOUT: json.dumps(about)})
 
-    def load(self, data: bytes) -> pa.Table:
-        """Read the table, on one thread."""
-        return pq.read_table(pa.BufferReader(data), use_threads=False)
+    def reader(self, path: Path) -> EngineReader:
+        """Open the file."""
+        return ParquetReader(path)
+
+    def room(self, data: memoryview) -> int:
+        """Return where the footer begins, which is found from the file's end."""
+        return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+
+
+def _times(dataset: MetricDataset) -> pa.Array:
+    """Return timestamps as Parquet has them: seconds as milliseconds, or as integers where these do not fit."""
+    times = pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC"))
+    if dataset.time_unit != "s":
+        return times
+    try:
+        return times.cast(pa.timestamp("ms", "UTC"))
+    except pa.ArrowInvalid:
+        return pa.array(dataset.timestamps)
+
+
+class ParquetReader(EngineReader):
+    """A Parquet file that is open: of one series the row groups that have rows of it are read, time and value alone.
+
+    Which rows are whose is read from the columns of name and labels when the file is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        titles = [name for name in pq.read_schema(path).names if name not in (TIME, VALUE)]
+        self._file = pq.ParquetFile(path, read_dictionary=titles, page_checksum_verification=True)
+        about = json.loads(self._file.metadata.metadata[ABOUT])
+        self._unit = about["time_unit"]
+        self._keys, self._offsets = with_empty_series(
+            *find_series(self._file.read(titles, use_threads=False)), about["empty"]
+        )
+        groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
+        self._groups = np.cumsum([0, *(group.num_rows for group in groups)])
+
+    def read_all(self) -> MetricDataset:
+        """Read all row groups."""
+        return MetricDataset(self._keys, self._offsets, *self._samples(0, self._offsets[-1]), self._unit)
+
+    def read_series(self, number: int) -> Series:
+        """Read the row groups that have rows of a series."""
+        check_number(number, len(self._keys))
+        return Series(self._keys[number], *self._samples(*self._offsets[number : number + 2]))
+
+    def _samples(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return timestamps and values of some rows."""
+        first = int(np.searchsorted(self._groups, start, side="right")) - 1
+        last = int(np.searchsorted(self._groups, stop))
+        table = self._file.read_row_groups(list(range(first, last)), [TIME, VALUE], use_threads=False)
+        table = table.slice(start - self._groups[first], stop - start)
+        times = table[TIME]
+        if pa.types.is_timestamp(times.type):
+            times = times.cast(pa.timestamp(self._unit, "UTC"), safe=True).cast(pa.int64())
+        return times.to_numpy(), table[VALUE].to_numpy()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

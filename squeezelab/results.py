@@ -213,7 +213,7 @@ class Access:
     codec : str
         Name of the format.
     one_sample_s, one_series_s, one_hour_s : float
-        Seconds to read one sample, all of one series, and an hour of one, from a file in memory.
+        Seconds to read one sample, all of one series, and an hour of one, from a file in memory that is open.
     samples, file_bytes : int
         What the file holds.
     decodes_all : bool

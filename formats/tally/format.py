@@ -14,7 +14,7 @@ import xxhash
 from squeezelab.codecs.tally import SMALL, checked_level
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats.base import Buffer, Format, Reader
 from squeezelab.formats.tally.file import TallyFile
 from squeezelab.formats.tally.part import PartTable
 from squeezelab.formats.tally.writing import FIRST_LINE, HEADER_BYTES, header, seal, write_blocks
@@ -50,7 +50,8 @@ class Tally(Format):
     >>> from squeezelab import generate_metric_data
     >>> dataset = generate_metric_data()
     >>> file = Tally().encode(dataset)
-    >>> key, timestamps, values = Tally().read_range(file, 3, 100, 102)
+    >>> times = dataset.timestamps[dataset.offsets[3] :]
+    >>> key, timestamps, values = Tally().open(file).read_between(3, times[100], times[102])
     >>> bool((values == dataset.values[dataset.offsets[3] + 100 : dataset.offsets[3] + 102]).all())
     True
     """
@@ -71,13 +72,24 @@ class Tally(Format):
         """Read the whole file."""
         return TallyFile(data).read_all()
 
-    def read_series(self, data: Buffer, number: int) -> Series:
-        """Read one series, and of the others only what it is predicted from."""
-        return TallyFile(data).read(number)
+    def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
+        """Open a file: its index is read, and of a series only the blocks that are asked for."""
+        return TallyReader(TallyFile.open(source) if isinstance(source, str | os.PathLike) else TallyFile(source))
 
-    def read_range(self, data: Buffer, number: int, start: int, stop: int) -> Series:
-        """Read the samples ``start`` to ``stop`` of one series, and only the blocks that hold them."""
-        return TallyFile(data).read_range(number, start, stop)
+
+class TallyReader(Reader):
+    """A tally file as one of the lab's readers; of other series it reads what the one is predicted from."""
+
+    def __init__(self, file: TallyFile) -> None:
+        self._file = file
+
+    def read_series(self, number: int) -> Series:
+        """Read all blocks of a series."""
+        return self._file.read(number)
+
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Read the blocks of a series that hold any sample between these times."""
+        return self._file.read_between(number, start, end)
 
 
 def _chunks(series: Iterable[Series], time_unit: str, level: int) -> Iterator[bytes]:

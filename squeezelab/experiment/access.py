@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,8 @@ from squeezelab.dataset import MetricDataset, Series
 from squeezelab.experiment.proof import spread
 from squeezelab.experiment.timing import race
 from squeezelab.formats import Format
+from squeezelab.formats._engine import workplace
+from squeezelab.formats.base import Reader, between
 from squeezelab.results import Access
 
 ROUNDS = 3
@@ -41,15 +44,19 @@ class Reads:
         return [part.digest() for part in self.found] == [part.digest() for part in self.wanted]
 
 
-def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator[Access]:
-    """Time reading a little of each format's file of a data set; formats take turns.
+def time_access(
+    dataset: MetricDataset, files: Mapping[str, Format], notes: list[str] | None = None
+) -> Iterator[Access]:
+    """Time reading a little of each format's file of a data set, which is open; formats take turns.
 
     Parameters
     ----------
     dataset : MetricDataset
-        What the files hold, in memory.
+        What the files hold.
     files : mapping of str to Format
         By name.
+    notes : list of str, optional
+        Where a format that fails is named, with the reason; it is left out.
 
     Yields
     ------
@@ -65,40 +72,49 @@ def time_access(dataset: MetricDataset, files: Mapping[str, Format]) -> Iterator
     True
     """
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # NDJSON knows of no others
-    contents = {name: file.encode(dataset) for name, file in files.items()}
-    reads = {name: _wanted_parts(dataset, file, contents[name]) for name, file in files.items()}
-    cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
-    timed = race(cells, 0, rounds=ROUNDS)
-    for name, file in files.items():
-        seconds = {what: timed[name, what].seconds / len(parts.reads) for what, parts in reads[name].items()}
+    with ExitStack() as stack:
+        folder = stack.enter_context(workplace())
+        reads, sizes = {}, {}
+        for number, (name, file) in enumerate(files.items()):
+            try:
+                sizes[name] = file.write(dataset, folder / f"{number}")
+                reader = stack.enter_context(file.open(folder / f"{number}"))
+                reads[name] = _wanted_parts(dataset, reader, file.decodes_all)
+                for parts in reads[name].values():
+                    parts()
+            except Exception as error:
+                reads.pop(name, None)
+                if notes is None:
+                    raise
+                notes.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
+        cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
+        timed = race(cells, 0, rounds=ROUNDS)
+    for name, kinds in reads.items():
+        seconds = {what: timed[name, what].seconds / len(parts.reads) for what, parts in kinds.items()}
         yield Access(
             name,
             seconds.get("sample", seconds["series"]),
             seconds["series"],
             seconds.get("hour", seconds["series"]),
             samples=len(dataset),
-            file_bytes=len(contents[name]),
-            decodes_all=file.decodes_all,
-            bit_exact=all(parts.exact for parts in reads[name].values()),
+            file_bytes=sizes[name],
+            decodes_all=files[name].decodes_all,
+            bit_exact=all(parts.exact for parts in kinds.values()),
         )
 
 
-def _wanted_parts(dataset: MetricDataset, file: Format, data: bytes) -> dict[str, Reads]:
+def _wanted_parts(dataset: MetricDataset, reader: Reader, decodes_all: bool) -> dict[str, Reads]:
     """Return what is read of one series of each metric family; only of one where each means to decode all.
 
-    A sample is the one in the middle, and the hour begins with it.
+    A sample is the one in the middle, and those of the same moment; the hour begins with it.
     """
-    parts = {"series": Reads()} if file.decodes_all else {"sample": Reads(), "series": Reads(), "hour": Reads()}
+    parts = {"series": Reads()} if decodes_all else {"sample": Reads(), "series": Reads(), "hour": Reads()}
     every = list(dataset)
     for number in spread([key.metric_name for key in dataset.keys], 0):
-        key, timestamps, values = every[number]
-        parts["series"].add(partial(file.read_series, data, number), every[number])
-        if file.decodes_all:
+        parts["series"].add(partial(reader.read_series, number), every[number])
+        if decodes_all:
             break
-        middle = len(timestamps) // 2
-        later = np.flatnonzero(timestamps[middle + 1 :] - timestamps[middle] >= HOUR * dataset.second)
-        behind = middle + 1 + int(later[0]) if later.size else len(timestamps)
-        for what, stop in (("sample", middle + 1), ("hour", behind)):
-            part = Series(key, timestamps[middle:stop], values[middle:stop])
-            parts[what].add(partial(file.read_range, data, number, middle, stop), part)
+        middle = int(every[number].timestamps[len(every[number].timestamps) // 2])
+        for what, end in (("sample", middle + 1), ("hour", middle + HOUR * dataset.second)):
+            parts[what].add(partial(reader.read_between, number, middle, end), between(every[number], middle, end))
     return parts

@@ -102,7 +102,7 @@ def try_files(
         timings = time_named("file formats", running, partial(_cut, timed), plan.rounds, budget)
     notes = [f"{name} failed as a file and is left out: {reason}." for name, reason in first.failures.items()]
     with stopwatch.stage("access"):
-        access = list(time_access(timed, running)) if timings else []
+        access = list(time_access(timed, running, notes)) if timings else []
     summed = partial(_sum_up, plan=plan, timings=timings, metered=metered, further=further)
     return FileTrial(_measurements(first, large, facts, summed), timings, access, notes)
 

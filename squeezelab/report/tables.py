@@ -93,8 +93,8 @@ def access_table(results: Results) -> Table:
     ]
     samples = order[0].samples if order else 0
     note = (
-        f"From a file of {samples:,} samples in memory; the hour is out of one series. Where a format "
-        "has no other way than to decode all, this is what it takes."
+        f"From a file of {samples:,} samples in memory that is open: each is read as its users do. The hour is out of "
+        "one series. Where a format has no other way than to decode all, this is what it takes."
     )
     headers = ["file format", "bytes", "one sample", "one series", "one hour", "decodes all", "exact"]
     return Table("Random access", headers, rows, note)

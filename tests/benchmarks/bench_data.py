@@ -76,7 +76,8 @@ def test_read_50_000_samples(benchmark, name: str, small) -> None:
 @pytest.mark.parametrize("name", available_formats())
 def test_read_one_series_of_50(benchmark, name: str, small) -> None:
     benchmark.group = "read one series"
-    benchmark(get_format(name).read_series, get_format(name).encode(small), 25)
+    with get_format(name).open(get_format(name).encode(small)) as reader:
+        benchmark(reader.read_series, 25)
 
 
 def test_count_the_bytes_of_ndjson(benchmark, small) -> None:

@@ -96,7 +96,7 @@ def forged(**changes: list[int]) -> bytes:
 def test_a_series_is_what_the_whole_file_has_of_it(level: int) -> None:
     assert Tally().decode(FILES[level]).fingerprint == DATASET.fingerprint
     for number, expected in enumerate(DATASET):
-        assert same(Tally().read_series(FILES[level], number), expected)
+        assert same(TallyFile(FILES[level]).read(number), expected)
 
 
 @LEVELS
@@ -108,7 +108,7 @@ def test_a_series_is_what_the_whole_file_has_of_it(level: int) -> None:
 def test_a_range_is_a_slice(level: int, number: int, start: int, length: int) -> None:
     key, timestamps, values = list(DATASET)[number]
     part = slice(start, start + length)
-    found = Tally().read_range(FILES[level], number, part.start, part.stop)
+    found = TallyFile(FILES[level]).read_range(number, part.start, part.stop)
     assert same(found, Series(key, timestamps[part], values[part]))
 
 
@@ -134,8 +134,8 @@ def test_samples_between_the_ends_of_time() -> None:
 @pytest.mark.parametrize("number", [-1, 4, 10**6])
 def test_there_is_no_such_series(number: int) -> None:
     for read in (
-        lambda: Tally().read_series(FILES[2], number),
-        lambda: Tally().read_range(FILES[2], number, 0, 1),
+        lambda: TallyFile(FILES[2]).read(number),
+        lambda: TallyFile(FILES[2]).read_range(number, 0, 1),
         lambda: TallyFile(FILES[2]).read_between(number, 0, 1),
     ):
         with pytest.raises(IndexError, match=f"no series {number}: the file has 4"):
@@ -155,14 +155,14 @@ def test_a_reader_knows_names_lengths_and_unit() -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_range_needs_its_own_blocks_alone(level: int, number: int, place: int) -> None:
     part = TallyFile(FILES[level]).parts[0]
-    expected = Tally().read_range(FILES[level], number, place * SPAN + 5, place * SPAN + 50)
+    expected = TallyFile(FILES[level]).read_range(number, place * SPAN + 5, place * SPAN + 50)
     others = {0, 1} if level == 2 and number == 2 else set()  # available is predicted from free and cached
     for columns, needed in ((part.series, {number} | others), (part.clocks, {int(number == 3)})):
         for column in range(columns.counts.size):
             for block in range(columns.blocks[column], columns.blocks[column + 1]):
                 damaged = bytearray(FILES[level])
                 damaged[(int(columns.begins[block]) + int(columns.ends[block])) // 2] ^= 1
-                read = lambda: Tally().read_range(damaged, number, place * SPAN + 5, place * SPAN + 50)  # noqa: B023, E731
+                read = lambda: TallyFile(damaged).read_range(number, place * SPAN + 5, place * SPAN + 50)  # noqa: B023, E731
                 if column in needed and block - columns.blocks[column] == place:
                     with pytest.raises(CorruptDataError, match=f"samples {place * SPAN} to"):
                         read()
@@ -232,7 +232,7 @@ def test_every_cut_is_noticed(level: int) -> None:
         with pytest.raises(CorruptDataError):
             Tally().decode(SMALL[level][:size])
         with pytest.raises(CorruptDataError):
-            Tally().read_range(SMALL[level][:size], 0, 0, 1)
+            TallyFile(SMALL[level][:size]).read_range(0, 0, 1)
     with pytest.raises(CorruptDataError):
         Tally().decode(SMALL[level] + b"\0")
 
@@ -314,7 +314,7 @@ def read_all_ways(file: bytes, number: int, start: int) -> None:
     begin = 1_700_000_000 + 15 * start
     reads = (
         lambda: Tally().decode(guarded),
-        lambda: Tally().read_range(guarded, number, start, start + 20),
+        lambda: TallyFile(guarded).read_range(number, start, start + 20),
         lambda: TallyFile(guarded).read_between(number, begin, begin + 300),
         lambda: TallyFile(guarded, salvage=True).where(above=1.0).read_all(),
         lambda: list(TallyFile(guarded).summaries()),

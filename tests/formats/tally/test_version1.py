@@ -141,7 +141,7 @@ def test_every_cut_is_noticed(level: int) -> None:
         with pytest.raises(CorruptDataError):
             Tally().decode(SMALL[level][:size])
         with pytest.raises(CorruptDataError):
-            Tally().read_range(SMALL[level][:size], 0, 0, 1)
+            TallyFile(SMALL[level][:size]).read_range(0, 0, 1)
     with pytest.raises(CorruptDataError):
         Tally().decode(SMALL[level] + b"\0")
 
@@ -237,7 +237,7 @@ def read_all_ways(file: bytes, number: int, start: int) -> None:
     guarded = at_the_end_of_memory(file)
     reads = (
         lambda: Tally().decode(guarded),
-        lambda: Tally().read_range(guarded, number, start, start + 20),
+        lambda: TallyFile(guarded).read_range(number, start, start + 20),
         lambda: TallyFile(guarded).read_between(number, 1_700_000_000 + 15 * start, 1_700_000_000 + 15 * start + 300),
     )
     for read in reads:

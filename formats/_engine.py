@@ -1,0 +1,174 @@
+"""Files of other engines: what they write, their own readers open, and a checksum where they look for nothing.
+
+::
+
+    file        as the engine writes it
+    10 bytes    "squeezelab", at a place of the file that no offset in it leads to
+    8 bytes     XXH3-64 of all the rest, these 18 bytes left out, big-endian
+
+Most formats notice some damage, few all of it, and some of the libraries do not survive it: the checksum is looked at
+before they see the file.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import xxhash
+
+from squeezelab.codecs.base import as_bytes, reading
+from squeezelab.dataset import MetricDataset, Series
+from squeezelab.errors import CorruptDataError, SqueezelabError
+from squeezelab.formats.base import Buffer, Format, Reader
+
+MEMORY = Path("/dev/shm")
+MARK = b"squeezelab"
+SEAL_BYTES = len(MARK) + 8
+
+
+class EngineReader(Reader):
+    """A file of another engine that is open; a subclass reads."""
+
+    @abstractmethod
+    def read_all(self) -> MetricDataset:
+        """Read the whole data set."""
+
+
+class EngineFile(Format):
+    """Base of formats whose file is another engine's own; a subclass gives `store`, `reader` and `room`.
+
+    Attributes
+    ----------
+    suffix : str
+        What the names of such files end with.
+    """
+
+    kind = "peers"
+    whole_file = True
+    compressible = False
+    suffix: ClassVar[str]
+
+    @abstractmethod
+    def store(self, dataset: MetricDataset, path: Path) -> None:
+        """Have the engine write its file to a path where nothing is."""
+
+    @abstractmethod
+    def reader(self, path: Path) -> EngineReader:
+        """Open a file of the engine; both may raise whatever the engine raises where the file is damaged."""
+
+    def room(self, data: memoryview) -> int:
+        """Return the place in an engine's file where bytes may be put without the engine taking notice: its end."""
+        return len(data)
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield the engine's file, with the checksum in it."""
+        with workplace() as folder, writing(self.name):
+            path = folder / f"samples{self.suffix}"
+            self.store(dataset, path)
+            data = memoryview(path.read_bytes())
+        at = self.room(data)
+        yield data[:at]
+        yield MARK + xxhash.xxh3_64_digest(data)
+        yield data[at:]
+
+    def decode(self, data: Buffer) -> MetricDataset:
+        """Check the whole file, and have the engine read it."""
+        with self._opened(data) as reader, reading(self.name):
+            return reader.read_all()
+
+    def read(self, path: str | os.PathLike[str]) -> MetricDataset:
+        """Read a file that `write` has made, from where it is."""
+        with self._opened(path) as reader, reading(self.name):
+            return reader.read_all()
+
+    def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
+        """Check the whole file, and open it."""
+        return self._opened(source)
+
+    def _opened(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
+        with ExitStack() as stack:
+            if isinstance(source, str | os.PathLike):
+                path = Path(source)
+                self.check(path.read_bytes())
+            else:
+                self.check(source)
+                path = stack.enter_context(workplace()) / f"samples{self.suffix}"
+                path.write_bytes(source)
+            with reading(self.name):
+                reader = stack.enter_context(self.reader(path))
+            return OpenFile(self.name, reader, stack.pop_all())
+
+    def check(self, data: Buffer) -> None:
+        """Check that a file is whole.
+
+        Raises
+        ------
+        CorruptDataError
+            If it is not, or none that was written here.
+        """
+        view = as_bytes(data).data
+        with reading(self.name):
+            at = self.room(view) - SEAL_BYTES
+        if at < 0 or view[at : at + len(MARK)] != MARK:
+            raise CorruptDataError(f"this is no whole {self.name} file that squeezelab wrote")
+        digest = xxhash.xxh3_64(view[:at])
+        digest.update(view[at + SEAL_BYTES :])
+        if digest.digest() != view[at + len(MARK) : at + SEAL_BYTES]:
+            raise CorruptDataError(f"the checksum differs: the {self.name} file is damaged, or was changed")
+
+
+class OpenFile(Reader):
+    """An engine's reader, and what has to be let go of with it; whatever it raises is told as damage."""
+
+    def __init__(self, name: str, reader: EngineReader, stack: ExitStack) -> None:
+        self._name = name
+        self._reader = reader
+        self._stack = stack
+
+    def read_all(self) -> MetricDataset:
+        """Read the whole data set."""
+        return self._reader.read_all()
+
+    def read_series(self, number: int) -> Series:
+        """Have the engine read one series."""
+        return self._reader.read_series(number)
+
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Have the engine read the samples of one series from one time up to, and without, another."""
+        return self._reader.read_between(number, start, end)
+
+    def close(self) -> None:
+        """Close the file, and remove what was put somewhere to be opened."""
+        self._stack.close()
+
+
+@contextmanager
+def writing(name: str) -> Iterator[None]:
+    """Tell of a text that no engine can hold in one line.
+
+    Raises
+    ------
+    SqueezelabError
+        If a name or label has half a surrogate pair.
+    """
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise SqueezelabError(f"{name} cannot hold half a surrogate pair: rename {error.object[:40]!a}") from error
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Return a folder for an engine's files, gone when the block ends; in memory where there is one for that."""
+    folder = Path(tempfile.mkdtemp(prefix="squeezelab-", dir=MEMORY if MEMORY.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
