@@ -15,3 +15,7 @@ class DataSourceError(SqueezelabError):
 
 class CorruptDataError(SqueezelabError, ValueError):
     """Bytes that are not a whole, undamaged frame or file of the codec or format that was asked to read them."""
+
+
+class EngineError(SqueezelabError):
+    """A database that is missing, refuses, crashes, or takes too long."""

@@ -14,7 +14,13 @@ from typing import Any, Generic, TypeVar
 
 from squeezelab.errors import InvalidRequestError
 
-PEERS_EXTRA = "pip install 'squeezelab[peers]'"
+
+def extra_command(extra: str) -> str:
+    """Return the command that installs an extra of squeezelab."""
+    return f"pip install 'squeezelab[{extra}]'"
+
+
+PEERS_EXTRA = extra_command("peers")
 
 
 T = TypeVar("T")
@@ -26,18 +32,22 @@ class Registry(Generic[T]):
     Parameters
     ----------
     kind : str
-        What messages call them: ``codec`` or ``format``.
+        What messages call them: ``codec``, ``format`` or ``engine``.
     package : str
         Every module of this package but ``base`` is searched for classes that have a name of their own; other packages
-        bring theirs by entry points in the group ``squeezelab.codecs`` or ``squeezelab.formats``.
+        bring theirs by entry points in the group ``squeezelab.codecs``, ``squeezelab.formats`` or
+        ``squeezelab.engines``.
     base : type
         What such a class derives from. It says its ``name``, the ``package`` that it needs, and its ``showcase``.
+    extra : str
+        The extra of squeezelab that brings the packages they need.
     """
 
-    def __init__(self, kind: str, package: str, base: type[Any]) -> None:
+    def __init__(self, kind: str, package: str, base: type[Any], *, extra: str = "peers") -> None:
         self.kind = kind
         self.package = package
         self.base = base
+        self.extra = extra
 
     @cached_property
     def classes(self) -> Mapping[str, type[Any]]:
@@ -95,7 +105,9 @@ class Registry(Generic[T]):
             raise InvalidRequestError(f"unknown {self.kind} {name!r}: choose from {', '.join(self.available())}")
         found = self.classes[name]
         if found.package and not is_installed(found.package):
-            raise InvalidRequestError(f"{self.kind} {name!r} needs the package {found.package}: {PEERS_EXTRA}")
+            raise InvalidRequestError(
+                f"{self.kind} {name!r} needs the package {found.package}: {extra_command(self.extra)}"
+            )
         made: T = found(**read_settings(self.kind, name, found, settings if colon else None))
         return made
 

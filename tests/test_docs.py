@@ -12,6 +12,7 @@ from conftest import PROJECT
 
 import squeezelab
 import squeezelab.codecs
+import squeezelab.engines
 import squeezelab.formats
 import squeezelab.generators
 import squeezelab.readers
@@ -22,7 +23,14 @@ from squeezelab.experiment.plan import DEFAULT_CODECS, DEFAULT_FORMATS
 from squeezelab.experiment.run import measure_dataset
 from squeezelab.formats import available_formats, get_format, missing_formats
 
-PACKAGES = (squeezelab, squeezelab.codecs, squeezelab.formats, squeezelab.generators, squeezelab.readers)
+PACKAGES = (
+    squeezelab,
+    squeezelab.codecs,
+    squeezelab.engines,
+    squeezelab.formats,
+    squeezelab.generators,
+    squeezelab.readers,
+)
 MODULES = sorted(
     {package.__name__ for package in PACKAGES}
     | {found.name for package in PACKAGES for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
