@@ -86,9 +86,9 @@ class Es95(KernelCodec):
         varint     how many exceptions; for each the place, a varint, and the integer, 8 bytes little-endian
 
     ALP differs from its paper's (see `alp`): the powers are multiplied with each other first, which brings fewer
-    decimals back; a block takes over those of the one before where at most 6 values are exceptions; else up to five pairs that are best for every other value
-    are tried. It is declined where the differences of the integers are nearly the same, and where exceptions cost more
-    than half of what it saves.
+    decimals back; a block takes over those of the one before where at most 6 values are exceptions; else up to five
+    pairs that are best for every other value are tried. It is declined where the differences of the integers are nearly
+    the same, and where exceptions cost more than half of what it saves.
 
     What Elasticsearch keeps elsewhere is left out: where each block begins, and which documents have a value. It takes
     no NaN and no infinity; here their bits come back like all others.
