@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -88,14 +90,18 @@ class PrometheusXor(ColumnCodec):
         """Encode the column's bits, chunk by chunk."""
         chunks = -(-column.size // SAMPLES_PER_CHUNK)
         buffer = scratch(10 * column.size + 20 * chunks + WRITE_SLACK)
-        encode = encode_values if column.dtype == FLOAT64 else encode_timestamps
+        encode, _ = self.kernels(column.dtype)
         return buffer[: int(encode(column.view(np.uint64), buffer))]
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode the column's bits."""
-        decode = decode_values if column.dtype == FLOAT64 else decode_timestamps
+        _, decode = self.kernels(column.dtype)
         if not decode(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
             raise CorruptDataError(f"the {self.name} payload does not hold the values it promises: it is damaged")
+
+    def kernels(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """Return what encodes and what decodes a column of a dtype."""
+        return (encode_values, decode_values) if dtype == FLOAT64 else (encode_timestamps, decode_timestamps)
 
 
 def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte: bool = False) -> bytes:
@@ -126,11 +132,7 @@ def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte
     >>> encode_chunk([1000, 2000], [1.0, 1.0]).hex()
     '0002d00f3ff0000000000000e80700'
     """
-    times, readings = np.ascontiguousarray(timestamps, np.int64), np.ascontiguousarray(values, np.float64)
-    if times.ndim != 1 or times.shape != readings.shape:
-        raise InvalidRequestError(f"a chunk needs a value for each timestamp, not {times.shape} and {readings.shape}")
-    if times.size > MOST_SAMPLES:
-        raise InvalidRequestError(f"a chunk holds at most {MOST_SAMPLES} samples, not {times.size}: make several")
+    times, readings = as_samples(timestamps, values)
     if not times.size:
         return bytes(2)
     buffer = scratch(worst_chunk_bytes(times.size) + WRITE_SLACK)
@@ -162,11 +164,40 @@ def decode_chunk(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.flo
     >>> decode_chunk(bytes.fromhex("0002d00f3ff0000000000000e80700"))
     (array([1000, 2000]), array([1., 1.]))
     """
+    return decode_with(read_chunk, data)
+
+
+def as_samples(
+    timestamps: npt.ArrayLike, values: npt.ArrayLike
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the samples of one chunk as arrays.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there are too many samples, or not as many values as timestamps.
+    """
+    times, readings = np.ascontiguousarray(timestamps, np.int64), np.ascontiguousarray(values, np.float64)
+    if times.ndim != 1 or times.shape != readings.shape:
+        raise InvalidRequestError(f"a chunk needs a value for each timestamp, not {times.shape} and {readings.shape}")
+    if times.size > MOST_SAMPLES:
+        raise InvalidRequestError(f"a chunk holds at most {MOST_SAMPLES} samples, not {times.size}: make several")
+    return times, readings
+
+
+def decode_with(read: Any, data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the samples of one chunk, read by the kernel of its kind.
+
+    Raises
+    ------
+    CorruptDataError
+        If the bytes are not one whole chunk.
+    """
     chunk = as_bytes(data)
     padded = np.concatenate([chunk, np.zeros(READ_SLACK, np.uint8)])
     count = int.from_bytes(padded[:2].tobytes(), "big")
     timestamps, values = np.empty(count, np.int64), np.empty(count, np.float64)
-    if not read_chunk(padded, U(0), U(chunk.size), timestamps.view(np.uint64), values.view(np.uint64)):
+    if not read(padded, U(0), U(chunk.size), timestamps.view(np.uint64), values.view(np.uint64)):
         raise CorruptDataError("these bytes are not one whole Prometheus chunk: they are damaged or of another kind")
     return timestamps, values
 

@@ -90,20 +90,33 @@ def put_xor(buffer, at, pending, fill, xor, outside, leading, width):
     at, pending, fill, outside, leading, width
         The writer's state and the window behind it.
     """
+    within, opens = U(0b10), U(0b11)
+    return put_coded_xor(buffer, at, pending, fill, xor, within, U(2), opens, U(2), outside, leading, width)
+
+
+@kernel(forceinline=True)
+def put_coded_xor(buffer, at, pending, fill, xor, within, within_size, opens, opens_size, outside, leading, width):
+    """Do as `put_xor`, with other codes before an XOR within the last window and one that opens a new window.
+
+    Of a code its bits are given, and how many they are; an XOR of zero takes one bit all the same.
+    """
     if xor & outside == U(0):
         # Zero lies within any window: choosing its code without a branch keeps noisy columns fast.
-        control = U(0b10) << U(62) if xor != U(0) else U(0)
-        size = U(2) + width if xor != U(0) else U(1)
+        control = within << (U(64) - within_size) if xor != U(0) else U(0)
+        size = within_size + width if xor != U(0) else U(1)
         top = xor << leading
-        at, pending, fill = put_top(buffer, at, pending, fill, control | (top >> U(2)), top << U(62), size)
+        high, low = control | (top >> within_size), top << (U(64) - within_size)
+        at, pending, fill = put_top(buffer, at, pending, fill, high, low, size)
     else:
         leading = min(leading_zeros(xor), U(31))
         trailing = trailing_zeros(xor)
         width = U(64) - leading - trailing
         outside = ~((~U(0) >> (leading + trailing)) << trailing)
-        control = ((U(0b11) << U(11)) | (leading << U(6)) | (width & U(63))) << U(51)
+        before = opens_size + U(11)
+        control = ((opens << U(11)) | (leading << U(6)) | (width & U(63))) << (U(64) - before)
         top = xor << leading
-        at, pending, fill = put_top(buffer, at, pending, fill, control | (top >> U(13)), top << U(51), U(13) + width)
+        high, low = control | (top >> before), top << (U(64) - before)
+        at, pending, fill = put_top(buffer, at, pending, fill, high, low, before + width)
     return at, pending, fill, outside, leading, width
 
 

@@ -12,9 +12,11 @@ from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.prometheus_xor import (
     SAMPLES_PER_CHUNK,
     read_chunk,
-    worst_chunk_bytes,
     write_chunk,
 )
+from squeezelab.codecs.prometheus_xor2 import read_chunk as read_xor2_chunk
+from squeezelab.codecs.prometheus_xor2 import worst_chunk_bytes
+from squeezelab.codecs.prometheus_xor2 import write_chunk as write_xor2_chunk
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._crc32c import crc32c
@@ -22,6 +24,7 @@ from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.base import Buffer, Format
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import WRITE_SLACK, U, put_varint, scratch, take_varint
+from squeezelab.registry import check_choice, non_default_settings
 
 CHUNK_RANGE = 2 * 60 * 60 * 1000
 """Milliseconds of a block; no chunk reaches across their multiples."""
@@ -29,11 +32,13 @@ CHUNK_RANGE = 2 * 60 * 60 * 1000
 MOST_BYTES = U(1024 - 19)
 """A chunk that has more gets no further sample: the largest takes 19 bytes, and a chunk shall have at most 1024."""
 
-_XOR = 1
-"""The number by which Prometheus knows this kind of chunk."""
+KINDS = {"xor": 1, "xor2": 4}
+"""The kinds of chunks, with the numbers by which Prometheus knows them."""
+
+_XOR, _XOR2 = KINDS.values()
 
 _MOST_FRAMING_BYTES = 3 + 1 + 4
-_FEWEST_SAMPLE_BITS = 2
+_FEWEST_SAMPLE_BITS = 1
 
 
 class Prometheus(Format):
@@ -41,6 +46,12 @@ class Prometheus(Format):
 
     Choose it to see what timestamps and values together take in a Prometheus. What a block has besides is not counted:
     its index, which lists the labels as the dictionary does, and also where every chunk lies and what to find it by.
+
+    Parameters
+    ----------
+    chunks : {"xor", "xor2"}
+        The kind of chunks, as ``storage.tsdb.chunk_encoding.floats`` in a server's configuration, since 3.13; by a
+        feature flag, ``xor2`` has been there since 3.11. Either kind is read, whatever is set.
 
     Notes
     -----
@@ -53,17 +64,18 @@ class Prometheus(Format):
     Around them lies what `squeezelab.formats._sealed` draws. A chunk is, as in Prometheus's chunks files::
 
         varint      bytes of data
-        1 byte      1: timestamps and values as `squeezelab.codecs.prometheus_xor` draws them
+        1 byte      timestamps and values as is drawn in: 1 `squeezelab.codecs.prometheus_xor`, 4 `prometheus_xor2`
         data
         4 bytes     CRC-32C of the two before, big-endian
 
     Chunks are cut where a server cuts them that receives sample after sample: at every two hours, and so that the rest
     of them makes equal chunks of 120 samples or a few more, judged by how long the first 30 took; and before 1024
-    bytes are full. Timestamps that do not rise, which Prometheus refuses, are kept all the same.
+    bytes are full. Timestamps that do not rise, which Prometheus refuses, are kept all the same. No sample has a start
+    timestamp: what a server without ``--enable-feature=st-storage`` writes.
 
     References
     ----------
-    Prometheus, tsdb/docs/format/chunks.md, and for the cuts tsdb/head_append.go.
+    Prometheus, tsdb/docs/format/chunks.md, and for the cuts tsdb/head_append.go; compared with 3.14.
 
     Examples
     --------
@@ -76,10 +88,16 @@ class Prometheus(Format):
 
     name = "prometheus"
     compressible = False
+    showcase = ("", "chunks=xor2")
+
+    def __init__(self, chunks: str = "xor") -> None:
+        check_choice("prometheus", "chunks", chunks, KINDS)
+        self._kind = chunks
+        self.name += non_default_settings(type(self), {"chunks": chunks})
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the head, the chunks of each series, and the checksum."""
-        yield from seal(self.name, dataset.keys, self._body(dataset))
+        yield from seal(Prometheus.name, dataset.keys, self._body(dataset))
 
     def _body(self, dataset: MetricDataset) -> Iterator[bytes]:
         unit = 1000 if dataset.time_unit == "s" and _fits_milliseconds(dataset.timestamps) else 1
@@ -87,11 +105,11 @@ class Prometheus(Format):
         chunk_range = CHUNK_RANGE * max(1, dataset.second // 1000)
         yield b"".join(map(varint, [unit, *np.diff(dataset.offsets).tolist()]))
         for _, timestamps, values in dataset:
-            yield encode_series(timestamps * unit, values, chunk_range=chunk_range)
+            yield encode_series(timestamps * unit, values, chunk_range=chunk_range, kind=self._kind)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read the chunks into the arrays of a new data set."""
-        keys, body, at = unseal(self.name, data)
+        keys, body, at = unseal(Prometheus.name, data)
         head = body[at : at + 10 * (1 + len(keys))].tobytes()
         numbers, behind = [], 0
         for _ in range(1 + len(keys)):
@@ -128,6 +146,7 @@ def encode_series(
     *,
     chunk_range: int = CHUNK_RANGE,
     spare_byte: bool = False,
+    kind: str = "xor",
 ) -> bytes:
     """Return the chunks of a series as they lie in one of Prometheus's chunks files, byte for byte.
 
@@ -144,6 +163,8 @@ def encode_series(
         blocks of two hours all the same.
     spare_byte : bool
         As in `squeezelab.codecs.prometheus_xor.encode_chunk`: whether to do as versions before 3.0 did.
+    kind : {"xor", "xor2"}
+        Of the chunks.
 
     Returns
     -------
@@ -157,7 +178,7 @@ def encode_series(
     """
     buffer = scratch((worst_chunk_bytes(1) + _MOST_FRAMING_BYTES) * timestamps.size + WRITE_SLACK)
     words = timestamps.view(np.uint64), values.view(np.uint64)
-    return buffer[: int(write_chunks(*words, chunk_range, spare_byte, buffer))].tobytes()
+    return buffer[: int(write_chunks(*words, chunk_range, spare_byte, U(KINDS[kind]), buffer))].tobytes()
 
 
 @kernel
@@ -191,22 +212,25 @@ def end_of_chunk(timestamps, first, chunk_range):
 
 
 @kernel
-def write_chunks(timestamps, values, chunk_range, spare_byte, buffer):
+def write_chunks(timestamps, values, chunk_range, spare_byte, kind, buffer):
     """Write all chunks of a series, its samples given as uint64 words, into a buffer; return their bytes."""
     at, first = U(0), np.int64(0)
     while first < len(timestamps):
         end = end_of_chunk(timestamps.view(np.int64), first, chunk_range)
         # Where the data begin depends on how many bytes their length takes, which is two most often.
         begin = at + U(3)
-        stop, count = write_chunk(timestamps[first:end], values[first:end], MOST_BYTES, spare_byte, buffer, begin)
+        if kind == U(_XOR2):
+            stop, count = write_xor2_chunk(timestamps[first:end], values[first:end], MOST_BYTES, buffer, begin)
+        else:
+            stop, count = write_chunk(timestamps[first:end], values[first:end], MOST_BYTES, spare_byte, buffer, begin)
         first += np.int64(count)
-        kind = put_varint(buffer, at, stop - begin)
-        buffer[kind] = _XOR
-        if kind + U(1) != begin:
+        head = put_varint(buffer, at, stop - begin)
+        buffer[head] = kind
+        if head + U(1) != begin:
             for i in range(stop - begin):
-                buffer[kind + U(1) + i] = buffer[begin + i]
-            stop = kind + U(1) + (stop - begin)
-        crc = crc32c(buffer, kind, stop)
+                buffer[head + U(1) + i] = buffer[begin + i]
+            stop = head + U(1) + (stop - begin)
+        crc = crc32c(buffer, head, stop)
         for i in range(U(4)):
             buffer[stop + i] = crc >> (U(24) - (i << U(3)))
         at = stop + U(4)
@@ -231,9 +255,14 @@ def read_chunks(data, at, stop, offsets, timestamps, values):
                 crc = crc << U(8) | U(data[at + i])
             count = U(data[kind + U(1)]) << U(8) | U(data[kind + U(2)])
             end = first + count
-            if data[kind] != _XOR or count == U(0) or end > offsets[series + 1] or crc != crc32c(data, kind, at):
+            if count == U(0) or end > offsets[series + 1] or crc != crc32c(data, kind, at):
                 return False
-            if not read_chunk(data, kind + U(1), at, timestamps[first:end], values[first:end]):
+            times, readings = timestamps[first:end], values[first:end]
+            if data[kind] == _XOR:
+                whole = read_chunk(data, kind + U(1), at, times, readings)
+            else:
+                whole = data[kind] == _XOR2 and read_xor2_chunk(data, kind + U(1), at, times, readings)
+            if not whole:
                 return False
             at += U(4)
             first = end

@@ -26,6 +26,7 @@ DEFAULT_FORMATS = (
     "columnar",
     "columnar+zstd",
     "prometheus",
+    "prometheus:chunks=xor2",
     "delta_of_delta+xor",
     "delta_of_delta+xor+zstd",
     "pattern",

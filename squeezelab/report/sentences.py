@@ -172,6 +172,7 @@ _PACKED = "Small integers are packed side by side, each in as few bits as the la
 _TIMESTAMP_HABITS = _GENERAL | {
     "delta_of_delta": "An interval that repeats takes it one bit.",
     "prometheus_xor": "An interval that repeats takes it one bit.",
+    "prometheus_xor2": "An interval that repeats takes it one bit.",
     "delta_bitpack": _PACKED,
     "simple8b": _PACKED,
     "tally": "Intervals that repeat take it nothing.",
@@ -179,6 +180,7 @@ _TIMESTAMP_HABITS = _GENERAL | {
 _VALUE_HABITS = _GENERAL | {
     "xor": "A value that equals the one before takes it one bit.",
     "prometheus_xor": "A value that equals the one before takes it one bit.",
+    "prometheus_xor2": "A value that equals the one before takes it one bit.",
     "chimp": "It writes what a value does not share with the bits of the one before.",
     "chimp128": "It writes what a value does not share with the most alike of the 128 before.",
     "patas": "It writes the bytes that a value does not share with one of the 128 before.",

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bit_strings import signed, to_bytes, uvarint, varint
 from columns import float64_columns, forge, int64_columns, same_bits
 from squeezelab import CorruptDataError
 from squeezelab.codecs._frame import FLOAT64, INT64
@@ -30,21 +31,6 @@ SAMPLES = (
     np.array([1700000000000, 1700000015000, 1700000030500, 1700000045000, 1700000060000]),
     np.array([1.0, 0.1, NAN, -np.inf, 1e300]),
 )
-
-
-def uvarint(number: int) -> str:
-    """Return LEB128 as a character a bit."""
-    low, rest = number & 0x7F, number >> 7
-    return f"{bool(rest):b}{low:07b}" + (uvarint(rest) if rest else "")
-
-
-def varint(number: int) -> str:
-    return uvarint(2 * number if number >= 0 else -2 * number - 1)
-
-
-def signed(number: int) -> int:
-    """Wrap a number into 64 bits, as Go does."""
-    return (number + 2**63) % 2**64 - 2**63
 
 
 def bits_of_timestamps(timestamps: list[int]) -> list[str]:
@@ -85,11 +71,6 @@ def bits_of_values(values: np.ndarray) -> list[str]:
             window = leading, trailing
             codes.append(f"11{leading:05b}{(64 - leading - trailing) % 64:06b}" + xor[leading : 64 - trailing])
     return codes
-
-
-def to_bytes(bits: str) -> bytes:
-    bits += "0" * (-len(bits) % 8)
-    return bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
 
 
 def slow_chunk(timestamps: np.ndarray, values: np.ndarray) -> bytes:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from columns import same_bits
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
+from squeezelab.codecs import prometheus_xor2
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.prometheus_xor import decode_chunk, encode_chunk
+from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import get_format
 from squeezelab.formats._crc32c import POLYNOMIAL, crc32c
 from squeezelab.formats._sealed import seal, unseal
@@ -142,6 +144,40 @@ GOOD = encode_chunk([1000, 2000], [1.0, 2.0])
 def test_a_file_that_checks_out_but_makes_no_sense_is_corrupt(body: bytes, reason: str) -> None:
     with pytest.raises(CorruptDataError, match=reason):
         get_format("prometheus").decode(b"".join(seal("prometheus", [SeriesKey("up", {})], [body])))
+
+
+def test_xor2_chunks_differ_in_their_kind_and_data_and_are_cut_alike() -> None:
+    timestamps, values = BEGIN + 15_000 * np.arange(960), np.full(960, 45.3)
+    one = b"".join(
+        a_chunk(prometheus_xor2.encode_chunk(timestamps[i : i + 120], values[i : i + 120]), kind=4)
+        for i in range(0, 960, 120)
+    )
+    assert encode_series(timestamps, values, kind="xor2") == one
+
+
+def test_xor2_chunks_have_no_more_than_1024_bytes_either() -> None:
+    rng = np.random.default_rng(0)
+    timestamps, values = BEGIN + 15_000 * np.arange(2000), rng.normal(size=2000)
+    chunks, at = encode_series(timestamps, values, chunk_range=2**50, kind="xor2"), 0
+    while at < len(chunks):
+        size, begin = read_varint(chunks, at)
+        assert size <= 1024
+        at = begin + 1 + size + 4
+    assert at == len(chunks)
+
+
+def test_either_kind_of_chunk_is_read_whatever_is_set() -> None:
+    values = np.array([45.3] * 70 + [1.0, 2.0, np.inf])
+    dataset = MetricDataset.from_series([Series(SeriesKey("up", {}), 1_700_000_000 + 15 * np.arange(73), values)])
+    xor, xor2 = get_format("prometheus"), get_format("prometheus:chunks=xor2")
+    assert len(xor2.encode(dataset)) < len(xor.encode(dataset))
+    for file in (xor.encode(dataset), xor2.encode(dataset)):
+        assert xor.decode(file).fingerprint == xor2.decode(file).fingerprint == dataset.fingerprint
+
+
+def test_another_kind_of_chunk_is_refused_in_one_line() -> None:
+    with pytest.raises(InvalidRequestError, match="choose from xor, xor2"):
+        get_format("prometheus:chunks=xor3")
 
 
 @given(st.binary(max_size=100))
