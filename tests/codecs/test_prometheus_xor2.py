@@ -8,13 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bit_strings import signed, to_bytes, uvarint, varint
-from columns import float64_columns, forge, int64_columns, same_bits
+from columns import at_the_end_of_memory, float64_columns, forge, int64_columns, same_bits
 from squeezelab import CorruptDataError
 from squeezelab.codecs import prometheus_xor
 from squeezelab.codecs._frame import FLOAT64, INT64
 from squeezelab.codecs.prometheus_xor import MOST_SAMPLES, SAMPLES_PER_CHUNK
-from squeezelab.codecs.prometheus_xor2 import PrometheusXor2, decode_chunk, encode_chunk, worst_chunk_bytes
+from squeezelab.codecs.prometheus_xor2 import (
+    PrometheusXor2,
+    decode_chunk,
+    encode_chunk,
+    read_chunk,
+    worst_chunk_bytes,
+)
 from squeezelab.errors import InvalidRequestError
+from squeezelab.kernels.bits import READ_SLACK, U
 
 STALE_WORD = 0x7FF0000000000002
 STALE, NAN = np.array([STALE_WORD, 0x7FF8000000000001], np.uint64).view(np.float64)
@@ -260,12 +267,23 @@ def test_random_bytes_never_crash(noise: bytes, count: int, header: int) -> None
     assert len(timestamps) == len(values) == count
 
 
+@pytest.mark.parametrize("code", ["110", "1110", "11110"])
+def test_nothing_is_read_behind_a_code_cut_short(code: str) -> None:
+    chunk = b"\0\3\0" + to_bytes(varint(1000) + f"{0:064b}" + uvarint(15) + "0" + code)
+    data = at_the_end_of_memory(chunk + bytes(READ_SLACK))
+    timestamps, values = np.empty((2, 3), np.uint64)
+    assert not read_chunk(data, U(0), U(len(chunk)), timestamps, values)
+
+
+OPENS = "110" + "11111" + "000001" + "1"  # a window of one bit
+
+
 @pytest.mark.parametrize(
     ("dtype", "payload", "count"),
     [
         (FLOAT64, b"\0" * 8 + b"\x80" * 8, 3),  # a window that was never opened
-        (FLOAT64, b"\0" * 8 + to_bytes("0" + "11000"), 3),  # a delta of delta among values
-        (FLOAT64, b"\0" * 8 + to_bytes("0" + "11110"), 3),  # another
+        (FLOAT64, b"\0" * 8 + to_bytes(OPENS + "110" + "1"), 3),  # a delta of delta among values
+        (FLOAT64, b"\0" * 8 + to_bytes(OPENS + "11110"), 3),  # another
         (FLOAT64, b"\0" * 23, 121),  # the second chunk lacks its first value
         (FLOAT64, b"\0" * 24, 3),  # more than three values need
         (INT64, b"\x80" * 20, 3),  # numbers that do not end
