@@ -121,7 +121,7 @@ class Victoria(ColumnCodec):
             at += behind + size
             if at > frame.stop or not LEAST_SCALE <= scale <= MOST_SCALE:
                 raise _damaged()
-            _unpack_integers(head[0], _unzigzag(first), data[at - size : at], block)
+            _unpack_integers(head[0], _unzigzag(first), data, at - size, at, block)
             if column.dtype == FLOAT64:
                 decimals_to_floats(block, scale, block)
         if at != frame.stop:
@@ -166,16 +166,17 @@ def _pack_integers(numbers: Words) -> tuple[int, bytes]:
     return DELTA2 if kind == ZSTD_DELTA2 else DELTA, plain
 
 
-def _unpack_integers(kind: int, first: int, data: Bytes, numbers: Words) -> None:
-    """Fill a block from its type, its first integer and its data."""
+def _unpack_integers(kind: int, first: int, data: Bytes, start: int, stop: int, numbers: Words) -> None:
+    """Fill a block from its type, its first integer and its ``data[start:stop]``."""
     if kind in (ZSTD_DELTA, ZSTD_DELTA2):
-        size = content_size(data)
-        if not 0 < size <= LONGEST_VARINT * numbers.size:
+        squeezed = data[start:stop]
+        start, stop = 0, content_size(squeezed)
+        if not 0 < stop <= LONGEST_VARINT * numbers.size:
             raise _damaged()
-        plain = np.zeros(size + READ_SLACK, np.uint8)
-        Zstd().expand(data, plain[:size])
-        kind, data = DELTA2 if kind == ZSTD_DELTA2 else DELTA, plain[:size]
-    if not _take_differences(data, U(first % 2**64), U(kind), numbers):
+        data = np.zeros(stop + READ_SLACK, np.uint8)
+        Zstd().expand(squeezed, data[:stop])
+        kind = DELTA2 if kind == ZSTD_DELTA2 else DELTA
+    if not _take_differences(data, U(start), U(stop), U(first % 2**64), U(kind), numbers):
         raise _damaged()
 
 
@@ -218,15 +219,15 @@ def _put_differences(numbers, twice, buffer):
 
 
 @kernel
-def _take_differences(data, first, kind, numbers):
-    """Fill integers from the first and the data of a type without zstd; return whether they are exactly these many.
+def _take_differences(data, at, stop, first, kind, numbers):
+    """Fill integers from the first and ``data[at:stop]`` of a type without zstd; return whether they are just as many.
 
-    `READ_SLACK` bytes behind the data must be readable.
+    `READ_SLACK` bytes behind ``stop`` must be readable.
     """
-    at, stop, number, step = U(0), U(data.size), first, U(0)
+    number, step = first, U(0)
     if kind == U(CONST):
         numbers[:] = first
-        return stop == U(0)
+        return at == stop
     if kind != U(DELTA_CONST) and kind != U(DELTA) and kind != U(DELTA2):
         return False
     numbers[0] = number

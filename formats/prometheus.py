@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import read_varint, varint
+from squeezelab.codecs.base import as_bytes
 from squeezelab.codecs.prometheus_xor import (
     SAMPLES_PER_CHUNK,
     read_chunk,
@@ -125,7 +126,8 @@ class Prometheus(Format):
         offsets = np.array([0, *accumulate(counts)], np.int64)
         timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
         words = timestamps.view(np.uint64), values.view(np.uint64)
-        if not read_chunks(body, U(at), U(len(body)), offsets.view(np.uint64), *words):
+        # The whole file: its checksum is what may be read behind the last chunk.
+        if not read_chunks(as_bytes(data), U(at), U(len(body)), offsets.view(np.uint64), *words):
             raise CorruptDataError("the chunks do not hold the samples that the file promises: it is damaged")
         if unit != 1:
             seconds = timestamps // unit
@@ -244,7 +246,7 @@ def write_chunks(timestamps, values, chunk_range, spare_byte, kind, buffer):
 def read_chunks(data, at, stop, offsets, timestamps, values):
     """Fill uint64 words from the chunks ``data[at:stop]``; return whether they hold exactly these many for each series.
 
-    8 bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes behind ``stop`` must be readable.
     """
     for series in range(offsets.size - 1):
         first = offsets[series]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from squeezelab.kernels.cache import kernel
@@ -43,9 +44,16 @@ def scratch(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return buffer
 
 
-def _word_pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [at]), ir.IntType(64).as_pointer())
+def _pointer(context: Any, builder: Any, signature: Any, args: Any, bits: int) -> Any:
+    """Return where so many bits lie in the array that is the first argument; the second is their first byte.
+
+    As for an index, whether they lie in the array is checked where numba was told to check bounds, and nowhere else.
+    """
+    array, at = context.make_array(signature.args[0])(context, builder, args[0]), args[1]
+    if context.enable_boundscheck:
+        for byte in (at, builder.add(at, at.type(bits // 8 - 1))):
+            cgutils.do_boundscheck(context, builder, byte, array.nitems)
+    return builder.bitcast(builder.gep(array.data, [at]), ir.IntType(bits).as_pointer())
 
 
 @intrinsic
@@ -53,9 +61,7 @@ def load_word(typingctx: Any, buffer: Any, at: Any) -> Any:
     """Return 8 bytes of a uint8 array, from any byte on, as a big-endian word."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bswap(
-            builder.load(_word_pointer(context, builder, signature.args[0], args[0], args[1]), align=1)
-        )
+        return builder.bswap(builder.load(_pointer(context, builder, signature, args, 64), align=1))
 
     return types.uint64(buffer, types.uint64), codegen
 
@@ -65,8 +71,7 @@ def store_word(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
     """Put a word, big-endian, into 8 bytes of a uint8 array, from any byte on."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _word_pointer(context, builder, signature.args[0], args[0], args[1])
-        builder.store(builder.bswap(args[2]), pointer, align=1)
+        builder.store(builder.bswap(args[2]), _pointer(context, builder, signature, args, 64), align=1)
         return context.get_dummy_value()
 
     return types.void(buffer, types.uint64, types.uint64), codegen
@@ -78,10 +83,7 @@ def _little(bits: int) -> Any:
     @intrinsic
     def load(typingctx: Any, buffer: Any, at: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.bitcast(
-                _word_pointer(context, builder, signature.args[0], args[0], args[1]), ir.IntType(bits).as_pointer()
-            )
-            loaded = builder.load(pointer, align=1)
+            loaded = builder.load(_pointer(context, builder, signature, args, bits), align=1)
             return builder.zext(loaded, ir.IntType(64)) if bits < 64 else loaded
 
         return types.uint64(buffer, types.uint64), codegen
@@ -95,11 +97,8 @@ def _little_store(bits: int) -> Any:
     @intrinsic
     def store(typingctx: Any, buffer: Any, at: Any, word: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            pointer = builder.bitcast(
-                _word_pointer(context, builder, signature.args[0], args[0], args[1]), ir.IntType(bits).as_pointer()
-            )
             stored = builder.trunc(args[2], ir.IntType(bits)) if bits < 64 else args[2]
-            builder.store(stored, pointer, align=1)
+            builder.store(stored, _pointer(context, builder, signature, args, bits), align=1)
             return context.get_dummy_value()
 
         return types.void(buffer, types.uint64, types.uint64), codegen

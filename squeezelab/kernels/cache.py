@@ -2,7 +2,8 @@
 
 numba keeps a compiled kernel until the file of that kernel changes, and does not see the functions of other files that
 went into it. So kernels are kept in a folder named after the digest of all files that hold any: when one of them
-changes, all are compiled anew.
+changes, all are compiled anew. Nor does numba see whether they were compiled to check bounds: such have a folder of
+their own.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def kernel_files() -> list[Path]:
 @cache
 def kernel_folder() -> Path | None:
     """Return the folder for kernels of these very files; None where none can be made."""
-    digest = xxhash.xxh3_64()
+    digest = xxhash.xxh3_64(b"bounds" if numba.config.BOUNDSCHECK else b"")
     for path in kernel_files():
         digest.update(path.read_bytes())
     base = Path(numba.config.CACHE_DIR) if numba.config.CACHE_DIR else user_cache_path("squeezelab")
