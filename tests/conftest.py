@@ -1,6 +1,7 @@
 """Settings that all tests share."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,21 @@ settings.register_profile("lab", deadline=None, max_examples=60, derandomize=boo
 settings.load_profile("lab")
 
 PROJECT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    seconds = float(os.environ.get("FUZZ_SECONDS", 5))
+    seed = 0 if os.environ.get("CI") else random.randrange(2**32)
+    parser.addoption("--fuzz-seconds", type=float, default=seconds, help="time that all fuzzing takes; or FUZZ_SECONDS")
+    parser.addoption("--fuzz-seed", type=int, default=seed, help="what the damage is drawn from, to have it once more")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "bounds: run once more where NUMBA_BOUNDSCHECK=1 lets kernels check every index")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"fuzz: {config.option.fuzz_seconds:g} seconds, --fuzz-seed {config.option.fuzz_seed}"
 
 
 @pytest.fixture(scope="session")

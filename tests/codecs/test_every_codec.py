@@ -168,6 +168,7 @@ def test_random_bytes_are_no_frame(spec: str, dtype: np.dtype, noise: bytes) -> 
         get_codec(spec).decode(noise)
 
 
+@pytest.mark.bounds
 @every_case
 @given(payload=st.binary(max_size=120), count=st.integers(0, 2000) | st.sampled_from([2**32, 2**60, 2**64 - 1]))
 def test_payloads_that_check_out_but_make_no_sense_never_crash(
@@ -179,6 +180,7 @@ def test_payloads_that_check_out_but_make_no_sense_never_crash(
         assert codec.decode(frame).size == count
 
 
+@pytest.mark.bounds
 @every_case
 @given(data=st.data())
 def test_damage_behind_a_good_checksum_never_crashes(spec: str, dtype: np.dtype, data: st.DataObject) -> None:

@@ -194,6 +194,7 @@ def test_what_makes_no_chunk_is_refused_in_one_line() -> None:
             encode_chunk(timestamps, values)
 
 
+@pytest.mark.bounds
 def test_cut_and_lengthened_chunks_are_noticed() -> None:
     for size in range(len(WRITTEN_BY_PROMETHEUS)):
         with pytest.raises(CorruptDataError, match="not one whole"):
@@ -203,6 +204,7 @@ def test_cut_and_lengthened_chunks_are_noticed() -> None:
             decode_chunk(WRITTEN_BY_PROMETHEUS + behind)
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize(
     "code",
     [
@@ -216,6 +218,7 @@ def test_a_code_that_nobody_writes_is_noticed(code: str) -> None:
         decode_chunk(b"\0\2" + to_bytes(varint(1000) + f"{0:064b}" + uvarint(15) + code))
 
 
+@pytest.mark.bounds
 @given(st.binary(max_size=100), st.integers(0, 200))
 def test_random_bytes_never_crash(noise: bytes, count: int) -> None:
     try:
@@ -225,6 +228,7 @@ def test_random_bytes_never_crash(noise: bytes, count: int) -> None:
     assert len(timestamps) == len(values) == count
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize(
     ("dtype", "payload", "count"),
     [

@@ -174,6 +174,7 @@ def test_differences_of_every_length_come_back(bits: int) -> None:
         assert same_bits(Victoria().decode(Victoria().encode(column)), column)
 
 
+@pytest.mark.bounds
 def test_a_difference_without_an_end_is_refused() -> None:
     for size in range(1, 12):
         payload = bytes([6]) + varint(0) + varint(size) + b"\xff" * size
@@ -261,6 +262,7 @@ def test_it_is_lossy_and_so_is_a_chain_that_begins_with_it() -> None:
     assert not get_codec("xor+zstd").lossy
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize(
     ("dtype", "payload"),
     [

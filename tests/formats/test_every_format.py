@@ -88,6 +88,7 @@ def test_one_format_refuses_the_other() -> None:
         get_format("delta_of_delta+xor").decode(get_format("columnar").encode(dataset))
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize("name", DICTIONARY_FILES)
 @given(content=st.binary(max_size=200), named=st.booleans())
 def test_a_file_that_checks_out_but_makes_no_sense_never_crashes(name: str, content: bytes, named: bool) -> None:

@@ -45,3 +45,12 @@ def test_warming_up_compiles_kernels(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*encode_xor*.nbi")), "the kernels of xor are kept"
     again = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
     assert again.stdout.strip() == "False", "once they are kept there is nothing to do"
+
+
+def test_kernels_that_check_bounds_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba would take one for the other: what is to be checked would not be, and all else would be slow."""
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("numba.config.BOUNDSCHECK", None)
+    plain = cache.kernel_folder.__wrapped__()
+    monkeypatch.setattr("numba.config.BOUNDSCHECK", 1)
+    assert cache.kernel_folder.__wrapped__() != plain

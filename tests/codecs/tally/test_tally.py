@@ -324,6 +324,7 @@ FORGED: dict[str, tuple[np.dtype, bytes]] = {
 }
 
 
+@pytest.mark.bounds
 @pytest.mark.parametrize("name", FORGED)
 def test_a_block_that_checks_out_but_makes_no_sense_is_corrupt(name: str) -> None:
     dtype, block = FORGED[name]
@@ -356,6 +357,7 @@ def test_a_block_of_another_count_is_corrupt(claimed: int) -> None:
                 Tally().decode(forge("tally", column.dtype, pack_version_1(column, level), claimed))
 
 
+@pytest.mark.bounds
 def test_words_are_not_read_beyond_the_frame() -> None:
     # The class, its excess and its four bits take in a word each, and there is none.
     rng = np.random.default_rng(10)
@@ -367,6 +369,7 @@ def test_words_are_not_read_beyond_the_frame() -> None:
             Tally().decode(at_the_end_of_memory(forge("tally", INT64, varint(len(block)) + block, 3)))
 
 
+@pytest.mark.bounds
 def test_damage_behind_good_checksums_never_crashes() -> None:
     rng = np.random.default_rng(11)
     walk = np.cumsum(rng.integers(-5, 9, 150))

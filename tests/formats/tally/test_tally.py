@@ -328,6 +328,7 @@ def read_all_ways(file: bytes, number: int, start: int) -> None:
             assert str(error).startswith("there is no series")  # noqa: PT017
 
 
+@pytest.mark.bounds
 def test_damaged_blocks_behind_good_checksums_never_crash() -> None:
     rng = np.random.default_rng(4)
     for turn in range(300):
@@ -345,6 +346,7 @@ def test_damaged_blocks_behind_good_checksums_never_crash() -> None:
         read_all_ways(bytes(damaged), int(rng.integers(4)), int(rng.integers(60)))
 
 
+@pytest.mark.bounds
 def test_damaged_indexes_behind_good_checksums_never_crash() -> None:
     rng = np.random.default_rng(5)
     files = [Apart.of(file) for file in (*SMALL.values(), *FILES.values())]
@@ -361,6 +363,7 @@ def test_damaged_indexes_behind_good_checksums_never_crash() -> None:
         read_all_ways(apart.with_columns(head, columns).together(), int(rng.integers(4)), int(rng.integers(60)))
 
 
+@pytest.mark.bounds
 @given(index=st.binary(max_size=60), blocks=st.binary(max_size=60))
 def test_random_bytes_behind_good_checksums_never_crash(index: bytes, blocks: bytes) -> None:
     for start in (b"", bytes([1, 0, 0, 35])):
