@@ -33,7 +33,7 @@ Forge = Callable[[random.Random], bytes]
 
 
 class Subject(NamedTuple):
-    """What is fuzzed: `decode` must take any bytes or raise CorruptDataError; ``forger()`` returns what damages some."""
+    """What is fuzzed: `decode` takes bytes or raises CorruptDataError; ``forger()`` returns what makes damaged ones."""
 
     name: str
     decode: Callable[[bytes], object]

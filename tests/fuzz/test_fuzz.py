@@ -90,5 +90,5 @@ def test_findings_are_read_or_refused(subject: Subject) -> None:
 
 
 def test_findings_belong_to_what_is_fuzzed() -> None:
-    assert {str(path.parent.relative_to(FINDINGS)) for path in FINDINGS.rglob("*.bin")} <= {one.name for one in SUBJECTS}
-    assert [path for path in FINDINGS.rglob("*") if path.is_file()], "some were found"
+    folders = {str(path.parent.relative_to(FINDINGS)) for path in FINDINGS.rglob("*.bin")}
+    assert {"codecs/victoria", "formats/prometheus"} <= folders <= {subject.name for subject in SUBJECTS}

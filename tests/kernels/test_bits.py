@@ -1,4 +1,4 @@
-"""Whole words at any byte of an array: what they hold, and that numba's check of bounds sees them as it sees indices."""
+"""Whole words at any byte of an array: what they hold, and that numba sees those beyond it where it checks bounds."""
 
 from typing import Any
 
