@@ -147,7 +147,6 @@ def test_a_file_that_checks_out_but_makes_no_sense_is_corrupt(body: bytes, reaso
         get_format("prometheus").decode(b"".join(seal("prometheus", [SeriesKey("up", {})], [body])))
 
 
-<<<<<<< HEAD
 def test_xor2_chunks_differ_in_their_kind_and_data_and_are_cut_alike() -> None:
     timestamps, values = BEGIN + 15_000 * np.arange(960), np.full(960, 45.3)
     one = b"".join(
@@ -182,9 +181,7 @@ def test_another_kind_of_chunk_is_refused_in_one_line() -> None:
         get_format("prometheus:chunks=xor3")
 
 
-=======
 @pytest.mark.bounds
->>>>>>> 4794478 (Fuzz what checks out: forged frames and files, findings that are kept, and the same with every index checked)
 @given(st.binary(max_size=100))
 def test_a_file_of_random_bytes_never_crashes(content: bytes) -> None:
     body = varint(1000) + varint(1 + len(content) % 9) + content
