@@ -122,8 +122,12 @@ class System(ABC):
         What the text to paste is saved as.
     options : mapping of str to tuple of str
         What can be set for all of a store; the first of each is the system's own default, ``""`` says nothing of it.
+    begin : mapping of str to str
+        Options that the search begins with, where those of the default would hide what columns take.
     additive : bool
         Whether the bytes of a column do not depend on the choices for the others.
+    part_samples : int
+        About how many samples the search begins with.
     """
 
     name: str
@@ -135,7 +139,9 @@ class System(ABC):
     default_layout: ClassVar[str] = "narrow"
     layouts: ClassVar[tuple[str, ...]] = ("narrow", "series", "wide")
     default_order: ClassVar[str] = "series"
+    begin: ClassVar[Mapping[str, str]] = {}
     additive: ClassVar[bool] = True
+    part_samples: ClassVar[int] = 60_000
 
     @property
     @abstractmethod

@@ -17,11 +17,9 @@ from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
 from squeezelab.results import Segment
 
-PART_SAMPLES = 60_000
-"""About how many samples the search begins with."""
-FINALISTS = 3
-"""Layouts and orders that are tried on all of the data."""
-KEPT = 3
+FINALISTS = 2
+"""Orders of each layout that are tried with all choices, and of all of these, those that are tried with all options."""
+KEPT = 2
 """Choices of a column that are sized again where something else changes, and as many of other families."""
 QUICK_EFFORT = 1
 """What a choice may cost to be tried in every layout and order."""
@@ -158,11 +156,14 @@ class Search:
                 if found and self.late:
                     break
                 self.told(f"{layout.name} table by {order}")
-                start = replace(self.system.default(layout), order=order)
+                default = self.system.default(layout)
+                start = replace(default, order=order, options={**default.options, **self.system.begin})
                 found += self.refine(start, self.quick(layout))
         found.sort(key=lambda one: one[0])
-        finalists = [self.tune(*self.deepen(*one)) for one in found[:FINALISTS]]
-        return sorted(finalists, key=lambda one: one[0])
+        best = [self.deepen(*one) for layout in self.taken for one in _of_layout(found, layout)[:FINALISTS]]
+        best.sort(key=lambda one: one[0])
+        best[:FINALISTS] = [self.tune(*one) for one in best[:FINALISTS]]
+        return sorted(best, key=lambda one: one[0])
 
     def refine(self, base: Setting, choices: Choices) -> list[Found]:
         """Return the setting with the best choice for each column, with what was probed; nothing if that fails."""
@@ -193,22 +194,27 @@ class Search:
             size = self.size(setting) or size
         return size, setting, sizes
 
-    def tune(self, size: int, setting: Setting, sizes: Sizes, keep: int = KEPT) -> Found:
-        """Descend along the options one by one, with the best choices of each column sized again."""
+    def tune(self, size: int, setting: Setting, sizes: Sizes) -> Found:
+        """Descend along the options one by one, then size the best choices of each column again with these."""
+        given = setting.options
         for name, values in self.system.options.items():
             for value in values:
                 if value == setting.options[name] or self.late:
                     continue
                 self.told(f"{setting.layout} table, {name} {value}")
                 other = replace(setting, options={**setting.options, name: value})
-                for smaller, better, others in self.refine(other, shortlist(sizes, keep)):
-                    if smaller < size:
-                        size, setting, sizes = smaller, better, {**sizes, **others}
+                smaller = self.size(other)
+                if smaller is not None and smaller < size:
+                    size, setting = smaller, other
+        if setting.options != given and not self.late:
+            for smaller, better, others in self.refine(setting, shortlist(sizes, KEPT)):
+                if smaller < size:
+                    size, setting, sizes = smaller, better, {**sizes, **others}
         return size, setting, sizes
 
     def on_all(self, dataset: MetricDataset) -> Iterator[Found]:
         """Search on a part, then size the best few again on all of the data; yield them, the smallest first."""
-        part = part_of(dataset, PART_SAMPLES)
+        part = part_of(dataset, self.system.part_samples)
         self.take(part)
         found = self.survey()
         if part is dataset:
@@ -224,7 +230,7 @@ class Search:
                 again.append((whole, better, {**sizes, **probed}))
         again.sort(key=lambda one: one[0])
         for place, one in enumerate(again):
-            yield self.tune(*one, keep=1) if place == 0 else one
+            yield self.tune(*one) if place == 0 else one
 
     def quicker(self, setting: Setting, sizes: Sizes, *, vary: bool) -> Iterator[Setting]:
         """Yield settings like this one that cost less: each column at its smallest up to some effort.
@@ -276,6 +282,10 @@ class Search:
             best = next(iter(of_column.items()), None) if alone else None
             segments.append(replace(one, encoded_bytes=own, best=best[0] if best else "", best_bytes=best and best[1]))
         return segments
+
+
+def _of_layout(found: Sequence[Found], layout: str) -> list[Found]:
+    return [one for one in found if one[1].layout == layout]
 
 
 def shortlist(sizes: Sizes, keep: int) -> dict[Place, list[str]]:

@@ -16,10 +16,11 @@ from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.proof import workshop
 from squeezelab.advice.shapes import layouts
+from squeezelab.advice.worker import SystemFailedError
 from squeezelab.dataset import UNITS_PER_SECOND
 from squeezelab.errors import InvalidRequestError
 
-NAMES = ["clickhouse", "parquet"]
+NAMES = ["clickhouse", "duckdb", "parquet"]
 EDGES = np.array([0x7FF8000000000001, 0x7FF0000000000002, 0x8000000000000000, 0x7FF0000000000000, 1], np.uint64)
 
 
@@ -37,7 +38,7 @@ def odd() -> MetricDataset:
     moments = np.arange(5) * 15 + 1_700_000_000
     series = [Series(key, moments + i, values) for i, key in enumerate(keys)]
     return MetricDataset.from_series(
-        [*series, Series(SeriesKey("once", {"": "x", "a;b": "/*"}), moments[:1], values[:1])]
+        [*series, Series(SeriesKey("once", {"": "x", "a;b": "/*"}), moments[:1], values[2:3])]
     )
 
 
@@ -103,6 +104,13 @@ def test_the_text_pasted_into_the_engine_makes_what_was_reported(name: str, smal
     assert back.fingerprint == in_canonical_order(dataset).fingerprint
     assert len(advised.to_frame()) == len(advised.advice.settings)
     assert "<table>" in advised._repr_html_()
+
+
+def test_what_a_system_loses_is_said_and_not_advised() -> None:
+    skip_if_missing("duckdb")
+    stale = MetricDataset.from_series([Series(SeriesKey("up", {}), np.arange(9), np.full(9, EDGES[:1].view("f8")[0]))])
+    with pytest.raises(SystemFailedError, match="nothing came back bit by bit: 9 values changed"):
+        advise(stale, "duckdb", budget=2)
 
 
 def test_a_system_that_does_not_exist_is_one_line() -> None:

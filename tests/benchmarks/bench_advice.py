@@ -23,7 +23,7 @@ from squeezelab.console import progress_bar
 from squeezelab.readers import load
 
 
-def search_everything(system, dataset, kept: Path) -> dict[str, int]:
+def search_everything(system, dataset, kept: Path, *, every_option: bool = True) -> dict[str, int]:
     """Return bytes of the best columns by layout, order and options."""
     found = json.loads(kept.read_text()) if kept.exists() else {}
     with workshop(system) as worker, progress_bar(quiet=True) as bar:
@@ -31,7 +31,9 @@ def search_everything(system, dataset, kept: Path) -> dict[str, int]:
         search.take(dataset)
         for layout in search.taken.values():
             for order in system.orders(layout):
-                for values in itertools.product(*system.options.values()):
+                for values in itertools.product(
+                    *(some if every_option else some[:1] for some in system.options.values())
+                ):
                     options = dict(zip(system.options, values, strict=True))
                     name = json.dumps([layout.name, order, options])
                     if name not in found:
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("system")
     parser.add_argument("data", help="a generator and size as synthetic:big, or a file or folder")
     parser.add_argument("--budget", type=float, default=120.0)
+    parser.add_argument("--default-options", action="store_true", help="layouts, orders and choices only")
     options = parser.parse_args()
     system, (generator, _, size) = get_system(options.system), options.data.partition(":")
     dataset = generate_metric_data(generator, size) if size else load([Path(options.data)]).dataset
@@ -60,7 +63,7 @@ def main() -> None:
     default, advised = advice.get("default"), advice.get("advised")
     print(f"default {default.encoded_bytes:,}, advised {advised.encoded_bytes:,} in {advice.seconds:.0f} s")
     kept = Path(tempfile.gettempdir()) / f"bench_advice-{system.name}-{dataset.fingerprint[:12]}.json"
-    found = search_everything(system, dataset, kept)
+    found = search_everything(system, dataset, kept, every_option=not options.default_options)
     best = min(found, key=lambda name: found[name])
     print(f"best of {len(found):,}: {found[best]:,} {best}")
     print(f"advised is {advised.encoded_bytes / found[best]:.4f} times the best, ", end="")
