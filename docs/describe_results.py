@@ -20,6 +20,8 @@ PARTS: dict[str, type[Any]] = {
     "dataset": results.DatasetFacts,
     "measurements, each": results.Measurement,
     "access, each": results.Access,
+    "engines, each": results.EngineMeasurement,
+    "what came back of an engine": results.Returned,
     "explanations, each": results.Explained,
     "facts of an explanation": results.Explanation,
     "entropies of facts": results.Entropy,
@@ -33,6 +35,7 @@ it; fields that a later version added are passed over. This page is written by `
 
 ## History of its schema
 
+- **3**: `engines`.
 - **2**: measurements have `scope`, `encode_call_us`, `decode_call_us`, `encode_bulk_mb_s`, `decode_bulk_mb_s`,
   `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null,
   where it was the text `"inf"`.

@@ -41,13 +41,15 @@ class Bench:
 
     @property
     def tables(self) -> list[Table]:
-        """The ladder of formats, and the codecs of timestamps and of values, where there are any."""
+        """The ladder of formats, the codecs of timestamps and of values, and the databases, where there are any."""
         # The report brings in matplotlib, which is slow to import and not needed to refuse a mistake.
+        from squeezelab.report.engines import engine_table
         from squeezelab.report.tables import column_table, ladder_table
 
         results = self.results
         every = [ladder_table(results, brief=True)]
         every += [column_table(results, subject, brief=True) for subject in ("timestamps", "values")]
+        every.append(engine_table(results, brief=True))
         return [table for table in every if table.rows]
 
     def __str__(self) -> str:
@@ -88,11 +90,12 @@ def bench(
     dataset: MetricDataset,
     codecs: str | Sequence[str] | None = None,
     formats: str | Sequence[str] | None = None,
+    engines: str | Sequence[Any] | None = None,
     *,
     name: str = "data",
     **options: Any,
 ) -> Bench:
-    """Run codecs and formats over a data set: prove every round trip, then time it.
+    """Run codecs, formats and databases over a data set: prove every round trip, then time it.
 
     Parameters
     ----------
@@ -101,6 +104,8 @@ def bench(
     codecs, formats : str or sequence of str, optional
         What runs: ``"xor,zstd:level=19"`` or a list; what a run of the lab takes by itself if not given, and none where
         the list is empty.
+    engines : str or sequence, optional
+        Databases that run as well: ``"prometheus,clickhouse"``, ``"all"``, or objects; none if not given.
     name : str
         What to call the data.
     **options
@@ -113,7 +118,7 @@ def bench(
     Raises
     ------
     InvalidRequestError
-        If the data set has no samples, or there is no such codec or format.
+        If the data set has no samples, or there is no such codec, format or database.
 
     Examples
     --------
@@ -123,7 +128,7 @@ def bench(
     >>> frame[(frame.subject == "values") & frame.metric.isna()].codec.tolist()
     ['xor', 'zstd']
     """
-    origin = {"generator": "python", "size": name, "codecs": codecs, "formats": formats}
+    origin = {"generator": "python", "size": name, "codecs": codecs, "formats": formats, "engines": engines}
     return Bench(measure_dataset(dataset, **(origin | options)))
 
 

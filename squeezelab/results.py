@@ -13,9 +13,10 @@ from typing import Any
 from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
 
-SCHEMA = 2
-"""2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``, ``fixed_bytes`` and
-``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones before it."""
+SCHEMA = 3
+"""3: ``engines``. 2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``,
+``fixed_bytes`` and ``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones
+before it."""
 ALL, COMMON = "all", "common"
 """What a measurement is of: as much as a codec ran on, or the samples that all of them ran on."""
 ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
@@ -230,6 +231,127 @@ class Access:
     file_bytes: int = 0
     decodes_all: bool = False
     bit_exact: bool = True
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What came back of the samples that a database was given, compared bit by bit.
+
+    Attributes
+    ----------
+    series_lost, series_added : int
+        Series of which nothing came back, and series that nobody gave.
+    samples_lost, samples_added : int
+        Samples that did not come back, those of lost series included, and samples that nobody gave.
+    special_lost : int
+        How many of the lost ones were NaN or infinite.
+    times_moved : int
+        Samples that came back at another time.
+    largest_move_s : float
+        By how many seconds at most.
+    values_changed : int
+        Finite values that came back with other bits; -0.0 is counted apart.
+    largest_relative_change : float
+        The largest change of one, as a share of what was given; infinite where 0 became something else or a number
+        became none, which is null in results.json.
+    nans_changed, infinities_changed, zeros_changed : int
+        NaN, infinities and -0.0 that came back with other bits.
+    """
+
+    series_lost: int = 0
+    series_added: int = 0
+    samples_lost: int = 0
+    samples_added: int = 0
+    special_lost: int = 0
+    times_moved: int = 0
+    largest_move_s: float = 0.0
+    values_changed: int = 0
+    largest_relative_change: float = 0.0
+    nans_changed: int = 0
+    infinities_changed: int = 0
+    zeros_changed: int = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether every bit of every sample came back, and nothing else."""
+        return self == Returned()
+
+
+@dataclass(frozen=True)
+class EngineMeasurement:
+    """A database at one setting, run as its users run it.
+
+    Attributes
+    ----------
+    engine : str
+        Its name and what was set in it; the bare name is the database as it comes.
+    title, version : str
+        What people call it, and what ran.
+    series, samples : int
+        What it was given.
+    parts : dict of str to int
+        Bytes on disk after compaction: of values, timestamps, samples that have both in one, index and rest; what a log
+        holds until it is given back stands here, and counts in no sum.
+    bytes_on_disk : int
+        The sum of the parts without the log.
+    returned : Returned
+        What came back of all samples.
+    queries_agree : bool
+        Whether the queries of an hour gave what reading everything gave.
+    fixed_bytes, further_bytes : float or None
+        Bytes that it takes however little it holds, and those of each further sample; None where not known.
+    start_s, compact_s : float
+        Seconds until it took samples, and until it had merged them.
+    ingest_samples_s : float
+        Samples a second that it took in.
+    hour_ms, family_hour_ms, everything_ms : float or None
+        Milliseconds to query one hour of one series, one hour of all series of the largest metric family, and
+        everything: medians, as its client measures them. None where not timed.
+    hour_ci, family_hour_ci, everything_ci : tuple of two floats, or None
+        The bootstrap 95 % interval of each.
+    family_series : int
+        How many series that family has.
+    memory_mb : float or None
+        The most memory that it had, in megabytes (10**6), a library's without what its process had before.
+    """
+
+    engine: str
+    title: str
+    version: str
+    series: int
+    samples: int
+    parts: dict[str, int]
+    bytes_on_disk: int
+    returned: Returned = field(default_factory=Returned)
+    queries_agree: bool = True
+    fixed_bytes: float | None = None
+    further_bytes: float | None = None
+    start_s: float = 0.0
+    compact_s: float = 0.0
+    ingest_samples_s: float = 0.0
+    hour_ms: float | None = None
+    family_hour_ms: float | None = None
+    everything_ms: float | None = None
+    hour_ci: tuple[float, float] | None = None
+    family_hour_ci: tuple[float, float] | None = None
+    everything_ci: tuple[float, float] | None = None
+    family_series: int = 0
+    memory_mb: float | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every bit came back, whichever query asked for it."""
+        return self.returned.exact and self.queries_agree
+
+    @property
+    def name(self) -> str:
+        """The engine without its settings."""
+        return self.engine.partition(":")[0]
+
+    @property
+    def bytes_per_sample(self) -> float:
+        """Bytes of each further sample, where these are known; else of all samples, fixed ones included."""
+        return self.bytes_on_disk / self.samples if self.further_bytes is None else self.further_bytes
 
 
 @dataclass(frozen=True)
@@ -575,7 +697,9 @@ class Results:
     cost : CostBasis or None
         What a cost is reckoned from, where that was given.
     about : dict of str to str
-        What each codec and format is, in a sentence.
+        What each codec, format and database is, in a sentence.
+    engines : list of EngineMeasurement
+        Databases, each at each of its settings.
     """
 
     run: Run
@@ -587,6 +711,7 @@ class Results:
     explanations: list[Explained] = field(default_factory=list)
     cost: CostBasis | None = None
     about: dict[str, str] = field(default_factory=dict)
+    engines: list[EngineMeasurement] = field(default_factory=list)
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran.
@@ -640,6 +765,7 @@ class Results:
                 explanations=[_explained(one) for one in content.get("explanations", [])],
                 cost=_cost(content.get("cost")),
                 about=dict(content.get("about", {})),
+                engines=[_engine(one) for one in content.get("engines", [])],
             )
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
@@ -671,6 +797,14 @@ def _measurement(content: dict[str, Any]) -> Measurement:
         content = content | {"largest_error": inf}
     measurement: Measurement = _known(Measurement, content)
     return measurement
+
+
+def _engine(content: dict[str, Any]) -> EngineMeasurement:
+    returned = content["returned"]
+    if returned["largest_relative_change"] is None:
+        returned = returned | {"largest_relative_change": inf}
+    engine: EngineMeasurement = _known(EngineMeasurement, content | {"returned": _known(Returned, returned)})
+    return engine
 
 
 def relative_width(speed: float, interval: tuple[float, float]) -> float:

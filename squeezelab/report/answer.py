@@ -8,6 +8,7 @@ from functools import partial
 from itertools import product
 from typing import NamedTuple
 
+from squeezelab.report.engines import best_engines
 from squeezelab.report.labels import label
 from squeezelab.results import NOISY_WIDTH, Measurement, Results, relative_width
 
@@ -49,6 +50,8 @@ class Choice(NamedTuple):
         Whether the decoding speed is not sure.
     further_bytes : float or None
         Of a file: bytes of each further sample, without those that it takes however little it holds.
+    told : str
+        What else is to be known of it.
     """
 
     role: str
@@ -58,6 +61,7 @@ class Choice(NamedTuple):
     decode_mb_s: float | None
     noisy: bool
     further_bytes: float | None = None
+    told: str = ""
 
 
 Pick = Callable[[Sequence[Measurement]], Measurement | None]
@@ -87,6 +91,23 @@ def _fastest_to_read(groups: Sequence[Sequence[Measurement]], least: Sequence[Me
     return list(max(near, key=speed)) if near else None
 
 
+def best_databases(results: Results) -> list[Choice]:
+    """Return the smallest database that gave back every bit, and the one that answers quickest, at their settings."""
+    return [
+        Choice(
+            role,
+            [one.engine],
+            one.bytes_per_sample,
+            None,
+            None,
+            noisy=False,
+            further_bytes=one.further_bytes,
+            told=f"an hour of a series in {one.hour_ms:.2g} ms" if one.hour_ms is not None else "",
+        )
+        for role, one in best_engines(results)
+    ]
+
+
 def used_in_the_field(results: Results, subjects: Sequence[str]) -> list[Choice]:
     """Return what others use, as far as it was measured."""
     field = FIELD_FILES if subjects == FILES else FIELD
@@ -103,8 +124,25 @@ def smallest(measurements: Sequence[Measurement]) -> Measurement | None:
 def in_a_sentence(results: Results) -> str:
     """Say what is smallest, what of it can be used in what people already run, and how far zstd and Parquet are.
 
-    Empty where no lossless file was measured.
+    Empty where no lossless file and no database was measured.
     """
+    return " ".join(filter(None, (_files_in_a_sentence(results), _databases_in_a_sentence(results))))
+
+
+def _databases_in_a_sentence(results: Results) -> str:
+    """Name the best setting of a database that ran here."""
+    databases = best_databases(results)
+    if not databases:
+        return ""
+    least = databases[0]
+    told = f"; {least.told}" if least.told else ""
+    return (
+        f"Of the databases that ran, {least.names[0]} is the smallest that gave back every bit: "
+        f"{least.bytes_per_sample:.2f} bytes a further sample{told}."
+    )
+
+
+def _files_in_a_sentence(results: Results) -> str:
     files = best(results, FILES)
     if not files:
         return ""

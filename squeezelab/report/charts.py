@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from squeezelab.report.columns import best_first
+from squeezelab.report.engines import PARTS, engine_label, ranked
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
 from squeezelab.report.winners import family_shares
@@ -34,8 +35,11 @@ MOST_FAMILIES = 20
 """Of data sets with more families, those of most bytes are drawn."""
 Numbers = npt.NDArray[np.float64]
 # Okabe and Ito's palette.
-BLUE, ORANGE, GREEN, GREY, VERMILION = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#D55E00"
+BLUE, ORANGE, GREEN, GREY, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#D55E00", "#CC79A7"
 COLOURS = {"ours": VERMILION, "papers": BLUE, "general": GREY, "peers": GREEN}
+PART_COLOURS = dict(zip(PARTS, (BLUE, ORANGE, GREEN, PURPLE, GREY), strict=True))
+LONGEST_BAR = 20.0
+"""Bytes a sample at which bars of databases are cut, so that short ones stay readable: more than uncompressed."""
 STYLE: dict[Any, Any] = {
     "font.size": 14,
     "axes.titlesize": 17,
@@ -144,7 +148,8 @@ def draw_bars(
     axes.grid(axis="x", alpha=0.3)
 
 
-def _subtitle(results: Results) -> str:
+def subtitle(results: Results) -> str:
+    """Return what was measured, as it stands under every chart."""
     facts = results.dataset
     starred = any(coverage(one, facts.samples) for one in results.measurements if one.metric is None)
     star = "; * measured on a part" if starred else ""
@@ -169,7 +174,7 @@ def draw_ladder(results: Results) -> Figure | None:
         max((ratio for ratio, one in zip(ratios, order, strict=True) if not one.lossy), default=math.inf),
     )
     axes.set_title("How much smaller than NDJSON a file gets")
-    axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{_subtitle(results)}")
+    axes.set_xlabel(f"NDJSON bytes / file bytes; NDJSON = {ndjson:.0f} bytes a sample\n{subtitle(results)}")
     _add_legend(figure, order)
     return figure
 
@@ -194,7 +199,7 @@ def draw_bits(results: Results) -> Figure | None:
         axes.axvline(64, color="black", linestyle=":", linewidth=1.5)
         axes.set_title(f"Bits per {subject.removesuffix('s')}")
         axes.set_xlabel("bits; dotted: 64, uncompressed")
-    figure.supxlabel(_subtitle(results), fontsize=13)
+    figure.supxlabel(subtitle(results), fontsize=13)
     _add_legend(figure, [one for group in groups.values() for one in group])
     return figure
 
@@ -231,8 +236,47 @@ def draw_families(results: Results) -> Figure | None:
     axes.legend(loc="lower right", frameon=False)
     fewer = f", the {len(names)} of most bytes out of {len(parts)}" if len(names) < len(parts) else ""
     axes.set_title(f"Bytes per sample, by metric family{fewer}")
-    axes.set_xlabel(f"bytes; uncompressed: 16\n{_subtitle(results)}")
+    axes.set_xlabel(f"bytes; uncompressed: 16\n{subtitle(results)}")
     return figure
+
+
+def draw_engines(results: Results) -> Figure | None:
+    """Draw bytes a sample of each database in parts; what is longer than raw samples is cut, its number is not."""
+    order = ranked(results)
+    if not order:
+        return None
+    figure, (axes,) = new_figure(2.2 + 0.62 * len(order))
+    labels = [_short(engine_label(one, results)) for one in order]
+    sizes = [one.bytes_on_disk / one.samples for one in order]
+    longest = min(LONGEST_BAR, max(sizes))
+    left = np.zeros(len(order))
+    for part, colour in PART_COLOURS.items():
+        width = np.array([one.parts.get(part, 0) / one.samples for one in order])
+        width = np.clip(width, 0, longest - left)
+        bars = axes.barh(labels, width, left=left, color=colour)
+        left += width
+    axes.bar_label(bars, [_engine_size(size, longest) for size in sizes], padding=6)
+    shown = [i for i, one in enumerate(order) if one.further_bytes is not None and one.further_bytes <= longest]
+    marks = [order[i].bytes_per_sample for i in shown]
+    axes.scatter(marks, shown, marker="|", s=260, color="black", linewidth=2.5, zorder=4)
+    if longest >= 16:
+        axes.axvline(16, color="black", linestyle=":", linewidth=1.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.25 * longest)
+    axes.margins(y=0.02)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_title("Databases: bytes a sample on disk")
+    further = "; black: each further sample" if shown else ""
+    axes.set_xlabel(f"bytes{further}; dotted: 16, uncompressed\n{subtitle(results)}")
+    used = [part for part in PART_COLOURS if any(one.parts.get(part) for one in order)]
+    handles = [Patch(color=PART_COLOURS[part], label=part) for part in used]
+    figure.legend(handles=handles, loc="outside upper right", ncols=5, frameon=False, fontsize=12)
+    return figure
+
+
+def _engine_size(size: float, longest: float) -> str:
+    return f"{size:.2f}" + ("" if size <= longest else ", cut")
 
 
 def draw_deltas(results: Results) -> Figure | None:
@@ -256,7 +300,7 @@ def draw_deltas(results: Results) -> Figure | None:
     axes.set_title(f"{shares[len(shares) // 2]:.1f} % of deltas of deltas are zero")
     axes.set_ylabel("share in %, logarithmic")
     beyond = f"; {reach} and more at the ends" if used == reach else ""
-    axes.set_xlabel(f"delta of delta in seconds{beyond}\n{_subtitle(results)}")
+    axes.set_xlabel(f"delta of delta in seconds{beyond}\n{subtitle(results)}")
     return figure
 
 
@@ -271,7 +315,7 @@ def draw_frontier(results: Results) -> Figure | None:
     groups = {s: (edge := frontier(group)) + [one for one in group if one not in edge] for s, group in groups.items()}
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         _draw_points(results, axes, subject, group)
-    caption = figure.supxlabel(_subtitle(results), fontsize=13)
+    caption = figure.supxlabel(subtitle(results), fontsize=13)
     _add_legend(figure, [one for group in groups.values() for one in group])
     figure.draw_without_rendering()
     crowded = []
@@ -283,7 +327,7 @@ def draw_frontier(results: Results) -> Figure | None:
             listed = ", ".join(f"{names[i]} ({points[i][1]:.3g}x, {points[i][0]:,.0f} MB/s)" for i in nameless)
             crowded += textwrap.wrap(f"{subject.capitalize()}, without room for a name: {listed}.", 150)
     if crowded:
-        caption.set(text="\n".join([*crowded, _subtitle(results)]), fontsize=11)
+        caption.set(text="\n".join([*crowded, subtitle(results)]), fontsize=11)
         figure.set_size_inches(12, 7 + 0.2 * len(crowded))
     return figure
 
@@ -386,4 +430,5 @@ CHARTS: dict[str, Callable[[Results], Figure | None]] = {
     "families": draw_families,
     "delta_of_delta": draw_deltas,
     "frontier": draw_frontier,
+    "engines": draw_engines,
 }

@@ -105,6 +105,8 @@ def _choices(results: Results) -> Iterator[tuple[str, answer.Choice]]:
                     yield f"{choice.role} {what}", choice
             for choice in answer.used_in_the_field(results, subjects):
                 yield choice.role, choice
+    for choice in answer.best_databases(results)[:1]:
+        yield f"{choice.role} database", choice
 
 
 def _note(basis: CostBasis) -> str:

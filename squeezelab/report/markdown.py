@@ -7,6 +7,7 @@ from pathlib import Path
 
 from squeezelab.report import answer
 from squeezelab.report.cost import cost_table
+from squeezelab.report.engines import engine_table, savings_table, tell_losses
 from squeezelab.report.tables import (
     access_table,
     calls_table,
@@ -34,7 +35,8 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
         family_table(results),
         published_table(results),
     ]
-    tables += [family_winners(results), cost_table(results)]
+    tables += [family_winners(results), engine_table(results), savings_table(results), cost_table(results)]
+    losses = [f"- {line}" for line in tell_losses(results)]
     pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]
     return "\n".join(
         [
@@ -44,6 +46,7 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
             "",
             *([sentence, ""] if (sentence := answer.in_a_sentence(results)) else []),
             *(table.to_markdown() for table in tables if table.rows),
+            *(["## What databases gave back", "", *losses, ""] if losses else []),
             "## Charts",
             "",
             *pictures,
