@@ -20,6 +20,10 @@ Codecs = Annotated[
     typer.Option(help="Codecs to run: xor,zstd:level=19; none for none. 'codecs' lists all."),
 ]
 Formats = Annotated[str | None, typer.Option(help="File formats to run: columnar,ndjson+zstd; none for none.")]
+Engines = Annotated[
+    str | None,
+    typer.Option(help="Databases to run: prometheus,clickhouse:table=timeseries; all for all of them."),
+]
 Budget = Annotated[float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Prove everything on everything, however long it takes.")]
 Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
@@ -35,6 +39,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 def plan_from(
     codecs: str | None,
     formats: str | None,
+    engines: str | None,
     budget: float | None,
     whole: bool,
     **settings: Any,
@@ -42,7 +47,9 @@ def plan_from(
     """Return the plan that options ask for, with what else was chosen for the record."""
     from squeezelab.experiment.plan import Plan
 
-    return Plan.of(codecs or None, formats or None, budget=budget, whole=whole, settings=settings)
+    return Plan.of(
+        codecs or None, formats or None, engines=engines or None, budget=budget, whole=whole, settings=settings
+    )
 
 
 def cost_of(samples_per_second: float | None, retention: str | None, price: float | None) -> CostBasis | None:

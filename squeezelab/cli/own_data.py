@@ -13,6 +13,7 @@ from squeezelab.cli.app import (
     Budget,
     Codecs,
     Debug,
+    Engines,
     Formats,
     Price,
     Reports,
@@ -33,6 +34,7 @@ def bench(
     paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
     codecs: Codecs = None,
     formats: Formats = None,
+    engines: Engines = None,
     input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
     time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
@@ -58,7 +60,7 @@ def bench(
     from squeezelab.experiment.stopwatch import Stopwatch
     from squeezelab.readers import load
 
-    plan = plan_from(codecs, formats, budget, whole)
+    plan = plan_from(codecs, formats, engines, budget, whole)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     stopwatch = Stopwatch()
     with stopwatch.stage("data"):

@@ -13,6 +13,7 @@ from squeezelab.cli.app import (
     Budget,
     Codecs,
     Debug,
+    Engines,
     Formats,
     Price,
     Reports,
@@ -40,6 +41,7 @@ def run(
     seed: Annotated[int, typer.Option(help="Another seed makes other data.")] = 0,
     codecs: Codecs = None,
     formats: Formats = None,
+    engines: Engines = None,
     budget: Budget = None,
     whole: Whole = False,
     samples_per_second: SamplesPerSecond = None,
@@ -72,7 +74,7 @@ def run(
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     cluster = {"scheduler": scheduler, "store": store} if scheduler else {}
-    plan = plan_from(codecs, formats, budget, whole, **cluster)
+    plan = plan_from(codecs, formats, engines, budget, whole, **cluster)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     announce_compilation(list(plan.codecs), list(plan.formats))
     stopwatch = Stopwatch()

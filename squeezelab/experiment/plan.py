@@ -8,6 +8,7 @@ from math import inf
 from typing import Any
 
 from squeezelab.codecs import ColumnCodec, codec_spec, get_codec, showcase_codecs
+from squeezelab.engines import Engine, get_engine, missing_engines, showcase_engines
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.timing import ROUNDS
 from squeezelab.formats import Format, get_format, showcase_formats
@@ -41,7 +42,7 @@ BUDGET = 3.0
 """Seconds for timing: as much as lets a run of the small data set end within seconds."""
 PROOF_BUDGET = 30.0
 """Seconds for proving; what would take longer is proven on a part."""
-NONE = "none"
+NONE, ALL = "none", "all"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Plan:
     ----------
     codecs, formats : dict of str to codec or format
         By name, in the order of tables. A codec runs on the columns whose dtype it takes.
+    engines : dict of str to Engine
+        Databases that run as their users run them, by name and setting.
+    absent : dict of str to str
+        Those that were asked for and are not installed, with what to do about each.
     rounds : int
         Timed turns of each, at least; 0 times nothing.
     budget, proof_budget : float
@@ -64,6 +69,8 @@ class Plan:
 
     codecs: Mapping[str, ColumnCodec]
     formats: Mapping[str, Format]
+    engines: Mapping[str, Engine] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
     rounds: int = ROUNDS
     budget: float = BUDGET
     proof_budget: float = PROOF_BUDGET
@@ -76,6 +83,7 @@ class Plan:
         codecs: Any = None,
         formats: str | Sequence[str] | None = None,
         *,
+        engines: Any = None,
         rounds: int | None = None,
         budget: float | None = None,
         proof_budget: float | None = None,
@@ -86,16 +94,17 @@ class Plan:
 
         Parameters
         ----------
-        codecs, formats : str or sequence of str, optional
-            ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none, and the default ones where not
-            given. A codec may be any `numcodecs.abc.Codec` object.
+        codecs, formats, engines : str or sequence of str, optional
+            ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none. Codecs and formats that are not
+            given are the default ones, engines are none; ``"all"`` are all engines that run here, at each of their
+            settings. A codec may be any `numcodecs.abc.Codec` object, an engine any `squeezelab.engines.Engine`.
         rounds, budget, proof_budget, whole, settings
             As the attributes; a budget of 0 times nothing.
 
         Raises
         ------
         InvalidRequestError
-            If there is no such codec or format, or a number is out of range.
+            If there is no such codec, format or engine, or a number is out of range.
 
         Examples
         --------
@@ -107,9 +116,12 @@ class Plan:
         if not 0 <= seconds < inf:
             raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
         made = [get_codec(spec) for spec in _listed(codecs, DEFAULT_CODECS)]
+        running, absent = choose_engines(_listed(engines, ()))
         return cls(
             codecs={codec_spec(codec): codec for codec in made},
             formats={name: get_format(name) for name in _listed(formats, DEFAULT_FORMATS)},
+            engines={one.name: one for one in running},
+            absent=absent,
             rounds=(ROUNDS if seconds else 0) if rounds is None else rounds,
             budget=seconds,
             proof_budget=PROOF_BUDGET if proof_budget is None else proof_budget,
@@ -123,6 +135,7 @@ class Plan:
         return {
             "codecs": list(self.codecs),
             "formats": list(self.formats),
+            "engines": list(self.engines),
             "rounds": self.rounds,
             "budget": self.budget,
             "proof_budget": self.proof_budget,
@@ -137,3 +150,30 @@ def _listed(given: Any, default: Sequence[str]) -> Sequence[Any]:
         return default
     listed = split_specs(given)
     return [] if listed == [NONE] else listed
+
+
+def choose_engines(specs: Sequence[str | Engine]) -> tuple[list[Engine], dict[str, str]]:
+    """Return the engines that are to run, and of those that are not installed what to do about each.
+
+    Raises
+    ------
+    InvalidRequestError
+        If there is no such engine or setting.
+
+    Examples
+    --------
+    >>> [one.name for one in choose_engines(["sqlite"])[0]]
+    ['sqlite']
+    """
+    missing = missing_engines()
+    if list(specs) == [ALL]:
+        return [get_engine(spec) for spec in showcase_engines()], missing
+    engines: list[Engine] = []
+    absent = {}
+    for spec in specs:
+        name = spec.strip().partition(":")[0] if isinstance(spec, str) else ""
+        if name in missing:
+            absent[name] = missing[name]
+        else:
+            engines.append(get_engine(spec) if isinstance(spec, str) else spec)
+    return engines, absent

@@ -17,6 +17,7 @@ from squeezelab.codecs import missing_codecs
 from squeezelab.console import working
 from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, combine_digests
 from squeezelab.errors import InvalidRequestError
+from squeezelab.experiment.engines import try_engines
 from squeezelab.experiment.files import FileTrial, try_files
 from squeezelab.experiment.machine import cpu_governor, cpu_model, name_unfit, package_versions, source_commit
 from squeezelab.experiment.memory import peak_rss_mb
@@ -125,12 +126,13 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
     measurements = _join_scopes(partitions, codecs, common, proven, whole, timings)
     with stopwatch.stage("explanations"), working("Explaining the winners"):
         explanations = _explain(partitions, kept["explained"], whole or proven, measurements)
-    trial = try_files(
-        kept["files"] if partitions.whole is None else partitions.whole, facts, plan, _left(plan, stopwatch), stopwatch
-    )
-    notes = [*partitions.notes, *_tell_failures(proven, whole), *trial.notes, *name_missing()]
+    here = kept["files"] if partitions.whole is None else partitions.whole
+    trial = try_files(here, facts, plan, _left(plan, stopwatch), stopwatch)
+    databases = try_engines(here, plan, stopwatch)
+    notes = [*partitions.notes, *_tell_failures(proven, whole), *trial.notes, *databases.notes, *name_missing()]
     run = describe_run(stopwatch, plan, notes)
-    return replace(_collect(run, facts, measurements, timings, trial, explanations), about=about(plan))
+    results = _collect(run, facts, measurements, timings, trial, explanations)
+    return replace(results, about=about(plan), engines=databases.measurements)
 
 
 def _choose_parts(partitions: Partitions) -> dict[str, list[Window]]:
@@ -289,8 +291,9 @@ def _collect(
 
 
 def about(plan: Plan) -> dict[str, str]:
-    """Return what each codec and format is, in the first sentence of its own words."""
-    return {name: summary_line(type(coder)) for name, coder in (*plan.codecs.items(), *plan.formats.items())}
+    """Return what each codec, format and database is, in the first sentence of its own words."""
+    every = (*plan.codecs.items(), *plan.formats.items(), *plan.engines.items())
+    return {name: summary_line(type(coder)) for name, coder in every}
 
 
 def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: float) -> Iterator[str]:

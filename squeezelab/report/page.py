@@ -17,6 +17,15 @@ from markupsafe import Markup, escape
 from squeezelab.report import answer
 from squeezelab.report.columns import Cell, best_first, columns_of, number
 from squeezelab.report.cost import cost_table
+from squeezelab.report.engines import (
+    PARTS,
+    TITLE,
+    engine_cells,
+    engine_points,
+    engine_table,
+    savings_table,
+    tell_losses,
+)
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.report.winners import (
@@ -119,6 +128,9 @@ def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> 
         words=explained_in_words(results),
         series=series_winners(results),
         access=access_table(results),
+        engines=engine_listing(results),
+        savings=savings_table(results),
+        losses=tell_losses(results),
         published=published_table(results),
         method=method(results),
         machine=machine(results),
@@ -167,13 +179,15 @@ class Answer(NamedTuple):
 
 
 def answers(results: Results) -> list[Answer]:
-    """Return what the report says first, of codecs and of files."""
+    """Return what the report says first, of codecs, of files and of databases."""
     found = []
     for title, subjects in (("A codec for each column", answer.COLUMNS), ("A whole file", answer.FILES)):
         if best := answer.best(results, subjects):
             lone = [subject for subject in subjects if results.find(subject)] if subjects == answer.COLUMNS else []
             unit = f"bytes a {lone[0].removesuffix('s')}" if len(lone) == 1 else "bytes a sample"
             found.append(Answer(title, best, answer.used_in_the_field(results, subjects), unit))
+    if databases := answer.best_databases(results):
+        found.append(Answer("A database", databases, [], "bytes a further sample"))
     return found
 
 
@@ -194,6 +208,12 @@ def listing(results: Results, subject: str) -> Listing:
     used = {mark for row in rows for mark in row.marks}
     note = " ".join(f"{mark.capitalize()}: {meaning}." for mark, meaning in MARKS.items() if mark in used)
     return Listing(subject, title, headers, rows, note, "vs raw" if subject == "dataset" else "ratio")
+
+
+def engine_listing(results: Results) -> Listing:
+    """Return all databases at all settings, the smallest exact one first."""
+    headers, rows = engine_cells(results)
+    return Listing("engines", TITLE, headers, [Row(cells, "peers") for _, cells in rows], engine_table(results).note)
 
 
 def heat_map(results: Results, subject: str) -> Listing:
@@ -330,4 +350,12 @@ def chart_data(results: Results) -> dict[str, Any]:
     total, reach = sum(facts.delta_of_delta_counts), len(facts.delta_of_delta_counts) // 2
     shares = [100 * count / total for count in facts.delta_of_delta_counts] if total else []
     deltas = {"reach": reach, "shares": shares}
-    return {"points": points, "kinds": KINDS, "subjects": SUBJECTS, "memcpy": results.memcpy_mb_s, "deltas": deltas}
+    return {
+        "points": points,
+        "kinds": KINDS,
+        "subjects": SUBJECTS,
+        "memcpy": results.memcpy_mb_s,
+        "deltas": deltas,
+        "engines": engine_points(results),
+        "parts": PARTS,
+    }

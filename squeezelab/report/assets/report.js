@@ -44,7 +44,7 @@ function makeSortable(table) {
   for (const header of table.tHead.rows[0].cells) {
     const button = make("button", { type: "button" }, ...header.childNodes);
     // Numbers are first sorted from the largest, except bits and bytes: fewer are better.
-    const fewerFirst = header.cellIndex === 0 || /call/.test(button.textContent) || table.closest(".heat") || /^(bits|bytes|exact|.*peak)/.test(button.textContent);
+    const fewerFirst = header.cellIndex === 0 || /call/.test(button.textContent) || table.closest(".heat") || /^(bits|bytes|B\/sample|further|exact|.*peak|.* ms$)/.test(button.textContent);
     button.addEventListener("click", () => {
       const sorted = header.getAttribute("aria-sort");
       sortBy(table, header, sorted ? sorted === "ascending" : !fewerFirst);
@@ -365,6 +365,48 @@ function drawDeltas(width) {
   };
 }
 
+/** Bytes a sample of databases, in parts; what is longer than raw samples is cut, its number is not. */
+function drawEngines(width) {
+  const narrow = width < 560;
+  const { engines } = data;
+  const longest = Math.min(20, Math.max(...engines.map((engine) => engine.bytes)));
+  const used = data.parts.filter((part) => engines.some((engine) => engine.parts[part]));
+  const before = (engine, part) => data.parts.slice(0, data.parts.indexOf(part)).reduce((sum, one) => sum + engine.parts[one], 0);
+  const room = (engine, part) => Math.max(0, Math.min(engine.parts[part], longest - before(engine, part)));
+  const tell = (engine) =>
+    make(
+      "div",
+      { className: "tip" },
+      make("b", {}, engine.name),
+      make("div", {}, `${short(engine.bytes)} bytes a sample${engine.further === null ? "" : `, ${short(engine.further)} each further one`}`),
+      ...used.filter((part) => engine.parts[part]).map((part) => make("div", {}, `${part} ${short(engine.parts[part])}`)),
+      ...(engine.exact ? [] : [make("small", {}, "loses bits")]),
+    );
+  return {
+    grid: { left: 8, right: 72, top: 36, bottom: 8, outerBoundsMode: "same" },
+    legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 12, textStyle: { color: colour("text"), fontSize: 13 }, inactiveColor: colour("line") },
+    tooltip: { ...common().tooltip, formatter: ({ dataIndex }) => tell(engines[dataIndex]) },
+    xAxis: axis("bytes a sample; uncompressed 16", { type: "value", nameGap: 28, splitNumber: narrow ? 3 : 6 }),
+    yAxis: axis("", {
+      type: "category",
+      inverse: true,
+      data: engines.map((engine) => engine.name),
+      axisLabel: { color: colour("text"), width: narrow ? 125 : 260, lineHeight: 12, overflow: "breakAll", interval: 0, hideOverlap: false },
+      splitLine: { show: false },
+    }),
+    series: used.map((part, i) => ({
+      type: "bar",
+      name: part,
+      stack: "bytes",
+      color: colour(`part-${part}`),
+      barCategoryGap: "25%",
+      data: engines.map((engine) => room(engine, part)),
+      label: { show: i === used.length - 1, position: "right", color: colour("text"), formatter: ({ dataIndex }) => short(engines[dataIndex].bytes) },
+    })),
+  };
+}
+drawEngines.height = () => 110 + 30 * data.engines.length;
+
 /** Buttons of which one is pressed. */
 function buttons(title, names, key, redraw) {
   const group = make("div", { role: "group", ariaLabel: title });
@@ -391,6 +433,7 @@ if (controls) {
 }
 show("ladder", drawLadder);
 show("deltas", drawDeltas);
+show("engines-chart", drawEngines);
 
 // ---- The page ----
 
