@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import fake_engines as fake
 import numpy as np
 import pytest
 
+import fake_engines as fake
 from squeezelab import MetricDataset, SeriesKey, bench
 from squeezelab.dataset import Series
 from squeezelab.engines import Engine, engine_classes
