@@ -24,9 +24,9 @@ from typing import ClassVar
 import xxhash
 
 from squeezelab.codecs.base import as_bytes, reading
-from squeezelab.dataset import MetricDataset, Series
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
-from squeezelab.formats.base import Buffer, Format, Reader
+from squeezelab.formats.base import Buffer, Format, Reader, check_number
 
 MEMORY = Path("/dev/shm")
 MARK = b"squeezelab"
@@ -34,7 +34,15 @@ SEAL_BYTES = len(MARK) + 8
 
 
 class EngineReader(Reader):
-    """A file of another engine that is open; a subclass reads."""
+    """A file of another engine that is open; a subclass reads. It is only asked for series that there are.
+
+    Attributes
+    ----------
+    keys : list of SeriesKey
+        The series.
+    """
+
+    keys: list[SeriesKey]
 
     @abstractmethod
     def read_all(self) -> MetricDataset:
@@ -80,12 +88,12 @@ class EngineFile(Format):
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Check the whole file, and have the engine read it."""
-        with self._opened(data) as reader, reading(self.name):
+        with self._opened(data) as reader:
             return reader.read_all()
 
     def read(self, path: str | os.PathLike[str]) -> MetricDataset:
         """Read a file that `write` has made, from where it is."""
-        with self._opened(path) as reader, reading(self.name):
+        with self._opened(path) as reader:
             return reader.read_all()
 
     def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
@@ -133,16 +141,21 @@ class OpenFile(Reader):
         self._stack = stack
 
     def read_all(self) -> MetricDataset:
-        """Read the whole data set."""
-        return self._reader.read_all()
+        """Have the engine read the whole data set."""
+        with reading(self._name):
+            return self._reader.read_all()
 
     def read_series(self, number: int) -> Series:
         """Have the engine read one series."""
-        return self._reader.read_series(number)
+        check_number(number, len(self._reader.keys))
+        with reading(self._name):
+            return self._reader.read_series(number)
 
     def read_between(self, number: int, start: int, end: int) -> Series:
         """Have the engine read the samples of one series from one time up to, and without, another."""
-        return self._reader.read_between(number, start, end)
+        check_number(number, len(self._reader.keys))
+        with reading(self._name):
+            return self._reader.read_between(number, start, end)
 
     def close(self) -> None:
         """Close the file, and remove what was put somewhere to be opened."""

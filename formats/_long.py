@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -12,31 +15,64 @@ import pyarrow as pa
 
 from squeezelab.dataset import MetricDataset, SeriesKey
 
-NAME, TIME, VALUE = "metric_name", "timestamp", "value"
-_TAKEN = re.compile(f"(label_)*({NAME}|{TIME}|{VALUE})")
+NAME, LABELS, TIME, VALUE = "metric_name", "labels", "timestamp", "value"
 
 
-def title_of(label: str) -> str:
-    """Return what the column of a label is called: as the label, or ``label_...`` if that is taken.
+def titles_of(keys: Iterable[SeriesKey], fits: str = ".*", fold: Callable[[str], str] = str) -> dict[str, str]:
+    """Return for each label what its column is called: as the label, wherever that can be.
+
+    Parameters
+    ----------
+    keys : iterable of SeriesKey
+    fits : str
+        A regular expression of the names that columns can have.
+    fold : callable
+        Makes alike the names that the file does not tell apart.
 
     Examples
     --------
-    >>> title_of("host"), title_of("value"), title_of("label_value"), title_of("label_app")
-    ('host', 'label_value', 'label_label_value', 'label_app')
+    >>> titles_of([SeriesKey("up", {"host": "a", "Host": "b", "value": "c", "": "d"})], ".+", str.lower)
+    {'Host': 'Host', '': 'label_0', 'host': 'label_host', 'value': 'label_value'}
     """
-    return f"label_{label}" if _TAKEN.fullmatch(label) else label
-
-
-def label_of(title: str) -> str:
-    """Return the label whose column is called so: the inverse of `title_of`."""
-    return title.removeprefix("label_") if _TAKEN.fullmatch(title) else title
-
-
-def key_columns(keys: Sequence[SeriesKey], counts: npt.NDArray[np.int64]) -> dict[str, pa.Array]:
-    """Return the columns of name and labels, each key as often as it has rows; null where a series lacks a label."""
     labels = sorted({name for key in keys for name in key.labels})
+    used = {NAME, TIME, VALUE}
+    titles: dict[str, str] = {}
+
+    def take(label: str, title: str) -> bool:
+        if not re.fullmatch(fits, title, re.DOTALL) or fold(title) in used:
+            return False
+        used.add(fold(title))
+        titles[label] = title
+        return True
+
+    others = [label for label in labels if not take(label, label)]
+    for label in others:
+        next(filter(partial(take, label), (f"label_{end}" for end in chain([label] if label else [], count()))))
+    return titles
+
+
+def labels_as_json(keys: Iterable[SeriesKey]) -> list[SeriesKey]:
+    """Return series whose only label, ``labels``, is the JSON of what they had, for files where each column costs much.
+
+    Examples
+    --------
+    >>> str(labels_as_json([SeriesKey("up", {"host": "a"})])[0])
+    'up{labels="{"host": "a"}"}'
+    """
+    return [SeriesKey(key.metric_name, {LABELS: json.dumps(dict(key.labels), ensure_ascii=False)}) for key in keys]
+
+
+def labels_from_json(keys: Iterable[SeriesKey]) -> list[SeriesKey]:
+    """Return the series that `labels_as_json` took."""
+    return [SeriesKey(key.metric_name, json.loads(key.labels[LABELS])) for key in keys]
+
+
+def key_columns(
+    keys: Sequence[SeriesKey], counts: npt.NDArray[np.int64], titles: Mapping[str, str]
+) -> dict[str, pa.DictionaryArray]:
+    """Return the columns of name and labels, each key as often as it has rows; null where a series lacks a label."""
     texts: dict[str, list[str | None]] = {NAME: [key.metric_name for key in keys]}
-    texts |= {title_of(name): [key.labels.get(name) for key in keys] for name in labels}
+    texts |= {title: [key.labels.get(name) for key in keys] for name, title in titles.items()}
     rows = pa.array(np.repeat(np.arange(len(keys), dtype=np.int32), counts))
     columns = {}
     for title, every in texts.items():
@@ -45,13 +81,32 @@ def key_columns(keys: Sequence[SeriesKey], counts: npt.NDArray[np.int64]) -> dic
     return columns
 
 
-def find_series(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
+def about(dataset: MetricDataset, titles: Mapping[str, str]) -> str:
+    """Return what the columns do not tell, for `find_series`, as JSON.
+
+    It is the unit of time, labels by their columns where these are called otherwise, and of series without samples,
+    which have no rows, the place, name and labels.
+    """
+    empty = np.flatnonzero(np.diff(dataset.offsets) == 0).tolist()
+    return json.dumps(
+        {
+            "time_unit": dataset.time_unit,
+            "labels": {title: name for name, title in titles.items() if title != name},
+            "empty": [[i, dataset.keys[i].metric_name, dict(dataset.keys[i].labels)] for i in empty],
+        },
+        ensure_ascii=False,
+    )
+
+
+def find_series(table: pa.Table, told: Mapping[str, Any]) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
     """Return the series of a long table, whose rows are those of one after another.
 
     Parameters
     ----------
     table : pyarrow.Table
-        The columns of name and labels, dictionaries of texts.
+        The columns of name and labels, texts or dictionaries of them.
+    told : mapping
+        What `about` told, read.
 
     Returns
     -------
@@ -60,31 +115,24 @@ def find_series(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]
         Where the rows of each begin.
     """
     changes = np.arange(table.num_rows) == 0
-    whole = {title: table[title].unify_dictionaries().combine_chunks() for title in table.column_names}
-    for column in whole.values():
-        codes = column.indices.fill_null(-1).to_numpy()
-        changes[1:] |= codes[1:] != codes[:-1]
+    columns = {title: _dictionary(table[title]) for title in table.column_names}
+    for column in columns.values():
+        codes = column.indices.fill_null(0).to_numpy(), column.is_valid().to_numpy(zero_copy_only=False)
+        for one in codes:
+            changes[1:] |= one[1:] != one[:-1]
     firsts = np.flatnonzero(changes)
-    cells = {title: column.take(pa.array(firsts)).to_pylist() for title, column in whole.items()}
+    cells = {title: column.take(pa.array(firsts)).to_pylist() for title, column in columns.items()}
     keys = []
     for metric_name, *texts in zip(cells.pop(NAME), *cells.values(), strict=True):
-        pairs = zip(map(label_of, cells), texts, strict=True)
+        pairs = zip((told["labels"].get(title, title) for title in cells), texts, strict=True)
         keys.append(SeriesKey(metric_name, {name: text for name, text in pairs if text is not None}))
-    return keys, np.append(firsts, table.num_rows)
+    offsets = [*firsts.tolist(), table.num_rows]
+    for place, metric_name, labels in told["empty"]:
+        keys.insert(place, SeriesKey(metric_name, labels))
+        offsets.insert(place, offsets[place])
+    return keys, np.array(offsets, np.int64)
 
 
-def empty_series(dataset: MetricDataset) -> list[Any]:
-    """Return the series without samples, which have no rows, for `with_empty_series`: place, name and labels."""
-    places = np.flatnonzero(np.diff(dataset.offsets) == 0).tolist()
-    return [[place, dataset.keys[place].metric_name, dict(dataset.keys[place].labels)] for place in places]
-
-
-def with_empty_series(
-    keys: list[SeriesKey], offsets: npt.NDArray[np.int64], empty: list[Any]
-) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:
-    """Put series without samples back among those that have some."""
-    every, starts = list(keys), offsets.tolist()
-    for place, metric_name, labels in empty:
-        every.insert(place, SeriesKey(metric_name, labels))
-        starts.insert(place, starts[place])
-    return every, np.array(starts, np.int64)
+def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    encoded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    return encoded.unify_dictionaries().combine_chunks()

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.formats._table import TableFormat, workplace
+from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series
+from squeezelab.formats._engine import EngineFile, EngineReader
+from squeezelab.formats._long import NAME, TIME, VALUE, about, find_series, key_columns, titles_of
 from squeezelab.registry import check_choice, non_default_settings
 
 COMPRESSIONS = ("auto", "uncompressed", "rle", "bitpacking", "dictionary", "alp", "alprd", "zstd")
 BLOCKS = ("16384", "262144")
 
 
-class DuckDB(TableFormat):
-    """A DuckDB database file of one table.
+TYPES = {"s": "TIMESTAMP_S", "ms": "TIMESTAMP_MS", "us": "TIMESTAMP", "ns": "TIMESTAMP_NS"}
+LAST_DATE = 9_000_000_000
+"""In seconds; for times before 1970 or after this there is no literal that all units have."""
+FITTING = r"[^\0]+"
+
+
+class DuckDB(EngineFile):
+    """A DuckDB database file of one table, ``samples``: metric name, a column a label, timestamp and value.
 
     Parameters
     ----------
@@ -24,12 +37,19 @@ class DuckDB(TableFormat):
 
     Notes
     -----
+    Name and labels are ENUMs, null where a series lacks a label; labels that DuckDB cannot tell from another column
+    have ``label_`` before their names. Timestamps have the data set's unit, and rows stand series after series. There
+    is no index: DuckDB finds a series by runs of equal names, and by the least and largest of each row group. The
+    table's comment tells the unit, what labels are called, and series without samples, as JSON. Blocks have DuckDB's
+    own checksums beside that of the file, which is no longer right once something is changed in the database.
+
     A file grows by whole blocks: below a million samples or so they count for more than the compression does. DuckDB
     runs on one thread. Source: https://duckdb.org/docs/stable/internals/storage; A Afroozeh et al.: ALP: Adaptive
     Lossless floating-Point Compression, SIGMOD 2024.
     """
 
     name = "duckdb"
+    suffix = ".duckdb"
     package = "duckdb"
     showcase = ("", "block_size=16384")
     repeatable = False  # each database has a number of its own
@@ -41,28 +61,92 @@ class DuckDB(TableFormat):
         self.block_size = block_size
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Make a database file, and write the table into it."""
         import duckdb
 
-        with workplace() as folder:
-            path = folder / "samples.duckdb"
-            with duckdb.connect(config={"threads": 1}) as connection:
-                connection.execute(f"ATTACH '{path}' AS lab (BLOCK_SIZE {self.block_size})")
-                connection.execute(f"SET force_compression = '{self.compression}'")
-                connection.register("given", table)
-                connection.execute("CREATE TABLE lab.samples AS SELECT * FROM given")
-                connection.execute("CHECKPOINT lab")
-                connection.execute("DETACH lab")
-            return path.read_bytes()
+        titles = titles_of(dataset.keys, FITTING, str.casefold)
+        columns = key_columns(dataset.keys, np.diff(dataset.offsets), titles)
+        times = pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit))
+        given = pa.table(columns | {TIME: times, VALUE: dataset.values})  # noqa: F841 -- DuckDB finds it by its name
+        with duckdb.connect(config={"threads": 1}) as connection:
+            connection.execute(f"ATTACH '{path}' AS lab (BLOCK_SIZE {self.block_size})")
+            connection.execute("USE lab")
+            connection.execute(f"SET force_compression = '{self.compression}'")
+            texts = {title: column.dictionary for title, column in columns.items() if len(column.dictionary)}
+            for title, words in texts.items():
+                words = pa.table({"word": words})
+                connection.execute(f"CREATE TYPE {quoted(f'enum_{title}')} AS ENUM (SELECT word FROM words)")
+            kinds = {title: quoted(f"enum_{title}") if title in texts else "VARCHAR" for title in columns}
+            selected = [f"{quoted(title)}::{kind} AS {quoted(title)}" for title, kind in kinds.items()]
+            connection.execute(f"CREATE TABLE samples AS SELECT {', '.join([*selected, TIME, VALUE])} FROM given")
+            connection.execute(f"COMMENT ON TABLE samples IS {literal(about(dataset, titles))}")
+            connection.execute("CHECKPOINT lab")
+            connection.execute("USE memory")
+            connection.execute("DETACH lab")
 
-    def load(self, data: bytes) -> pa.Table:
-        """Open the database file, and read the table."""
+    def reader(self, path: Path) -> EngineReader:
+        """Open the database file, to be read."""
+        return DuckDBReader(path)
+
+
+class DuckDBReader(EngineReader):
+    """A database file that is open; samples are queried by their series' name and labels, and by time.
+
+    Which series there are is asked when it is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
         import duckdb
 
-        with workplace() as folder:
-            path = folder / "samples.duckdb"
-            path.write_bytes(data)
-            with duckdb.connect(config={"threads": 1}) as connection:
-                connection.execute(f"ATTACH '{path}' AS lab (READ_ONLY)")
-                return connection.sql("SELECT * FROM lab.samples").to_arrow_table()
+        self._connection = duckdb.connect(path, read_only=True, config={"threads": 1})
+        comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'samples'"
+        self._told = json.loads(self._connection.sql(comment).fetchall()[0][0])
+        self._titles = [name for name in self._connection.sql("FROM samples").columns if name not in (TIME, VALUE)]
+        keys = self._connection.sql(f"SELECT {', '.join(map(quoted, self._titles))} FROM samples").to_arrow_table()
+        self.keys, self._offsets = find_series(keys, self._told)
+
+    def read_all(self) -> MetricDataset:
+        """Query all samples, in the order in which they were stored."""
+        samples = self._query(f"SELECT {TIME}, {VALUE} FROM samples")
+        return MetricDataset(self.keys, self._offsets, *samples, self._told["time_unit"])
+
+    def read_series(self, number: int) -> Series:
+        """Query the samples of a series."""
+        return self._read(number)
+
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Query the samples of a series from one time up to another."""
+        unit = self._told["time_unit"]
+        if not 0 <= start <= end < LAST_DATE * UNITS_PER_SECOND[unit]:
+            return super().read_between(number, start, end)
+        first, last = (f"CAST('{np.datetime64(moment, unit)}' AS {TYPES[unit]})" for moment in (start, end))
+        return self._read(number, f"{TIME} >= {first}", f"{TIME} < {last}")
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def _read(self, number: int, *conditions: str) -> Series:
+        key = self.keys[number]
+        labels = {self._told["labels"].get(title, title): title for title in self._titles[1:]}
+        wanted = {NAME: key.metric_name} | {title: key.labels.get(name) for name, title in labels.items()}
+        conditions += tuple(
+            f"{quoted(title)} " + ("IS NULL" if text is None else f"= {literal(text)}")
+            for title, text in wanted.items()
+        )
+        return Series(key, *self._query(f"SELECT {TIME}, {VALUE} FROM samples WHERE {' AND '.join(conditions)}"))
+
+    def _query(self, query: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        columns = self._connection.execute(query).fetchnumpy()
+        return columns[TIME].view(np.int64), columns[VALUE]
+
+
+def quoted(name: str) -> str:
+    """Return a name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it."""
+    return "'" + text.replace("'", "''") + "'"

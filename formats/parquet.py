@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS, is_slow
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.formats._engine import EngineFile, EngineReader
-from squeezelab.formats._long import TIME, VALUE, empty_series, find_series, key_columns, with_empty_series
-from squeezelab.formats.base import check_number
+from squeezelab.formats._long import TIME, VALUE, about, find_series, key_columns, titles_of
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 ABOUT = b"squeezelab"
@@ -37,8 +36,9 @@ class Parquet(EngineFile):
     -----
     A series lacks a label where that is null; a label that is called as another column has ``label_`` before its name.
     Rows stand series after series. Parquet's timestamps are milliseconds at the coarsest: so are those of seconds,
-    unless one does not fit, and all of the file are plain integers. The file's metadata tell the unit, and series
-    without samples, as JSON under ``squeezelab``. Pages have their own checksums beside that of the file.
+    unless one does not fit, and all of the file are plain integers. The file's metadata tell the unit, what labels are
+    called, and series without samples, as JSON under ``squeezelab``. Pages have their own checksums beside that of the
+    file.
 
     Source: https://parquet.apache.org/docs/file-format
 
@@ -88,13 +88,13 @@ class Parquet(EngineFile):
 
     def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the table."""
-        keys = key_columns(dataset.keys, np.diff(dataset.offsets))
-        about = {"time_unit": dataset.time_unit, "empty": empty_series(dataset)}
+        titles = titles_of(dataset.keys)
+        keys = key_columns(dataset.keys, np.diff(dataset.offsets), titles)
         table = pa.table(keys | {TIME: _times(dataset), VALUE: dataset.values})
         options = self._options | {"use_dictionary": [*keys, *self._options["use_dictionary"]]}
         with pq.ParquetWriter(path, table.schema, **options) as writer:
             writer.write_table(table)
-            writer.add_key_value_metadata({ABOUT: json.dumps(about)})
+            writer.add_key_value_metadata({ABOUT: about(dataset, titles)})
 
     def reader(self, path: Path) -> EngineReader:
         """Open the file."""
@@ -125,22 +125,19 @@ class ParquetReader(EngineReader):
     def __init__(self, path: Path) -> None:
         titles = [name for name in pq.read_schema(path).names if name not in (TIME, VALUE)]
         self._file = pq.ParquetFile(path, read_dictionary=titles, page_checksum_verification=True)
-        about = json.loads(self._file.metadata.metadata[ABOUT])
-        self._unit = about["time_unit"]
-        self._keys, self._offsets = with_empty_series(
-            *find_series(self._file.read(titles, use_threads=False)), about["empty"]
-        )
+        told = json.loads(self._file.metadata.metadata[ABOUT])
+        self._unit = told["time_unit"]
+        self.keys, self._offsets = find_series(self._file.read(titles, use_threads=False), told)
         groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
         self._groups = np.cumsum([0, *(group.num_rows for group in groups)])
 
     def read_all(self) -> MetricDataset:
         """Read all row groups."""
-        return MetricDataset(self._keys, self._offsets, *self._samples(0, self._offsets[-1]), self._unit)
+        return MetricDataset(self.keys, self._offsets, *self._samples(0, self._offsets[-1]), self._unit)
 
     def read_series(self, number: int) -> Series:
         """Read the row groups that have rows of a series."""
-        check_number(number, len(self._keys))
-        return Series(self._keys[number], *self._samples(*self._offsets[number : number + 2]))
+        return Series(self.keys[number], *self._samples(*self._offsets[number : number + 2]))
 
     def _samples(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """Return timestamps and values of some rows."""

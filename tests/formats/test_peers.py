@@ -16,7 +16,7 @@ from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats._folder import pack_folder, unpack_files, unpack_folder
 from squeezelab.formats._table import SCHEMA, rises
 
-ENVELOPED = ["clickhouse", "duckdb", "hdf5", "lance", "tiledb", "tsfile", "vortex", "zarr"]
+ENVELOPED = ["clickhouse", "hdf5", "lance", "tiledb", "tsfile", "zarr"]
 ENGINES = ["clickhouse", "duckdb", "hdf5", "lance", "parquet", "tiledb", "tsfile", "vortex", "zarr"]
 
 
@@ -182,7 +182,7 @@ def test_every_pair_of_clickhouse_codecs_comes_back(timestamps: str, values: str
 
 def test_duckdb_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs("duckdb")
-    monkeypatch.setattr("squeezelab.formats._table.MEMORY", tmp_path)
+    monkeypatch.setattr("squeezelab.formats._engine.MEMORY", tmp_path)
     dataset = a_data_set([1, 2])
     assert get_format("duckdb").decode(get_format("duckdb").encode(dataset)).fingerprint == dataset.fingerprint
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,7 @@ def fleet(unit: str = "s", second: int = 1) -> MetricDataset:
     return MetricDataset.from_series(
         [
             Series(SeriesKey("cpu", {"host": "b", "zone": "eu"}), times, np.array([0.5, 0.25, -0.0, 1e300, 7, 5])),
-            Series(SeriesKey("cpu", {"host": "a"}), times[:4] + 1, np.array([1.5, np.inf, 2, 2])),
+            Series(SeriesKey("cpu", {"host": "a"}), times[:4] + second, np.array([1.5, np.inf, 2, 2])),
             Series(SeriesKey("up", {}), times[2:], np.ones(4)),
             Series(SeriesKey("temp °C", {"value": "ü", "service.name": "x y"}), times[:1], np.array([21.5])),
         ],
@@ -41,8 +41,16 @@ def long_rows(records: Iterator[dict]) -> list[Row]:
     for record in records:
         name, time, value = (record.pop(column) for column in ("metric_name", "timestamp", "value"))
         labels = {("value" if title == "label_value" else title): text for title, text in record.items() if text}
-        rows.append((name, labels, round(time.timestamp()), value))
+        rows.append((name, labels, round(time if isinstance(time, float) else time.timestamp()), value))
     return rows
+
+
+def with_json(records: list[dict]) -> list[Row]:
+    """Return the rows of a long table whose labels are JSON."""
+    return [
+        (one["metric_name"], json.loads(one["labels"]), round(one["timestamp"].timestamp()), one["value"])
+        for one in records
+    ]
 
 
 # Parquet
@@ -58,7 +66,7 @@ def test_pyarrow_opens_parquet(tmp_path: Path) -> None:
     assert table.schema.field("timestamp").type == pa.timestamp("ms", "UTC")
     assert table["host"].null_count == 5
     told = json.loads(pq.read_metadata(tmp_path / "x.parquet").metadata[b"squeezelab"])
-    assert told == {"time_unit": "s", "empty": []}
+    assert told == {"time_unit": "s", "labels": {"label_value": "value"}, "empty": []}
     cpu = pq.read_table(tmp_path / "x.parquet", filters=[("host", "=", "a")])
     assert cpu["value"].to_pylist() == [1.5, np.inf, 2, 2]
 
@@ -106,6 +114,45 @@ def test_seconds_that_are_no_milliseconds_are_integers(tmp_path: Path) -> None:
     get_format("parquet").write(far, tmp_path / "x.parquet")
     assert pq.read_table(tmp_path / "x.parquet")["timestamp"].to_pylist() == [-(2**63), 2**62]
     assert get_format("parquet").read(tmp_path / "x.parquet").fingerprint == far.fingerprint
+
+
+# DuckDB
+
+
+def test_duckdb_opens_its_database(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    get_format("duckdb").write(fleet(), tmp_path / "x.duckdb")
+    with duckdb.connect(tmp_path / "x.duckdb", read_only=True) as connection:
+        rows = connection.sql("SELECT * REPLACE (epoch(timestamp) AS timestamp) FROM samples").to_arrow_table()
+        assert long_rows(iter(rows.to_pylist())) == rows_of(fleet())
+        query = "SELECT sum(value) FROM samples WHERE host = 'b' AND timestamp < '2023-11-14 22:13:50'"
+        assert connection.sql(query).fetchall() == [(0.75,)]
+        assert connection.sql("SELECT typeof(timestamp) FROM samples LIMIT 1").fetchall() == [("TIMESTAMP_S",)]
+
+
+def test_a_database_may_be_written_to(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    path = tmp_path / "x.duckdb"
+    get_format("duckdb").write(fleet(), path)
+    with duckdb.connect(path) as connection:
+        connection.execute("INSERT INTO samples (metric_name, timestamp, value) VALUES ('up', '2024-01-01', 2)")
+    with duckdb.connect(path) as connection:
+        assert connection.sql("SELECT count(*) FROM samples").fetchall() == [(16,)]
+    with pytest.raises(CorruptDataError, match=r"damaged, or was changed|no whole"):
+        get_format("duckdb").read(path)
+
+
+# Vortex
+
+
+def test_vortex_opens_its_file(tmp_path: Path) -> None:
+    vortex = pytest.importorskip("vortex")
+    get_format("vortex").write(fleet("ms", 1000), tmp_path / "x.vortex")
+    table = vortex.open(str(tmp_path / "x.vortex")).to_arrow().read_all()
+    assert with_json(table.to_pylist()) == rows_of(fleet())
+    assert table.schema.field("timestamp").type.unit == "ms"
+    up = vortex.open(str(tmp_path / "x.vortex")).scan(["value"], expr=vortex.expr.column("metric_name") == "up")
+    assert up.read_all().to_arrow_table()["value"].to_pylist() == [1, 1, 1, 1]
 
 
 # All of them
