@@ -480,8 +480,7 @@ def encode_es95(words, work, buffer):
         delta = _is_monotonic(values)
         if delta:
             for k in range(U(1), BLOCK):
-                i = BLOCK - k
-                values[i] -= values[i - U(1)]
+                values[BLOCK - k] -= values[BLOCK - k - U(1)]
             first = values[U(0)] - values[U(1)]
             values[U(0)] = values[U(1)]
         smallest = _smallest(values)
