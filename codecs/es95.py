@@ -358,8 +358,8 @@ def _lane(width):
 @kernel
 def _pack_lanes(values, width, longs, buffer, at):
     """Write 128 numbers of 1 to 24 bits; return the byte behind them."""
-    lane, row = _lane(width)
-    rows, words, masks = U(2) * lane, U(2) * width, MASKS[row]
+    lane, kind = _lane(width)
+    rows, words, masks = U(2) * lane, U(2) * width, MASKS[kind]
     for i in range(rows):
         longs[i] = U(0)
         for k in range(U(64) // lane):
@@ -391,8 +391,8 @@ def _pack_lanes(values, width, longs, buffer, at):
 @kernel
 def _unpack_lanes(data, at, width, longs, values):
     """Read 128 numbers of 1 to 24 bits."""
-    lane, row = _lane(width)
-    rows, words, masks = U(2) * lane, U(2) * width, MASKS[row]
+    lane, kind = _lane(width)
+    rows, words, masks = U(2) * lane, U(2) * width, MASKS[kind]
     shift, i = lane, U(0)
     while shift >= width:
         shift -= width
@@ -414,9 +414,9 @@ def _unpack_lanes(data, at, width, longs, values):
         if free == U(0):
             place, free = place + U(8), room
     ones = (U(1) << lane) - U(1)
-    for i in range(rows):
+    for row in range(rows):
         for k in range(U(64) // lane):
-            values[k * rows + i] = longs[i] >> (U(64) - lane - k * lane) & ones
+            values[k * rows + row] = longs[row] >> (U(64) - lane - k * lane) & ones
 
 
 @kernel

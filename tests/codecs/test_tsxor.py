@@ -82,7 +82,7 @@ AUTHORS = "4046a6666666666680061555555555550103807180ff3fd5555555555555038362402
         "80",  # no count
         "8000",  # no bytes
         "8009" + "00" * 9,  # more bytes than a value has
-        "8045000000",  # half an XOR
+        "8014000000",  # half an XOR
         "8017" + "01" * 8,  # a byte too many
         "0000",  # a value too many
     ],
