@@ -165,6 +165,10 @@ class System(ABC):
     def text(self, layout: Layout, setting: Setting) -> str:
         """Return a setting as the text to paste."""
 
+    def more(self, layout: Layout, setting: Setting) -> dict[str, str]:
+        """Return further files that say the same as the text, by their names."""
+        return {}
+
     def effort(self, choice: str) -> int:
         """Return how much a choice costs: 0 as quick as can be, 1 usual, 2 more, 3 as slow as it gets."""
         return 1

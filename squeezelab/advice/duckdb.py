@@ -245,5 +245,5 @@ def _moment(moment: int, time: Column, layout: Layout) -> str:
     kind = _types(time, layout)[0]
     if kind == "BIGINT":
         return str(moment)
-    written = str(np.datetime64(moment, layout.time_unit))
+    written = str(np.array(moment, f"M8[{layout.time_unit}]"))
     return f"TIMESTAMPTZ '{written}+00'" if kind == "TIMESTAMPTZ" else f"{kind} '{written}'"

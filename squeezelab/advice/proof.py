@@ -60,6 +60,8 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
         further = {one: _further(search, dataset, one) for one in dict.fromkeys(one for _, one in roles[:3])}
         noise = list(_noise(search, dataset, advised, started + 1.2 * budget))
         search.take(dataset)
+        more = system.more(search.taken[advised.setting.layout], advised.setting)
+        statements = {system.file: advised.text, **more}
         settings = [
             _measured(search, role, one, len(dataset), timed.get(one, {}), further.get(one)) for role, one in roles
         ]
@@ -71,7 +73,7 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
         system.version(),
         objective,
         settings,
-        {system.file: advised.text},
+        statements,
         None if default.lost else default.stored.size / exact[0].stored.size - 1,
         segments,
         noise,
