@@ -13,8 +13,6 @@ before they see the file.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,8 +25,8 @@ from squeezelab.codecs.base import as_bytes, reading
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats.base import Buffer, Format, Reader, check_number
+from squeezelab.store.workplace import MEMORY, workplace
 
-MEMORY = Path("/dev/shm")
 MARK = b"squeezelab"
 SEAL_BYTES = len(MARK) + 8
 
@@ -77,7 +75,7 @@ class EngineFile(Format):
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the engine's file, with the checksum in it."""
-        with workplace() as folder, writing(self.name):
+        with workplace(MEMORY) as folder, writing(self.name):
             path = folder / f"samples{self.suffix}"
             self.store(dataset, path)
             data = memoryview(path.read_bytes())
@@ -107,7 +105,7 @@ class EngineFile(Format):
                 self.check(path.read_bytes())
             else:
                 self.check(source)
-                path = stack.enter_context(workplace()) / f"samples{self.suffix}"
+                path = stack.enter_context(workplace(MEMORY)) / f"samples{self.suffix}"
                 path.write_bytes(source)
             with reading(self.name):
                 reader = stack.enter_context(self.reader(path))
@@ -175,13 +173,3 @@ def writing(name: str) -> Iterator[None]:
         yield
     except UnicodeEncodeError as error:
         raise SqueezelabError(f"{name} cannot hold half a surrogate pair: rename {error.object[:40]!a}") from error
-
-
-@contextmanager
-def workplace() -> Iterator[Path]:
-    """Return a folder for an engine's files, gone when the block ends; in memory where there is one for that."""
-    folder = Path(tempfile.mkdtemp(prefix="squeezelab-", dir=MEMORY if MEMORY.is_dir() else None))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

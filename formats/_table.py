@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +15,6 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary_file import DictionaryFile
 from squeezelab.formats.base import Buffer
 
-MEMORY = Path("/dev/shm")
 SCHEMA = pa.schema([("series", pa.uint32()), ("timestamp", pa.int64()), ("value", pa.float64())])
 
 
@@ -69,13 +64,3 @@ def rises(table: pa.Table) -> bool:
     """Return whether the timestamps of each series rise, never falling or standing still."""
     series, timestamps = table["series"].to_numpy(), table["timestamp"].to_numpy()
     return bool(np.all((timestamps[1:] > timestamps[:-1]) | (series[1:] != series[:-1])))
-
-
-@contextmanager
-def workplace() -> Iterator[Path]:
-    """Return a folder for an engine's files, gone when the block ends; in memory where there is one for that."""
-    folder = Path(tempfile.mkdtemp(prefix="squeezelab-", dir=MEMORY if MEMORY.is_dir() else None))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
+from squeezelab.formats._table import SCHEMA, TableFormat, rises
 from squeezelab.registry import check_choice, check_range, non_default_settings
+from squeezelab.store.workplace import MEMORY, workplace
 
 TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "GCD", "NONE")
 VALUE_CODECS = ("Gorilla", "FPC", "ALP", "Delta", "NONE")
@@ -90,7 +91,7 @@ def _session() -> Iterator[tuple[Any, Path]]:
     """Open a session of its own, which works on one thread, in a folder that goes with it."""
     from chdb import session as chdb_session
 
-    with workplace() as folder:
+    with workplace(MEMORY) as folder:
         session = chdb_session.Session(str(folder))
         try:
             for setting in ("max_threads = 1", "max_insert_threads = 1"):

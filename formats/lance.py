@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat, workplace
+from squeezelab.formats._table import SCHEMA, TableFormat
 from squeezelab.registry import check_choice, check_range, non_default_settings
+from squeezelab.store.workplace import MEMORY, workplace
 
 COMPRESSIONS = ("auto", "zstd", "lz4", "none")
 SHUFFLES = ("auto", "on", "off")
@@ -54,7 +55,7 @@ class Lance(TableFormat):
             metadata["lance-encoding:compression-level"] = str(self.level)
         shuffled = metadata | ({"lance-encoding:bss": self.bss} if self.bss != "auto" else {})
         schema = pa.schema([field.with_metadata(shuffled if field.name == "value" else metadata) for field in SCHEMA])
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path = folder / "samples.lance"
             lance.write_dataset(table.cast(schema), str(path), data_storage_version="stable")
             return pack_folder(path)
@@ -63,7 +64,7 @@ class Lance(TableFormat):
         """Read all rows."""
         import lance
 
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path = folder / "samples.lance"
             unpack_folder(data, path)
             return lance.dataset(str(path)).to_table()

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat, workplace
+from squeezelab.formats._table import SCHEMA, TableFormat
 from squeezelab.registry import check_choice, check_range, non_default_settings
+from squeezelab.store.workplace import MEMORY, workplace
 
 TIMESTAMPS = ("double_delta", "delta", "none")
 VALUES = ("none", "byte_shuffle", "bit_shuffle", "xor")
@@ -58,7 +59,7 @@ class TileDB(TableFormat):
         if not table.num_rows:
             return b""
         columns = {name: table[name].to_numpy() for name in SCHEMA.names}
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path, context = folder / "samples", _context()
             rows = tiledb.Dim(
                 "row", domain=(0, table.num_rows - 1), tile=min(TILE, table.num_rows), dtype=np.uint64, ctx=context
@@ -79,7 +80,7 @@ class TileDB(TableFormat):
 
         if not data:
             return SCHEMA.empty_table()
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path = folder / "samples"
             unpack_folder(data, path)
             with tiledb.open(str(path), ctx=_context()) as array:

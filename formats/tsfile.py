@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from squeezelab.formats._table import SCHEMA, TableFormat, rises, workplace
+from squeezelab.formats._table import SCHEMA, TableFormat, rises
 from squeezelab.registry import check_choice, non_default_settings
+from squeezelab.store.workplace import MEMORY, workplace
 
 ENCODINGS = ("gorilla", "ts_2diff", "chimp", "sprintz", "plain")
 COMPRESSIONS = ("lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed")
@@ -71,7 +72,7 @@ class TsFile(TableFormat):
             columns.append(ColumnSchema("timestamp", TSDataType.INT64, ColumnCategory.FIELD))
             arrays["timestamp"] = time
             time = pa.array(np.arange(table.num_rows))
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path = folder / "samples.tsfile"
             writer = tsfile.TsFileTableWriter(str(path), tsfile.TableSchema("samples", columns))
             (batch,) = pa.table({"time": time, **arrays}).combine_chunks().to_batches()
@@ -85,7 +86,7 @@ class TsFile(TableFormat):
 
         if not data:
             return SCHEMA.empty_table()
-        with workplace() as folder:
+        with workplace(MEMORY) as folder:
             path = folder / "samples.tsfile"
             path.write_bytes(data)
             reader = tsfile.TsFileReader(str(path))

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat, workplace
+from squeezelab.formats._table import SCHEMA, TableFormat
 from squeezelab.registry import check_choice, check_range, non_default_settings
+from squeezelab.store.workplace import MEMORY, workplace
 
 COMPRESSIONS = ("zstd", "blosc")
 SHUFFLES = ("bitshuffle", "shuffle", "noshuffle")
@@ -61,7 +62,7 @@ class Zarr(TableFormat):
 
         if not table.num_rows:
             return b""
-        with workplace() as folder, _quiet():
+        with workplace(MEMORY) as folder, _quiet():
             group = zarr.create_group(folder)
             for name in SCHEMA.names:
                 filters = [{"name": "numcodecs.delta", "configuration": {"dtype": "<i8"}}]
@@ -79,7 +80,7 @@ class Zarr(TableFormat):
 
         if not data:
             return SCHEMA.empty_table()
-        with workplace() as folder, _quiet():
+        with workplace(MEMORY) as folder, _quiet():
             unpack_folder(data, folder)
             group = zarr.open_group(Path(folder), mode="r")
             return pa.table([group[name][:] for name in SCHEMA.names], schema=SCHEMA)

@@ -15,6 +15,7 @@ from squeezelab.errors import DataSourceError
 from squeezelab.readers._sources import Source, split_pieces
 from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes
 from squeezelab.readers.prometheus import read_pieces
+from squeezelab.store.workplace import workplace
 
 PROMTOOL = "promtool"
 MILLISECOND = 10**6
@@ -48,8 +49,8 @@ class Tsdb(Reader):
         if not blocks and not logged:
             raise DataSourceError(f"{facts.name} holds no TSDB block, a folder with {', '.join(_BLOCK)}")
         facts.say(f"blocks: {len(blocks)}{', and the log of the latest samples' * logged}; dumped with promtool")
-        with tempfile.TemporaryDirectory() as folder:
-            database = _link_blocks(source.path, blocks, Path(folder))
+        with workplace() as folder:
+            database = _link_blocks(source.path, blocks, folder)
             with _dump([promtool, "tsdb", "dump", *_span(wishes), str(database)], facts) as output:
                 yield from read_pieces(split_pieces(output, facts.name), wishes, facts)
 

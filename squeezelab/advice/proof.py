@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +21,7 @@ from squeezelab.dataset import MetricDataset
 from squeezelab.errors import SqueezelabError
 from squeezelab.experiment.timing import bootstrap_interval
 from squeezelab.results import Advice, NoisyDigits, ProvenSetting, Segment
+from squeezelab.store.workplace import workplace
 
 OBJECTIVES = ("size", "read", "balanced")
 READ_LIMIT, BALANCED_LIMIT = 2.0, 1.1
@@ -86,10 +85,7 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
 @contextmanager
 def workshop(system: System) -> Iterator[Worker]:
     """Run a system's workshop in an empty folder, which goes with it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="squeezelab-", ignore_cleanup_errors=True) as folder,
-        Worker(system.workshop, Path(folder)) as worker,
-    ):
+    with workplace() as folder, Worker(system.workshop, folder) as worker:
         yield worker
 
 

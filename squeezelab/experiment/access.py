@@ -12,9 +12,9 @@ from squeezelab.dataset import MetricDataset, Series
 from squeezelab.experiment.proof import spread
 from squeezelab.experiment.timing import race
 from squeezelab.formats import Format
-from squeezelab.formats._engine import workplace
 from squeezelab.formats.base import Reader, between
 from squeezelab.results import Access
+from squeezelab.store.workplace import MEMORY, workplace
 
 ROUNDS = 3
 HOUR = 3600
@@ -73,7 +73,7 @@ def time_access(
     """
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # NDJSON knows of no others
     with ExitStack() as stack:
-        folder = stack.enter_context(workplace())
+        folder = stack.enter_context(workplace(MEMORY))
         reads, sizes = {}, {}
         for number, (name, file) in enumerate(files.items()):
             try:
