@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, NamedTuple, Self
 from squeezelab.engines._processes import descendants, last_lines
 from squeezelab.engines.base import Engine
 from squeezelab.errors import EngineError
+from squeezelab.store.workplace import workplace
 
 LIMIT = 300.0
 """Seconds that one call may take unless it is told otherwise."""
@@ -69,9 +68,9 @@ class Session:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        # Short, for a socket's path has 107 bytes at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="sqz-", dir=self._parent))
-        self.folder.chmod(0o755)
+        self._workplace = workplace(self._parent)
+        self.folder = self._workplace.__enter__()
+        self.folder.parent.chmod(0o755)  # an engine that refuses root is another user
         ours, theirs = socket.socketpair()
         try:
             with theirs, (self.folder / "log").open("wb") as log:
@@ -133,7 +132,7 @@ class Session:
         self._kill()
         if hasattr(self, "_connection"):
             self._connection.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._workplace.__exit__(None, None, None)
 
     def _kill(self) -> None:
         """End the process and all that it has started."""
