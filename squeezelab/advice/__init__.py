@@ -42,6 +42,8 @@ def get_system(name: str) -> System:
 def choose_systems(wanted: str | Sequence[str]) -> tuple[list[System], list[str]]:
     """Return the systems of ``"clickhouse,parquet"``, a list, or ``"all"``, and a line for each that lacks.
 
+    ``parquet`` is all programs that write it: also ``parquet_duckdb`` and ``parquet_polars``.
+
     Raises
     ------
     InvalidRequestError
@@ -56,6 +58,7 @@ def choose_systems(wanted: str | Sequence[str]) -> tuple[list[System], list[str]
     for name in names:
         if name not in _registry.classes:
             raise InvalidRequestError(f"unknown system {name!r}: choose from {', '.join(_registry.classes)}, or all")
+    names = [one for name in names for one in _registry.classes if one == name or one.startswith(f"{name}_")]
     words = [f"{name} is left out: pip install {missing[name]}" for name in dict.fromkeys(names) if name in missing]
     chosen = [get_system(name) for name in dict.fromkeys(names) if name not in missing]
     if not chosen:

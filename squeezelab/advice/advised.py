@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from squeezelab.advice import BUDGET, advise_all, choose_systems
+from squeezelab.advice import BUDGET, advise_all, get_system
 from squeezelab.advice.worker import SystemFailedError
 from squeezelab.dataset import MetricDataset
 from squeezelab.report.advice import advice_markdown, advice_tables
@@ -87,8 +87,7 @@ def advise(
     SystemFailedError
         If the system could not be run.
     """
-    chosen, _ = choose_systems([system])
-    given, failed = advise_all(chosen, dataset, objective=objective, budget=budget)
+    given, failed = advise_all([get_system(system)], dataset, objective=objective, budget=budget)
     if not given:
         raise SystemFailedError(failed[0])
     return Advised(given[0])

@@ -192,9 +192,11 @@ class System(ABC):
         counts: dict[str, int] = {}
         for place, choice in setting.columns.items():
             if next(one.kind for one in layout.columns if (one.table, one.name) == place) == "value":
-                counts[choice or "no codec named"] = counts.get(choice or "no codec named", 0) + 1
+                counts[choice] = counts.get(choice, 0) + 1
         values = sorted(counts, key=lambda one: -counts[one])
-        told = f"values {values[0]}" + (f" and {len(values) - 1} more" if len(values) > 1 else "") if values else ""
+        told = f"values {values[0] or 'as they are'}" + (f" and {len(values) - 1} more" if len(values) > 1 else "")
+        if values == [""]:
+            told = "" if differing else "nothing set"
         order = setting.order if setting.order in ("time", "labels", "as given") else "series"
         return ", ".join(filter(None, (f"{setting.layout} table", f"by {order}", told, *differing)))
 
