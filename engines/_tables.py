@@ -35,6 +35,22 @@ def labels_json(key: SeriesKey) -> str:
     return json.dumps(dict(key.labels), separators=(",", ":"))
 
 
+def name_text(name: str) -> str:
+    r"""Return a metric name without the characters that databases may not keep: NUL, and others, as in JSON.
+
+    Examples
+    --------
+    >>> name_text("cpu_user"), name_text("\0"), name_of(name_text("\0"))
+    ('cpu_user', '\\u0000', '\x00')
+    """
+    return json.dumps(name, ensure_ascii=False)[1:-1]
+
+
+def name_of(text: str) -> str:
+    """Return the metric name that `name_text` made a text of."""
+    return str(json.loads(f'"{text}"'))
+
+
 def rows(dataset: MetricDataset, numbers: Ints) -> tuple[Ints, Ints, Floats]:
     """Return a data set as three columns, the series of each sample by its number."""
     return np.repeat(numbers, np.diff(dataset.offsets)), dataset.timestamps, dataset.values

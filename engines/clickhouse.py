@@ -104,9 +104,11 @@ class ClickHouse(Engine):
         """Yield what makes the tables, as users write it."""
         yield "CREATE DATABASE lab"
         yield "USE lab"
+        yield "SET max_query_size = 1000000000"  # a query names a series, whatever long its labels are
         digits = DIGITS[self.time_unit]
         if self.table == "timeseries":
             yield "SET allow_experimental_time_series_table = 1"
+            yield "SET max_partitions_per_insert_block = 0"  # it keeps recent samples apart for every five hours
             yield f"CREATE TABLE metrics (samples Array(Tuple(DateTime64({digits}), Float64))) ENGINE = TimeSeries"
             (table,) = self._ask("SELECT name FROM system.tables WHERE startsWith(name, '.inner_id.samples')")[0]
             yield f"ALTER TABLE `{table}` MODIFY SETTING min_bytes_for_wide_part = 0"

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, SeriesKey
 from squeezelab.engines._processes import die_with_parent
-from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, rows
+from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
 from squeezelab.registry import check_choice, non_default_settings
@@ -125,8 +124,8 @@ class PostgreSQL(Engine):
         by_name = "CREATE INDEX ON series (metric_name)"
         if self.layout == "arrays":
             arrays = f"times {ts}[] COMPRESSION {self.compression}, readings float8[] COMPRESSION {self.compression}"
-            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays}, PRIMARY KEY (series, start))"
-            return [series, by_name, table]
+            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays})"
+            return [series, by_name, table, "CREATE INDEX ON samples (series, start)"]
         table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL)"
         index = "USING brin (ts)" if self.layout == "brin" else "(series, ts)"
         return [series, by_name, table, f"CREATE INDEX ON samples {index}"]
@@ -136,8 +135,8 @@ class PostgreSQL(Engine):
         numbers, new = self.numbers.add(dataset.keys)
         with self.connection.cursor() as cursor:
             with cursor.copy("COPY series FROM STDIN") as copy:
-                for row in new:
-                    copy.write_row(row)
+                for number, metric_name, labels in new:
+                    copy.write_row((number, name_text(metric_name), labels))
             with cursor.copy("COPY samples FROM STDIN (FORMAT binary)") as copy:
                 copy.write(HEADER)
                 for part in self._arrays(dataset, numbers) if self.layout == "arrays" else self._rows(dataset, numbers):
@@ -157,6 +156,8 @@ class PostgreSQL(Engine):
     def _arrays(self, dataset: MetricDataset, numbers: npt.NDArray[np.int64]) -> Any:
         hour, oid = 3600 * dataset.second, 20 if self.time_unit == "ns" else 1184
         for number, (_, timestamps, values) in zip(numbers.tolist(), dataset, strict=True):
+            order = np.argsort(timestamps, kind="stable")
+            timestamps, values = timestamps[order], values[order]
             starts = np.flatnonzero(np.diff(timestamps // hour, prepend=np.iinfo(np.int64).min)).tolist()
             times, words = self._to_ts(timestamps), values.view(np.int64)
             first = self._to_ts(timestamps // hour * hour)
@@ -204,13 +205,13 @@ class PostgreSQL(Engine):
         """Query by name and labels."""
         chosen = f"{SERIES} WHERE metric_name = %s AND labels = %s ORDER BY id"
         return self._read(
-            self.connection.execute(chosen, (key.metric_name, labels_json(key))).fetchall(), (start, stop)
+            self.connection.execute(chosen, (name_text(key.metric_name), labels_json(key))).fetchall(), (start, stop)
         )
 
     def read_family(self, metric_name: str, start: int, stop: int) -> MetricDataset:
         """Query by name."""
         chosen = f"{SERIES} WHERE metric_name = %s ORDER BY id"
-        return self._read(self.connection.execute(chosen, (metric_name,)).fetchall(), (start, stop))
+        return self._read(self.connection.execute(chosen, (name_text(metric_name),)).fetchall(), (start, stop))
 
     def read_all(self) -> MetricDataset:
         """Query all rows."""
@@ -219,30 +220,28 @@ class PostgreSQL(Engine):
     def _read(self, series: list[Any], span: tuple[int, int] | None = None) -> MetricDataset:
         """Copy out samples of some series, of a span of time or all."""
         source = "samples, unnest(times, readings) AS one (ts, value)" if self.layout == "arrays" else "samples"
-        query, values = f"SELECT series, ts, value FROM {source}", []
+        query = f"SELECT series, ts, value FROM {source}"
         if span:
+            numbers = ",".join(str(number) for number, _, _ in series)
             first, after = (self._moment(time) for time in span)
-            query += " WHERE series = ANY(%s) AND ts >= %s AND ts < %s"
-            values = [[number for number, _, _ in series], first, after]
+            query += f" WHERE series = ANY('{{{numbers}}}') AND ts >= {first} AND ts < {after}"
             if self.layout == "arrays":
-                hour = 3600 * 10**9 if self.time_unit == "ns" else timedelta(hours=1)
-                query += " AND start > %s AND start < %s"
-                values += [first - hour, after]
-        with (
-            self.connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", values) as copy,
-        ):
+                hour = 3600 * UNITS_PER_SECOND[self.time_unit]
+                query += f" AND start > {self._moment(span[0] - hour)} AND start < {after}"
+        with self.connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
             found = np.frombuffer(b"".join(copy)[len(HEADER) : -len(TRAILER)], ROW)
         numbers, timestamps = found["series"].astype(np.int64), self._from_ts(found["ts"].astype(np.int64))
         order = np.lexsort((timestamps, numbers))
         values_found = found["value"].astype(np.float64)
-        return from_rows(series, numbers[order], timestamps[order], values_found[order], self.time_unit)
+        named = [(number, name_of(name), labels) for number, name, labels in series]
+        return from_rows(named, numbers[order], timestamps[order], values_found[order], self.time_unit)
 
-    def _moment(self, time: int) -> Any:
+    def _moment(self, time: int) -> str:
+        """Return a time as SQL."""
         if self.time_unit == "ns":
-            return time
-        scale = 10**6 // UNITS_PER_SECOND[self.time_unit]
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time * scale)
+            return str(time)
+        microseconds = time * (10**6 // UNITS_PER_SECOND[self.time_unit])
+        return f"'epoch'::timestamptz + {microseconds} * interval '1 microsecond'"
 
     def stop(self) -> None:
         """Disconnect, and have the server stop in its own way."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from squeezelab.dataset import MetricDataset, SeriesKey
-from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, rows
+from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, nothing, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
 from squeezelab.registry import check_choice, check_range, non_default_settings
@@ -102,7 +102,10 @@ class TileDB(Engine):
                 schema = tiledb.ArraySchema(tiledb.Domain(number), attrs=texts, sparse=True)
                 tiledb.Array.create(str(self.series), schema)
             with tiledb.open(str(self.series), "w") as array:
-                array[ids.astype(np.int64)] = {"metric_name": _encoded(names), "labels": _encoded(labels)}
+                array[ids.astype(np.int64)] = {
+                    "metric_name": _encoded(map(name_text, names)),
+                    "labels": _encoded(labels),
+                }
         series, timestamps, values = rows(dataset, numbers)
         if np.abs(timestamps.astype(np.float64)).max(initial=0) > FARTHEST:
             raise EngineError("its dimension cannot hold these times")
@@ -145,14 +148,16 @@ class TileDB(Engine):
 
         with tiledb.open(str(self.series)) as array:
             found = array[:]
-        texts = ([text.decode("utf-8", "surrogatepass") for text in found[name]] for name in ("metric_name", "labels"))
-        return sorted(zip(found["id"].tolist(), *texts, strict=True))
+        names, labels = ([text.decode() for text in found[name]] for name in ("metric_name", "labels"))
+        return sorted(zip(found["id"].tolist(), map(name_of, names), labels, strict=True))
 
     def _read(self, series: list[tuple[int, str, str]], start: int, stop: int) -> MetricDataset:
         import tiledb
 
+        if not series:  # which to TileDB would mean all of them
+            return nothing(self.time_unit)
         numbers = [number for number, _, _ in series]
-        consecutive = bool(numbers) and numbers[-1] - numbers[0] == len(numbers) - 1
+        consecutive = numbers[-1] - numbers[0] == len(numbers) - 1
         wanted = slice(numbers[0], numbers[-1]) if consecutive else numbers
         with tiledb.open(str(self.samples)) as array:
             found = array.query(attrs=["value"]).multi_index[wanted, start : stop - 1]
@@ -164,4 +169,4 @@ class TileDB(Engine):
 
 
 def _encoded(texts: Any) -> Any:
-    return np.array([text.encode("utf-8", "surrogatepass") for text in texts.tolist()], dtype=object)
+    return np.array([text.encode() for text in texts], dtype=object)
