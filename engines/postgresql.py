@@ -222,9 +222,9 @@ class PostgreSQL(Engine):
         source = "samples, unnest(times, readings) AS one (ts, value)" if self.layout == "arrays" else "samples"
         query = f"SELECT series, ts, value FROM {source}"
         if span:
-            numbers = ",".join(str(number) for number, _, _ in series)
+            chosen = ",".join(str(number) for number, _, _ in series)
             first, after = (self._moment(time) for time in span)
-            query += f" WHERE series = ANY('{{{numbers}}}') AND ts >= {first} AND ts < {after}"
+            query += f" WHERE series = ANY('{{{chosen}}}') AND ts >= {first} AND ts < {after}"
             if self.layout == "arrays":
                 hour = 3600 * UNITS_PER_SECOND[self.time_unit]
                 query += f" AND start > {self._moment(span[0] - hour)} AND start < {after}"
