@@ -6,7 +6,6 @@ import io
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats._digits import LONGEST_TAIL, tails_length, write_lines
 from squeezelab.formats._records import RecordFormat
 from squeezelab.formats.base import Buffer, group_samples
+from squeezelab.store.rows import group_rows
 
 _PIECE_BYTES = 2**20
 _REQUIRED = ("metric_name", "labels", "timestamp", "value")
@@ -184,29 +184,6 @@ def _parse(piece: bytes, label_names: set[str]) -> _Rows:
     if table.column("value_bits").null_count < table.num_rows:
         values = _with_bits(values, table.column("value_bits"))
     return _Rows(keys, series, table.column("timestamp").to_numpy(), values)
-
-
-def group_rows(columns: Sequence[pa.Array], count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Group rows by what their columns say; groups are numbered in the order of their first rows.
-
-    Returns
-    -------
-    int64[count]
-        For each row the number of its group.
-    int64[groups]
-        The first row of each group.
-
-    Examples
-    --------
-    >>> group_rows([pa.array(["b", "a", "b"])], 3)
-    (array([0, 1, 0]), array([0, 1]))
-    """
-    groups = np.zeros(count, np.int64)
-    for column in columns:
-        cells = column.dictionary_encode(null_encoding="encode")
-        pairs = groups * len(cells.dictionary) + cells.indices.to_numpy()
-        groups = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
-    return groups, np.unique(groups, return_index=True)[1]
 
 
 def _group(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:

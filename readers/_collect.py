@@ -33,6 +33,16 @@ class Collected(NamedTuple):
     misplaced: int
     doubled: int
 
+    @property
+    def words(self) -> list[str]:
+        """What to tell of it."""
+        told = []
+        if self.misplaced:
+            told.append(f"series were sorted by time; samples that came too late: {self.misplaced:,}")
+        if self.doubled:
+            told.append(f"samples with the time of another one of their series: {self.doubled:,}, all kept")
+        return told
+
 
 class Collector:
     """Gathers samples.

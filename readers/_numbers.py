@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -13,73 +15,165 @@ from pyarrow import compute
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 TRUTH = {"true": 1.0, "false": 0.0}
-ABSENT = ("", "NA", "N/A", "n/a", "#N/A", "null", "NULL", "None", "<NA>")
+_WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
+_LONGEST_WHOLE = 400
+_WORDS = {*TRUTH, *(sign + word for sign in ("", "+", "-") for word in ("nan", "inf", "infinity"))}
+_DIGITS_END = frozenset("0123456789.,")
+_EXPONENT = r"(?:[eE][-+]?\d{1,4})?"
+_SPACES = " '\u2019\u00a0\u202f"
+PLAIN = {
+    ".": re.compile(rf"[-+]?(?:\d+\.?\d*|\.\d+){_EXPONENT}", re.ASCII),
+    ",": re.compile(rf"[-+]?(?:\d+,?\d*|,\d+){_EXPONENT}", re.ASCII),
+}
+"""Numbers as they are, by what separates their decimals."""
+GROUPED = {
+    ".": re.compile(rf"[-+]?\d{{1,3}}([,{_SPACES}])\d{{3}}(?:\1\d{{3}})*(?:\.\d+)?", re.ASCII),
+    ",": re.compile(rf"[-+]?\d{{1,3}}([.{_SPACES}])\d{{3}}(?:\1\d{{3}})*(?:,\d+)?", re.ASCII),
+}
+"""Numbers whose digits stand in groups of three."""
+_FORMATTED = re.compile(rf"([-+]?[\d.,](?:[\d.,{_SPACES}]*[\d.,])?{_EXPONENT})[{_SPACES}]*([^\d.,\s+-].*)?", re.ASCII)
+
+
+def _make_units() -> dict[str, Decimal]:
+    """Return what a unit multiplies a number by, as Grafana and others write them."""
+    tens = {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+    units = {
+        "%": Decimal(1),
+        "percent": Decimal(1),
+        "Mil": Decimal(10**6),
+        "Bil": Decimal(10**9),
+        "Tri": Decimal(10**12),
+    }
+    for prefix, power in tens.items():
+        for base in ("", "B", "b", "Hz", "W", "V", "A", "Wh"):
+            units[prefix + base] = Decimal(10) ** power
+        for base in ("", "B", "b") if prefix in ("k", "K", "M", "G", "T", "P", "E") else ():
+            units[f"{prefix}i{base}"] = Decimal(1024) ** (power // 3)
+    for rate in ("/s", "ps"):
+        units |= {f"{unit}{rate}": factor for unit, factor in units.items() if unit[-1:] in ("B", "b")}
+    for name in ("ops/s", "req/s", "msg/s", "p/s", "c/s", "reads/s", "writes/s", "rps", "wps", "iops", "io/s"):
+        units |= {name: Decimal(1), f"K {name}": Decimal(1000), f"K{name}": Decimal(1000)}
+    units |= dict.fromkeys(("\u00b0C", "\u00b0F", "\u00b0"), Decimal(1))
+    seconds = {
+        "ns": "1e-9",
+        "us": "1e-6",
+        "\u00b5s": "1e-6",
+        "\u03bcs": "1e-6",
+        "ms": "1e-3",
+        "s": "1",
+        "sec": "1",
+        "min": "60",
+    }
+    longer = {"mins": "60", "hour": "3600", "hours": "3600", "h": "3600", "day": "86400", "days": "86400", "d": "86400"}
+    del units[""]
+    return units | {unit: Decimal(size) for unit, size in (seconds | longer).items()}
+
+
+UNITS = _make_units()
+ABSENT = ("", "-", "NA", "N/A", "n/a", "na", "#N/A", "null", "NULL", "None", "<NA>", "nil", "undefined", "No data")
 """How texts say that there is no value. NaN is not among them: it is a value."""
 
 
 class Numbers(NamedTuple):
-    """A column's values, which cells have one, and which hold something that is no number."""
+    """A column's values, which cells have one, and which hold something that is no number.
+
+    ``absent`` counts cells that say in words that nothing is there, ``rounded`` integers that no double holds, and
+    ``units`` cells with a unit.
+    """
 
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
     bad: npt.NDArray[np.bool_]
+    absent: int = 0
+    rounded: int = 0
+    units: int = 0
 
 
-def to_numbers(column: pa.Array) -> Numbers:
+def to_numbers(column: pa.Array, decimal: str = ".") -> Numbers:
     """Turn a column of any type into doubles.
 
     Parameters
     ----------
     column : pyarrow.Array
         Text, numbers or booleans, which are 0 and 1.
+    decimal : {".", ","}
+        What separates the decimals of text.
 
     Examples
     --------
     >>> numbers = to_numbers(pa.array(["0.1", "true", None, "x"]))
     >>> numbers.values[numbers.present], numbers.bad
     (array([0.1, 1. ]), array([False, False, False,  True]))
+    >>> to_numbers(pa.array(["1.234,5", "12,5 %"]), ",").values
+    array([1234.5,   12.5])
     """
     if pa.types.is_string(column.type):
-        return _parse(column)
+        return _parse(column, decimal)
     present = column.is_valid().to_numpy(zero_copy_only=False)
+    rounded = count_rounded(column)
     if pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.uint8())
     if column.null_count:
         column = column.fill_null(0)
-    # Not safe: an integer beyond 2**53 becomes the nearest double. Who cares is told by `rounds_integers`.
+    # Not safe: an integer beyond 2**53 becomes the nearest double. How many do is told by `count_rounded`.
     values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return Numbers(values, present, np.zeros(len(column), np.bool_))
+    return Numbers(values, present, np.zeros(len(column), np.bool_), rounded=rounded)
 
 
-def rounds_integers(column: pa.Array) -> bool:
-    """Tell whether a column has integers that no double holds exactly."""
+def count_rounded(column: pa.Array) -> int:
+    """Count the integers of a typed column that no double holds exactly."""
     if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
-        return False
+        return 0
     numbers = column.drop_null().to_numpy()
     sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
     lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
-    return bool(np.any(sizes // lowest_bits >= np.uint64(2**53)))
+    return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
 
 
-def _parse(column: pa.Array) -> Numbers:
+def _parse(column: pa.Array, decimal: str) -> Numbers:
     """Read texts; most columns need no trimming, and no second look."""
-    with suppress(pa.ArrowInvalid):
-        return _cast(column)
+    if decimal == ".":
+        with suppress(pa.ArrowInvalid):
+            return _cast(column)
+    trimmed = compute.utf8_trim_whitespace(column)
     texts = tidy(column)
-    with suppress(pa.ArrowInvalid):
-        return _cast(texts)
+    absent = texts.null_count - column.null_count - int(compute.sum(compute.equal(trimmed, "")).as_py() or 0)
+    plain = texts if decimal == "." else _with_point(texts)
+    if plain is not None:
+        with suppress(pa.ArrowInvalid):
+            return _cast(plain)._replace(absent=absent)
     present = texts.is_valid().to_numpy(zero_copy_only=False)
-    cells = [parse_number(text) if text is not None else None for text in texts.to_pylist()]
-    found = np.array([cell is not None for cell in cells], np.bool_)
-    values = np.array([0.0 if cell is None else cell for cell in cells], np.float64)
-    return Numbers(values, found, present & ~found)
+    units = 0
+    values, found = np.zeros(len(texts)), np.zeros(len(texts), np.bool_)
+    rounded = 0
+    for i, text in enumerate(texts.to_pylist()):
+        number = None if text is None else parse_formatted(text, decimal)
+        if number is not None:
+            values[i], found[i] = number, True
+            units += text[-1] not in _DIGITS_END and text.lower() not in _WORDS
+            rounded += abs(number) >= 2**53 and _is_rounded(text, number)
+    return Numbers(values, found, present & ~found, absent, rounded, units)
+
+
+def _with_point(texts: pa.Array) -> pa.Array | None:
+    """Return texts with a point for their comma; None where points group digits."""
+    if compute.any(compute.match_substring(texts, ".")).as_py():
+        return None
+    return compute.replace_substring(texts, ",", ".", max_replacements=1)
 
 
 def _cast(texts: pa.Array) -> Numbers:
     present = texts.is_valid().to_numpy(zero_copy_only=False)
     filled = texts.fill_null("0") if texts.null_count else texts
     values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return Numbers(values, present, np.zeros(len(texts), np.bool_))
+    large = np.flatnonzero(np.abs(values) >= 2**53)
+    cells = filled.take(pa.array(large, pa.int64())).to_pylist() if len(large) else []
+    rounded = sum(_is_rounded(text, value) for text, value in zip(cells, values[large].tolist(), strict=True))
+    return Numbers(values, present, np.zeros(len(texts), np.bool_), rounded=rounded)
+
+
+def _is_rounded(text: str, value: float) -> bool:
+    return bool(_WHOLE.fullmatch(text)) and len(text) < _LONGEST_WHOLE and int(text) != value
 
 
 def parse_number(text: str) -> float | None:
@@ -94,6 +188,60 @@ def parse_number(text: str) -> float | None:
     if NUMBER.fullmatch(text):
         return float(text)
     return TRUTH.get(text.lower())
+
+
+def parse_formatted(text: str, decimal: str = ".") -> float | None:
+    """Return the number of a text for people, with groups of digits, a decimal comma or a unit; None if it is none.
+
+    Units of time give seconds, units of data bytes or bits; a per cent sign is passed over.
+
+    Examples
+    --------
+    >>> [parse_formatted(text) for text in ("1,234.5", "12.5%", "1.5 KiB", "250 ms", "3 Mil", "12 apples")]
+    [1234.5, 12.5, 1536.0, 0.25, 3000000.0, None]
+    >>> parse_formatted("1.234,5 kB", ",")
+    1234500.0
+    """
+    text = text.strip()
+    if decimal == "." and (number := parse_number(text)) is not None:
+        return number
+    if text.lower() in _WORDS:
+        return TRUTH.get(text.lower(), float(text) if text.lower() not in TRUTH else None)
+    found = _FORMATTED.fullmatch(text)
+    factor = UNITS.get(found[2]) if found and found[2] else Decimal(1)
+    if found is None or factor is None:
+        return None
+    digits = found[1]
+    if GROUPED[decimal].fullmatch(digits):
+        digits = re.sub(f"[^0-9eE{decimal}+-]", "", digits)
+    elif not PLAIN[decimal].fullmatch(digits):
+        return None
+    digits = digits.replace(",", ".")
+    return float(digits) if factor == 1 else float(Decimal(digits) * factor)
+
+
+def find_decimal(cells: Iterable[str]) -> str | None:
+    """Return what separates the decimals of these cells; "?" if they may mean either, None if they have no commas.
+
+    Examples
+    --------
+    >>> find_decimal(["0,5", "12"]), find_decimal(["1,234.5"]), find_decimal(["1,234"]), find_decimal(["1.5"])
+    (',', '.', '?', None)
+    """
+    doubtful = False
+    comma = False
+    for cell in cells:
+        found = _FORMATTED.fullmatch(cell.strip()) if "," in cell or cell.count(".") > 1 else None
+        if found is None:
+            if PLAIN["."].fullmatch(cell.strip()) and "." in cell and not GROUPED[","].fullmatch(cell.strip()):
+                return "." if not comma else None
+            continue
+        point, theirs = (bool(PLAIN[one].fullmatch(found[1]) or GROUPED[one].fullmatch(found[1])) for one in (".", ","))
+        if point and not theirs:
+            return "."
+        comma |= theirs and not point
+        doubtful |= theirs and point
+    return "," if comma else "?" if doubtful else None
 
 
 def tidy(column: pa.Array) -> pa.Array:

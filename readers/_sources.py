@@ -75,6 +75,11 @@ class Source:
         return "gzip" if magic.startswith(GZIP) else "zstd" if magic == ZSTD else ""
 
     @property
+    def head_text(self) -> str:
+        """The first bytes as text, without a byte order mark."""
+        return str(self.head.removeprefix(BYTE_ORDER_MARK), "utf-8", "replace")
+
+    @property
     def is_text(self) -> bool:
         """Whether it begins like a text: hardly anything is no UTF-8, or a control character."""
         text = str(self.head[:4096], "utf-8", "replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,20 +12,33 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.formats.ndjson import group_rows
-from squeezelab.readers._numbers import Numbers, parse_number, rounds_integers, tidy, to_numbers
+from squeezelab.readers._numbers import NUMBER, Numbers, find_decimal, parse_formatted, tidy, to_numbers
 from squeezelab.readers._sources import Source
-from squeezelab.readers._times import Clock, Times, holds_times, looks_like_times, why_no_time
-from squeezelab.readers.base import FileFacts, Samples, Wishes, clip, file_stem
+from squeezelab.readers._times import (
+    TIME_OF_DAY,
+    Clock,
+    Times,
+    holds_times,
+    looks_like_times,
+    why_no_time,
+    with_point,
+)
+from squeezelab.readers.base import FileFacts, Samples, clip, file_stem
+from squeezelab.readers.options import ReadOptions
+from squeezelab.readers.prometheus import SERIES, parse_series
+from squeezelab.store.rows import group_rows
 
 TIME_NAME = re.compile(
-    r"[@_]?(unix|epoch)?[_ ]?(time|timestamp|time[_ ]stamp|datetime|date[_ ]time|date|ts|epoch|t|ds)"
+    r"[@_]?(unix|epoch)?[_ ]?"
+    r"(time|timestamp|time[_ ]stamp|datetime|date[_ ]time|date|zeit|zeitstempel|datum|fecha|ts|epoch|t|ds)"
     r"([_ ](s|sec|ms|us|ns|utc))?",
     re.IGNORECASE,
 )
+DATE_NAME = re.compile(r"date|datum|day|fecha|excel|serial", re.IGNORECASE)
 NAME_NAMES = ("metric_name", "__name__", "metric", "name", "series", "variable", "measurement", "_field", "field")
 VALUE_NAMES = ("value", "_value", "val", "reading", "metric_value")
 LABEL_TEXT_NAMES = ("labels", "tags")
@@ -35,6 +49,14 @@ LABEL_NAMES = re.compile(
 )
 _SIGHT = 1000
 """How many rows decide what a column holds."""
+
+
+class Groups(NamedTuple):
+    """Rows grouped by their labels: for each row its group, the first rows of groups, and keys: of all, by metric."""
+
+    numbers: npt.NDArray[np.int64]
+    firsts: npt.NDArray[np.int64]
+    keys: list[SeriesKey]
 
 
 class Batch(NamedTuple):
@@ -48,7 +70,9 @@ class Batch(NamedTuple):
 class Layout:
     """What the columns of a table are, by their position."""
 
-    time: int
+    time: int | None
+    day_time: int | None = None
+    decimal: str = "."
     metrics: dict[int, str] = field(default_factory=dict)
     labels: dict[int, str] = field(default_factory=dict)
     name: int | None = None
@@ -61,7 +85,13 @@ class Layout:
 
 
 def read_table(
-    names: Sequence[str], batches: Iterable[Batch], source: Source, wishes: Wishes, facts: FileFacts
+    names: Sequence[str],
+    batches: Iterable[Batch],
+    source: Source,
+    options: ReadOptions,
+    facts: FileFacts,
+    *,
+    decimal: str | None = None,
 ) -> Iterator[Samples]:
     """Yield the samples of a table.
 
@@ -71,8 +101,10 @@ def read_table(
         Names of the columns.
     batches : iterable of Batch
         Its rows; all batches have the same columns. The first one decides what the columns are.
-    source, wishes, facts
+    source, options, facts
         As `Reader.read` takes them.
+    decimal : {".", ","}, optional
+        What separates decimals where the cells leave it open.
 
     Raises
     ------
@@ -80,32 +112,73 @@ def read_table(
         If no column holds the time, or none holds a metric.
     """
     layout: Layout | None = None
-    clock = Clock(wishes.time_unit)
+    clock = Clock.of(options)
+    clock.tabular = True
+    rows: dict[SeriesKey, int] = {}
     for batch in batches:
         facts.rows += len(batch.rows)
         if not len(batch.rows):
             continue
         if layout is None:
-            layout = _find_layout(names, batch, source, wishes, facts)
+            layout = _find_layout(names, batch, source, options, facts, decimal)
             facts.shape = "long" if layout.is_long else "wide"
-        times = clock.read(tidy(batch.columns[layout.time]))
-        facts.time = f"column {names[layout.time]!r}, {clock.form}"
-        _refuse_timeless(names, batch, layout, times, facts)
-        yield _melt(batch, layout, times, wishes, facts)
-    if clock.rounded:
-        facts.say(f"times finer than a nanosecond, rounded: {clock.rounded:,}")
+            clock.dated = layout.time is not None and bool(DATE_NAME.search(names[layout.time]))
+        groups = _name_groups(batch, layout, facts.label)
+        if layout.time is None:
+            times = _count_rows(groups, options.interval_nanoseconds or 1, rows)
+            facts.time = f"none: rows every {options.interval}"
+        else:
+            times = clock.read(_time_cells(batch, layout))
+            joined = f" and {names[layout.day_time]!r}" if layout.day_time is not None else ""
+            facts.time = f"column {names[layout.time]!r}{joined}, {clock.form}"
+            _refuse_timeless(names, batch, layout, times, facts)
+        yield _melt(batch, layout, groups, times, facts)
+    for word in clock.words:
+        facts.say(word)
+
+
+def _time_cells(batch: Batch, layout: Layout) -> pa.Array:
+    """Return the column of the time; a date and a time of day in two columns are joined."""
+    assert layout.time is not None
+    cells = with_point(tidy(batch.columns[layout.time]))
+    if layout.day_time is None:
+        return cells
+    both = (cells.cast(pa.string()), tidy(batch.columns[layout.day_time]).cast(pa.string()))
+    return compute.binary_join_element_wise(*both, " ")
+
+
+def _count_rows(groups: Groups, interval: int, rows: dict[SeriesKey, int]) -> Times:
+    """Give the rows of each group times from 0 on; ``rows`` counts those that came before."""
+    ordinals = np.empty(len(groups.numbers), np.int64)
+    for group, key in enumerate(groups.keys[: len(groups.firsts)]):
+        own = np.flatnonzero(groups.numbers == group)
+        before = rows.get(key, 0)
+        ordinals[own] = before + np.arange(len(own))
+        rows[key] = before + len(own)
+    return Times(ordinals * interval, "ns", np.ones(len(ordinals), np.bool_))
 
 
 # What the columns are
 
 
-def _find_layout(names: Sequence[str], batch: Batch, source: Source, wishes: Wishes, facts: FileFacts) -> Layout:
-    kinds = [_kind(column) for column in batch.columns]
-    layout = Layout(_find_time(names, batch.columns, wishes.time_column, source))
+def _find_layout(
+    names: Sequence[str],
+    batch: Batch,
+    source: Source,
+    options: ReadOptions,
+    facts: FileFacts,
+    decimal: str | None,
+) -> Layout:
+    layout = Layout(None)
+    if options.interval is None:
+        layout.time = _find_time(names, batch.columns, options, source)
+        layout.day_time = _find_day_time(names, batch.columns, layout.time, source)
+    others = [i for i in range(len(names)) if i not in (layout.time, layout.day_time)]
+    layout.decimal = options.decimal or _find_decimal(names, batch, others, decimal, facts)
+    kinds = [_kind(column, layout.decimal) for column in batch.columns]
     lower = [name.strip().lower() for name in names]
     layout.name = next((lower.index(one) for one in NAME_NAMES if one in lower), None)
     value = next((lower.index(one) for one in VALUE_NAMES if one in lower), None)
-    others = [i for i in range(len(names)) if i != layout.time]
     if layout.name in others and value in others and kinds[layout.name] == "text" and kinds[value] != "text":
         layout.metrics = {value: names[value]}
         layout.label_text = next((lower.index(one) for one in LABEL_TEXT_NAMES if one in lower), None)
@@ -116,11 +189,42 @@ def _find_layout(names: Sequence[str], batch: Batch, source: Source, wishes: Wis
     _find_wide_labels(names, batch, [i for i in others if kinds[i] == "text"], layout, facts)
     if not layout.metrics:
         reasons = "; ".join(("", *facts.words[:2]))
-        raise DataSourceError(f"{facts.name}: no column holds numbers beside the time {names[layout.time]!r}{reasons}")
+        beside = "" if layout.time is None else f" beside the time {names[layout.time]!r}"
+        raise DataSourceError(f"{facts.name}: no column holds numbers{beside}{reasons}")
     return layout
 
 
-def _kind(column: pa.Array) -> str:
+def _find_decimal(names: Sequence[str], batch: Batch, others: list[int], likely: str | None, facts: FileFacts) -> str:
+    """Return what separates decimals: the cells tell, or the table's own way does."""
+    doubtful = None
+    found = set()
+    for i in others:
+        if pa.types.is_string(batch.columns[i].type):
+            cells = _sample(batch.columns[i])
+            style = find_decimal(cells)
+            found.add(style)
+            if style == "?" and doubtful is None:
+                doubtful = i
+    if "," in found and "." not in found:
+        return ","
+    if doubtful is not None and "." not in found:
+        example = next(cell for cell in _sample(batch.columns[doubtful]) if "," in cell or "." in cell)
+        if likely is None:
+            raise DataSourceError(
+                f"{facts.name}: {clip(example)} in {names[doubtful]!r} may have decimals or a thousand: "
+                "give --decimal , or ."
+            )
+        facts.say(f"commas such as in {clip(example)} were taken for groups of digits: --decimal , says otherwise")
+    return "."
+
+
+def _sample(column: pa.Array) -> list[str]:
+    """Return some of the cells of a text column that say something."""
+    cells: list[str] = tidy(column.slice(0, 10 * _SIGHT)).drop_null().slice(0, _SIGHT).to_pylist()
+    return cells
+
+
+def _kind(column: pa.Array, decimal: str) -> str:
     """Return what a column holds: ``number``, ``text``, ``empty``, or ``other``."""
     kind = column.type
     if pa.types.is_null(kind):
@@ -134,26 +238,67 @@ def _kind(column: pa.Array) -> str:
         return "number"
     if not pa.types.is_string(kind):
         return "other"
-    cells = tidy(column.slice(0, 10 * _SIGHT)).drop_null().slice(0, _SIGHT).to_pylist()
+    cells = _sample(column)
     if not cells:
         return "empty"
-    return "number" if 2 * sum(parse_number(cell) is not None for cell in cells) > len(cells) else "text"
+    return "number" if 2 * sum(parse_formatted(cell, decimal) is not None for cell in cells) > len(cells) else "text"
 
 
-def _find_time(names: Sequence[str], columns: list[pa.Array], wanted: str | None, source: Source) -> int:
+def _find_time(names: Sequence[str], columns: list[pa.Array], options: ReadOptions, source: Source) -> int:
     """Return the column of the time: the one that was named, or is called so, or looks like it."""
     listed = ", ".join(repr(name) for name in names[:12]) + (", ..." if len(names) > 12 else "")
-    if wanted is not None:
+    if (wanted := options.time_column) is not None:
         if wanted not in names:
             raise DataSourceError(f"{source.path} has no column {wanted!r}: it has {listed}")
         return names.index(wanted)
     called = [i for i, name in enumerate(names) if TIME_NAME.fullmatch(name.strip())]
-    found = next((i for i in called if holds_times(tidy(columns[i]))), None)
+    holds = holds_times if options.date_format is None else functools.partial(_fits, options=options)
+    tidied = [with_point(tidy(column)) for column in columns]
+    found = next((i for i in called if holds(tidied[i])), None)
+    if found is None and options.date_format is not None:
+        found = next((i for i, column in enumerate(tidied) if _fits(column, options)), None)
     if found is None:
-        found = next((i for i, column in enumerate(columns) if looks_like_times(tidy(column))), None)
+        found = next((i for i, column in enumerate(tidied) if looks_like_times(column)), None)
     if found is None:
-        raise DataSourceError(f"{source.path}: no time column was found: give --time-column, one of {listed}")
+        only = next((names[i] for i, column in enumerate(columns) if _holds_day_times(column)), None)
+        why = "was found" if only is None else f"was found, {only!r} has times of day without a date"
+        raise DataSourceError(
+            f"{source.path}: no time column {why}: give --time-column, one of {listed}, or --interval if there is none"
+        )
     return found
+
+
+def _fits(column: pa.Array, options: ReadOptions) -> bool:
+    """Tell whether most cells of a column are dates in the format that was given."""
+    cells = column.slice(0, _SIGHT).drop_null()
+    if options.date_format == "excel" or not pa.types.is_string(column.type):
+        return holds_times(column)
+    return bool(len(cells)) and 2 * int(Clock.of(options).read(cells).present.sum()) > len(cells)
+
+
+def _find_day_time(names: Sequence[str], columns: list[pa.Array], time: int, source: Source) -> int | None:
+    """Return the column that says the time of day of another one's dates."""
+    column = columns[time]
+    if pa.types.is_string(column.type):
+        cells = _sample(column)
+        if any(":" in cell or (NUMBER.fullmatch(cell) and len(cell) != 8) for cell in cells):
+            return None
+    elif not pa.types.is_date32(column.type):
+        return None
+    found = [i for i, other in enumerate(columns) if i != time and _holds_day_times(other)]
+    if len(found) > 1:
+        listed = " and ".join(repr(names[i]) for i in found)
+        raise DataSourceError(
+            f"{source.path}: {listed} hold times of day, to go with the dates of {names[time]!r}: leave one in the file"
+        )
+    return found[0] if found else None
+
+
+def _holds_day_times(column: pa.Array) -> bool:
+    if pa.types.is_time(column.type):
+        return True
+    cells = _sample(column) if pa.types.is_string(column.type) else []
+    return bool(cells) and all(TIME_OF_DAY.fullmatch(cell) for cell in cells)
 
 
 def _find_metrics(
@@ -174,7 +319,11 @@ def _find_metrics(
 
 def _find_wide_labels(names: Sequence[str], batch: Batch, texts: list[int], layout: Layout, facts: FileFacts) -> None:
     """Take those text columns for labels that are called so, or tell rows apart which else share their moments."""
-    moments = Clock().read(tidy(batch.columns[layout.time])).timestamps if texts else np.empty(0, np.int64)
+    if not texts:
+        return
+    moments = np.arange(len(batch.rows))
+    if layout.time is not None:
+        moments = Clock().read(_time_cells(batch, layout)).timestamps
     groups, chosen = 1, list[int]()
     disorder = _disorder(np.zeros(len(moments), np.int64), moments)
     for i in texts:
@@ -223,63 +372,71 @@ def _example(column: pa.Array) -> str:
 
 def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: Times, facts: FileFacts) -> None:
     timeless = np.flatnonzero(~times.present).tolist()
-    cells = tidy(batch.columns[layout.time]).take(pa.array(timeless, pa.int64())).to_pylist()
+    cells = _time_cells(batch, layout).take(pa.array(timeless, pa.int64())).cast(pa.string()).to_pylist()
     for i, cell in zip(timeless, cells, strict=True):
         if all(not column[i].is_valid for column in batch.columns):
             facts.rows -= 1  # a blank line
             continue
-        named = f"{clip(str(cell))} in {names[layout.time]!r} {why_no_time(cell)}"
+        named = f"{clip(str(cell))} in {names[layout.time or 0]!r} {why_no_time(cell)}"
         facts.refuse(int(batch.rows[i]), "it has no time" if cell is None else named)
 
 
-def _melt(batch: Batch, layout: Layout, times: Times, wishes: Wishes, facts: FileFacts) -> Samples:
+def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: FileFacts) -> Samples:
     """Return a sample for each cell of a metric that has a value."""
-    groups, firsts, keys = _name_groups(batch, layout, wishes)
     parts = []
     for m, (i, metric) in enumerate(layout.metrics.items()):
         column = batch.columns[i]
-        numbers = to_numbers(column)
-        if rounds_integers(column):
-            facts.say(f"column {metric!r} has integers beyond 2^53: each became the nearest double")
-        _refuse_bad(column, numbers, metric, times, batch.rows, facts)
+        numbers = to_numbers(column, layout.decimal)
+        _tell(numbers, metric, facts)
+        for at in np.flatnonzero(numbers.bad & times.present).tolist():
+            facts.refuse(int(batch.rows[at]), f"{clip(column[at].as_py())} in {metric!r} is no number")
         kept = np.flatnonzero(times.present & numbers.present)
-        parts.append((groups[kept] + m * len(firsts), times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
+        series = groups.numbers[kept] + m * len(groups.firsts)
+        parts.append((series, times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
     series, timestamps, values, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Samples(keys, series, timestamps, times.unit, values, rows)
+    return Samples(groups.keys, series, timestamps, times.unit, values, rows)
 
 
-def _refuse_bad(
-    column: pa.Array,
-    numbers: Numbers,
-    metric: str,
-    times: Times,
-    rows: npt.NDArray[np.int64],
-    facts: FileFacts,
-) -> None:
-    for i in np.flatnonzero(numbers.bad & times.present).tolist():
-        facts.refuse(int(rows[i]), f"{clip(column[i].as_py())} in {metric!r} is no number")
+def _tell(numbers: Numbers, metric: str, facts: FileFacts) -> None:
+    """Count what becomes of a column's cells without being refused."""
+    if numbers.absent:
+        facts.count(f"column {metric!r}: cells of NA, null or the like, taken for none: {{}}", numbers.absent)
+    if numbers.rounded:
+        facts.count(f"column {metric!r}: integers beyond 2^53, each became the nearest double: {{}}", numbers.rounded)
+    if numbers.units:
+        facts.count(
+            f"column {metric!r}: cells with a unit, read in its base (bytes, seconds, ...): {{}}", numbers.units
+        )
 
 
-def _name_groups(
-    batch: Batch, layout: Layout, wishes: Wishes
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], list[SeriesKey]]:
-    """Return for each row the number of its group, the first rows of groups, and the keys: of all groups, by metric."""
+def _name_groups(batch: Batch, layout: Layout, label: str | None) -> Groups:
+    """Group rows by their name and labels."""
     roles = [i for i in (layout.name, layout.label_text) if i is not None]
     columns = [tidy(batch.columns[i]) for i in (*roles, *layout.labels)]
-    groups, firsts = group_rows(columns, len(batch.rows))
+    numbers, firsts = group_rows(columns, len(batch.rows))
     told = (column.take(pa.array(firsts)).to_pylist() for column in columns)
     cells = dict(zip((*roles, *layout.labels), told, strict=True))
     labels: list[dict[str, str]] = []
     for at in range(len(firsts)):
-        found = {"file": wishes.file_label} if wishes.file_label is not None and not layout.is_long else {}
+        found = {"file": label} if label is not None and not layout.is_long else {}
         if layout.label_text is not None:
             found |= parse_labels(cells[layout.label_text][at])
         found |= {name: str(cells[i][at]) for i, name in layout.labels.items() if cells[i][at] is not None}
         labels.append(found)
     if layout.name is not None:
         names = cells[layout.name]
-        return groups, firsts, [SeriesKey(name or "", found) for name, found in zip(names, labels, strict=True)]
-    return groups, firsts, [SeriesKey(metric, found) for metric in layout.metrics.values() for found in labels]
+        keys = [_make_key(name or "", found) for name, found in zip(names, labels, strict=True)]
+    else:
+        keys = [_make_key(metric, found) for metric in layout.metrics.values() for found in labels]
+    return Groups(numbers, firsts, keys)
+
+
+def _make_key(name: str, labels: dict[str, str]) -> SeriesKey:
+    """Return a key; a name with labels in braces, as Grafana writes them, is taken apart."""
+    if name.endswith("}") and SERIES.fullmatch(name):
+        key = parse_series(name)
+        return SeriesKey(key.metric_name or "value", labels | dict(key.labels))
+    return SeriesKey(name, labels)
 
 
 def parse_labels(text: str | None) -> dict[str, str]:

@@ -14,7 +14,8 @@ from pyarrow import feather, ipc, parquet
 from squeezelab.errors import DataSourceError
 from squeezelab.readers._sources import Source
 from squeezelab.readers._table import Batch, read_table
-from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes
+from squeezelab.readers.base import FileFacts, Reader, Samples
+from squeezelab.readers.options import ReadOptions
 
 BATCH_ROWS = 2**18
 
@@ -29,12 +30,12 @@ class Parquet(Reader):
         """Tell by the magic number."""
         return source.head.startswith(b"PAR1")
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, row group after row group."""
         with _seekable(source) as file, _explaining(facts, "Parquet"):
             table = parquet.ParquetFile(file)
             batches = table.iter_batches(batch_size=BATCH_ROWS)
-            yield from _read(table.schema_arrow, batches, file, source, wishes, facts)
+            yield from _read(table.schema_arrow, batches, file, source, options, facts)
 
 
 class Arrow(Reader):
@@ -47,11 +48,11 @@ class Arrow(Reader):
         """Tell by the magic number of a file, or the first message of a stream."""
         return source.head.startswith((b"ARROW1", b"FEA1", b"\xff\xff\xff\xff"))
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, record batch after record batch."""
         with _seekable(source) as file, _explaining(facts, "Arrow"):
             schema, batches = _open_arrow(source, file)
-            yield from _read(schema, batches, file, source, wishes, facts)
+            yield from _read(schema, batches, file, source, options, facts)
 
 
 def _open_arrow(source: Source, file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
@@ -89,7 +90,7 @@ def _read(
     batches: Iterator[pa.RecordBatch],
     file: Any,
     source: Source,
-    wishes: Wishes,
+    options: ReadOptions,
     facts: FileFacts,
 ) -> Iterator[Samples]:
     facts.place = "row"
@@ -106,7 +107,7 @@ def _read(
             if not source.packed:
                 source.on_bytes(file.tell())
 
-    yield from read_table(names, numbered(), source, wishes, facts)
+    yield from read_table(names, numbered(), source, options, facts)
 
 
 def _plain(name: str, column: Any) -> Iterator[tuple[str, pa.Array]]:

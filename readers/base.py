@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.readers._sources import Source
+from squeezelab.readers.options import ReadOptions
 
 NAMED_REFUSALS = 5
 """How many refusals of a file are told one by one; the others are counted."""
@@ -30,29 +31,6 @@ class Samples(NamedTuple):
     rows: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What the user says of the files, so that it need not be found out.
-
-    Attributes
-    ----------
-    time_column : str or None
-        The column that holds the time.
-    time_unit : str or None
-        Its unit where it holds numbers: s, ms, us or ns.
-    file_label : str or None
-        What tells this file's series from those of other files, where the file itself does not.
-    start, stop : int or None
-        First nanosecond that is wanted, and the first that is not. Readers may leave out what lies outside.
-    """
-
-    time_column: str | None = None
-    time_unit: str | None = None
-    file_label: str | None = None
-    start: int | None = None
-    stop: int | None = None
-
-
 @dataclass
 class FileFacts:
     """What was understood of one file.
@@ -63,6 +41,8 @@ class FileFacts:
         The path as it was given, and the name of the reader.
     size : int
         Bytes on disk.
+    label : str or None
+        What tells this file's series from those of other files, where the file itself does not.
     rows, samples : int
         Rows that were read, refused ones among them; samples that are in the data set.
     place : str
@@ -79,11 +59,14 @@ class FileFacts:
         What else a user wants to know: columns left out, times that were rounded.
     cut : bool
         Whether reading stopped at a limit.
+    counts : dict of str to int
+        What was counted while reading, by the words that tell of it; ``{}`` stands for the number.
     """
 
     name: str
     format: str
     size: int
+    label: str | None = None
     rows: int = 0
     samples: int = 0
     place: str = "line"
@@ -93,6 +76,7 @@ class FileFacts:
     refusals: list[tuple[int, str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     cut: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, row: int, reason: str) -> None:
         """Count what could not be read, and keep the reason if it is one of the first."""
@@ -104,6 +88,17 @@ class FileFacts:
         """Keep a word, once."""
         if word not in self.words:
             self.words.append(word)
+
+    def count(self, word: str, number: int) -> None:
+        """Count what happens again and again; `finish` makes a word of it."""
+        if number:
+            self.counts[word] = self.counts.get(word, 0) + number
+
+    def finish(self) -> None:
+        """Make words of what was counted."""
+        for word, number in self.counts.items():
+            self.say(word.replace("{}", f"{number:,}"))
+        self.counts.clear()
 
 
 class Reader(ABC):
@@ -127,7 +122,7 @@ class Reader(ABC):
         """Tell by its content whether this is a file of this format."""
 
     @abstractmethod
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples in the order of their rows, and tell what was understood and refused.
 
         Raises

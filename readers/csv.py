@@ -11,11 +11,12 @@ import pyarrow as pa
 from pyarrow import csv
 
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import ABSENT, parse_number
+from squeezelab.readers._numbers import parse_number
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._table import Batch, read_table
 from squeezelab.readers._times import parse_date
-from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes, clip
+from squeezelab.readers.base import FileFacts, Reader, Samples, clip
+from squeezelab.readers.options import ReadOptions
 
 DELIMITERS = ",;\t|"
 
@@ -44,7 +45,7 @@ class Csv(Reader):
         named_so = any(suffix in source.path.suffixes for suffix in self.suffixes)
         return named_so or (widths[0] > 1 and len(lines) > 1 and 5 * even >= 4 * len(lines))
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, and refuse lines that have another number of cells than the first."""
         lines = _without_comments(source.first_lines())
         if not lines:
@@ -56,7 +57,7 @@ class Csv(Reader):
         names = [name.strip() for name in names]
         facts.shape = "wide"
         batches = self._batches(source, lines[0] if headed else None, names, delimiter, facts)
-        yield from read_table(names, batches, source, wishes, facts)
+        yield from read_table(names, batches, source, options, facts)
 
     def _batches(
         self, source: Source, header: str | None, names: list[str], delimiter: str, facts: FileFacts
@@ -136,7 +137,7 @@ def _parse(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Batch:
             csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=True,
-                null_values=ABSENT,
+                null_values=[""],
                 check_utf8=False,
             ),
         )

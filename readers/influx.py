@@ -14,7 +14,8 @@ from squeezelab.dataset import SeriesKey
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
-from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes, clip
+from squeezelab.readers.base import FileFacts, Reader, Samples, clip
+from squeezelab.readers.options import ReadOptions
 
 LINE = re.compile(
     r"[ \t]*(?P<series>(?:\\.|[^\\ #])(?:\\.|[^\\ ])*)[ ]+"
@@ -59,9 +60,9 @@ class Influx(Reader):
         fitting = sum(bool(LINE.fullmatch(line)) for line in lines)
         return source.is_text and 2 * fitting > len(lines)
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, some megabytes of lines at a time."""
-        clock = Clock(wishes.time_unit)
+        clock = Clock.of(options)
         known: dict[tuple[str, str], int] = {}
         keys: list[SeriesKey] = []
         for piece in source.pieces():

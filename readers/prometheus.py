@@ -14,7 +14,8 @@ from squeezelab.dataset import SeriesKey
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
-from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes, clip
+from squeezelab.readers.base import FileFacts, Reader, Samples, clip
+from squeezelab.readers.options import ReadOptions
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _SERIES = rf"(?:[a-zA-Z_:][a-zA-Z0-9_:]*[ \t]*(?:\{{(?:[^\"}}]|{_QUOTED})*\}})?|\{{(?:[^\"}}]|{_QUOTED})*\}})"
@@ -55,14 +56,14 @@ class Prometheus(Reader):
         fitting = sum(bool(LINE.fullmatch(line)) for line in lines)
         return source.is_text and 2 * fitting > len(lines)
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, some megabytes of lines at a time."""
-        yield from read_pieces(source.pieces(), wishes, facts)
+        yield from read_pieces(source.pieces(), options, facts)
 
 
-def read_pieces(pieces: Iterable[Piece], wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+def read_pieces(pieces: Iterable[Piece], options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
     """Yield the samples of lines as Prometheus writes them."""
-    clock = Clock(wishes.time_unit)
+    clock = Clock.of(options)
     known: dict[str, int] = {}
     keys: list[SeriesKey] = []
     for piece in pieces:
@@ -70,8 +71,8 @@ def read_pieces(pieces: Iterable[Piece], wishes: Wishes, facts: FileFacts) -> It
         keys += map(parse_series, islice(known, len(keys), None))
         if parts.rows:
             yield _convert(piece, parts, keys, clock, facts)
-    if clock.rounded:
-        facts.say(f"times finer than a nanosecond, rounded: {clock.rounded:,}")
+    for word in clock.words:
+        facts.say(word)
 
 
 class _Parts(NamedTuple):

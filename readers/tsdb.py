@@ -13,7 +13,8 @@ from typing import IO
 
 from squeezelab.errors import DataSourceError
 from squeezelab.readers._sources import Source, split_pieces
-from squeezelab.readers.base import FileFacts, Reader, Samples, Wishes
+from squeezelab.readers.base import FileFacts, Reader, Samples
+from squeezelab.readers.options import ReadOptions
 from squeezelab.readers.prometheus import read_pieces
 from squeezelab.store.workplace import workplace
 
@@ -39,7 +40,7 @@ class Tsdb(Reader):
         """Tell whether a folder is a block, or has blocks or a server's log in it."""
         return bool(_find_blocks(source.path)) or (source.path / _LOG).is_dir()
 
-    def read(self, source: Source, wishes: Wishes, facts: FileFacts) -> Iterator[Samples]:
+    def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield what promtool dumps."""
         promtool = shutil.which(PROMTOOL)
         if promtool is None:
@@ -51,8 +52,8 @@ class Tsdb(Reader):
         facts.say(f"blocks: {len(blocks)}{', and the log of the latest samples' * logged}; dumped with promtool")
         with workplace() as folder:
             database = _link_blocks(source.path, blocks, folder)
-            with _dump([promtool, "tsdb", "dump", *_span(wishes), str(database)], facts) as output:
-                yield from read_pieces(split_pieces(output, facts.name), wishes, facts)
+            with _dump([promtool, "tsdb", "dump", *_span(options), str(database)], facts) as output:
+                yield from read_pieces(split_pieces(output, facts.name), options, facts)
 
 
 def _find_blocks(folder: Path) -> list[Path]:
@@ -79,9 +80,10 @@ def _link_blocks(source: Path, blocks: list[Path], folder: Path) -> Path:
     return folder
 
 
-def _span(wishes: Wishes) -> list[str]:
-    first = [] if wishes.start is None else [f"--min-time={wishes.start // MILLISECOND}"]
-    return first + ([] if wishes.stop is None else [f"--max-time={-(-wishes.stop // MILLISECOND)}"])
+def _span(options: ReadOptions) -> list[str]:
+    start, stop = options.start_nanoseconds, options.stop_nanoseconds
+    first = [] if start is None else [f"--min-time={start // MILLISECOND}"]
+    return first + ([] if stop is None else [f"--max-time={-(-stop // MILLISECOND)}"])
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Prometheus text, OpenMetrics, TSDB blocks, Influx line protocol, and NDJSON of the lab's own records."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -234,9 +235,50 @@ def test_bad_records_are_named_by_line(read: Callable[..., Loaded]) -> None:
     assert (loaded.files[0].rows, loaded.refused) == (5, 2)
 
 
-def test_other_records_are_told_what_they_lack(read: Callable[..., Loaded]) -> None:
-    with pytest.raises(DataSourceError, match="lacks metric_name, labels, timestamp"):
-        read('{"time": 1700000000, "value": 2}\n')
+def test_any_flat_records(read: Callable[..., Loaded]) -> None:
+    lines = [f'{{"time": "2023-11-14T22:13:{20 + i}Z", "cpu": {i}.5, "mem": {{"free": {i}}}}}' for i in range(3)]
+    assert as_dict(read("\n".join(lines))) == {
+        "cpu{}": [(T + i, i + 0.5) for i in range(3)],
+        "mem.free{}": [(T + i, i) for i in range(3)],
+    }
+
+
+def test_nans_of_the_labs_own_records_keep_their_bits(read: Callable[..., Loaded]) -> None:
+    line = '{"metric_name": "a", "labels": {}, "timestamp": %d, "value": NaN, "value_bits": "fff8000000000001"}\n'
+    assert read(line % T).dataset.values.view(np.uint64)[0] == 0xFFF8000000000001
+
+
+def test_lines_as_victoriametrics_exports_them(read: Callable[..., Loaded]) -> None:
+    line = '{"metric":{"__name__":"up","job":"x"},"values":[1,0.5],"timestamps":[' + f"{T}000,{T + 15}000]}}\n"
+    assert as_dict(read(line)) == {'up{job="x"}': [(T, 1), (T + 15, 0.5)]}
+
+
+def test_a_json_array_of_records(read: Callable[..., Loaded]) -> None:
+    loaded = read(f'[{{"time": {T}, "cpu": 1}},\n {{"time": {T + 15}, "cpu": 2}}, 5]')
+    assert (loaded.files[0].format, as_dict(loaded)) == ("json", {"cpu{}": [(T, 1), (T + 15, 2)]})
+    assert loaded.files[0].refusals == [(3, "it is no object")]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_prometheus_answer(read: Callable[..., Loaded], indent: int | None) -> None:
+    up = {"__name__": "up", "job": "x"}
+    series = [
+        {"metric": up, "values": [[T, "1"], [T + 15.5, "NaN"]]},
+        {"metric": {}, "values": [[T, "2"]], "histograms": [[T, {"count": "5"}]] * 3},
+    ]
+    answer = {"status": "success", "data": {"resultType": "matrix", "result": series}}
+    loaded = read(json.dumps(answer, indent=indent))
+    assert loaded.unit == "ms"
+    assert [str(key) for key in loaded.dataset.keys] == ['up{job="x"}', "value{}"]
+    assert loaded.dataset.timestamps.tolist() == [1000 * T, 1000 * T + 15500, 1000 * T]
+    assert "native histograms: 3 samples were left out, for only numbers are measured" in loaded.files[0].words
+    vector = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": up, "value": [T, "1"]}]}}
+    assert as_dict(read(json.dumps(vector))) == {'up{job="x"}': [(T, 1)]}
+
+
+def test_an_answer_that_is_an_error(read: Callable[..., Loaded]) -> None:
+    with pytest.raises(DataSourceError, match="an answer without data: parse error"):
+        read('{"status":"error","errorType":"bad_data","error":"parse error", "data": null}')
 
 
 # Numbers of all

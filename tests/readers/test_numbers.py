@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from columns import same_bits
-from squeezelab.readers._numbers import parse_number, rounds_integers, to_numbers
+from squeezelab.readers._numbers import count_rounded, parse_number, to_numbers
 
 DIGITS = st.from_regex(r"[-+]?[0-9]{1,25}(\.[0-9]{0,25})?([eE][-+]?[0-9]{1,3})?", fullmatch=True)
 
@@ -62,9 +62,9 @@ def test_booleans_are_0_and_1() -> None:
     assert typed.values[typed.present].tolist() == [1, 0]
 
 
-def test_integers_that_no_double_holds_are_told() -> None:
-    assert rounds_integers(pa.array([2**53 + 1]))
-    assert rounds_integers(pa.array([-(2**53) - 1, None]))
-    assert rounds_integers(pa.array([2**64 - 1], pa.uint64()))
-    assert not rounds_integers(pa.array([2**53, -5, 2**60, -(2**63), 0, None]))
+def test_integers_that_no_double_holds_are_counted() -> None:
+    assert count_rounded(pa.array([2**53 + 1]))
+    assert count_rounded(pa.array([-(2**53) - 1, None]))
+    assert count_rounded(pa.array([2**64 - 1], pa.uint64()))
+    assert not count_rounded(pa.array([2**53, -5, 2**60, -(2**63), 0, None]))
     assert to_numbers(pa.array([2**53 + 1])).values.tolist() == [float(2**53 + 1)]

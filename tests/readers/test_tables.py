@@ -174,7 +174,7 @@ def test_a_name_that_two_columns_have_is_taken_once(read: Callable[..., Loaded])
         ("a,b\n1.5,2\n0.5,3\n", "no time column was found: give --time-column, one of 'a', 'b'"),
         ("time,a\nx,1\ny,2\n", "no time column was found"),
         (f"time,a\n{T},x\n", "no column holds numbers beside the time 'time'"),
-        (f"time;a\n{T};0,5\n{T + 1};1,5\n", "column 'a' was left out: it holds text, such as '0,5'"),
+        (f"time;a\n{T};1,500\n{T + 1};2,250\n", "'1,500' in 'a' may have decimals or a thousand: give --decimal"),
         ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: write dates as 2024-02-01"),
         (bytes(range(256)) * 4, "of no known format: give --input-format"),
         ("time,a\n1,2\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
@@ -265,7 +265,7 @@ def test_typed_tables(name: str, write: Callable[[pa.Table, str], None], packed:
     assert "refused row 3: it has no time" in str(loaded)
     assert facts.words == [
         "column 'list' was left out: it holds no numbers",
-        "column 'huge' has integers beyond 2^53: each became the nearest double",
+        "column 'huge': integers beyond 2^53, each became the nearest double: 1",
     ]
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataSourceError, match="is no whole"):
