@@ -221,12 +221,12 @@ def parse_formatted(text: str, decimal: str = ".") -> float | None:
 
 
 def find_decimal(cells: Iterable[str]) -> str | None:
-    """Return what separates the decimals of these cells; "?" if they may mean either, None if they have no commas.
+    """Return what separates the decimals of these cells; "?" if they may mean either, None if none has decimals.
 
     Examples
     --------
     >>> find_decimal(["0,5", "12"]), find_decimal(["1,234.5"]), find_decimal(["1,234"]), find_decimal(["1.5"])
-    (',', '.', '?', None)
+    (',', '.', '?', '.')
     """
     doubtful = False
     comma = False
