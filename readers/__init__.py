@@ -141,8 +141,7 @@ def _choose(given: list[Path], kind: str | None, words: list[str]) -> list[_Choi
             if reader is not None:
                 chosen.append(_Choice(source, reader, named))
             elif named:
-                what = "UTF-16: save it as UTF-8" if source.is_utf16 else f"of no known format: {_advice()}"
-                raise DataSourceError(f"{source.path} is {what}")
+                raise DataSourceError(f"{source.path} is of no known format: {_advice()}")
             else:
                 words.append(f"{source.path} was passed over: it is of no known format")
         if not any(reader for _, reader, _ in readers):
@@ -215,6 +214,8 @@ def _read_all(
 def _read_one(
     source: Source, reader: Reader, options: ReadOptions, facts: FileFacts, collector: Collector, room: int | None
 ) -> None:
+    if source.encoding != "utf-8":
+        facts.say(f"its text was read as {source.encoding}")
     with closing(source), closing(reader.read(source, options, facts)) as parts:  # type: ignore[type-var]
         for samples in parts:
             facts.samples += collector.add(samples, None if room is None else room - facts.samples)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
+from squeezelab.readers._json_lines import BITS
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Source
 from squeezelab.readers._table import LABEL_TEXT_NAMES, Batch, read_table
@@ -21,30 +25,43 @@ from squeezelab.readers.options import ReadOptions
 HISTOGRAMS = "native histograms: {} samples were left out, for only numbers are measured"
 LATE_FIELDS = "fields that the first records lack were left out: {} times"
 
-Rows = tuple[list[dict[str, Any]], Sequence[int]]
-"""Records, and the number of each as a user counts them."""
+_BITS = re.compile(r"[0-9a-fA-F]{16}")
 
 
-def read_records(parts: Iterable[Rows], source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
-    """Yield the samples of flat records, or of records with objects in them, whose fields become ``outer.inner``."""
+class Columns(NamedTuple):
+    """Some records as columns, and the number of each record as a user counts them."""
+
+    names: list[str]
+    columns: list[pa.Array]
+    rows: npt.NDArray[np.int64]
+
+
+def columns_of(records: Sequence[dict[str, Any]], rows: Sequence[int], facts: FileFacts) -> Columns:
+    """Return flat records, or records with objects in them, whose fields become ``outer.inner``, as columns."""
+    flat = list(map(_flat, records))
+    names = list(dict.fromkeys(name for record in flat for name in record))
+    columns = [_column(name, [record.get(name) for record in flat], facts) for name in names]
+    return Columns(names, columns, np.array(rows, np.int64))
+
+
+def read_columns(parts: Iterable[Columns], source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
+    """Yield the samples of records; the fields of the first part are the columns."""
     parts = iter(parts)
-    first = next((part for part in parts if part[0]), ([], []))
-    names = list(dict.fromkeys(name for record in map(_flat, first[0]) for name in record))
+    first = next((part for part in parts if len(part.rows)), Columns([], [], np.empty(0, np.int64)))
 
     def batches() -> Iterator[Batch]:
-        for records, rows in (first, *((part for part in parts) if first[0] else ())):
-            flat = [_flat(record) for record in records]
-            facts.count(LATE_FIELDS, sum(len(record.keys() - known) for record in flat))
-            columns = [_column(name, [record.get(name) for record in flat], facts) for name in names]
-            yield Batch(columns, np.array(rows, np.int64))
+        for names, columns, rows in chain([first], parts):
+            found = dict(zip(names, columns, strict=True))
+            late = (found[name] for name in found.keys() - set(first.names))
+            facts.count(LATE_FIELDS, sum(len(column) - column.null_count for column in late))
+            yield Batch([found.get(name, pa.nulls(len(rows))) for name in first.names], rows)
 
-    known = set(names)
-    yield from read_table(names, batches(), source, options, facts)
+    yield from read_table(first.names, batches(), source, options, facts)
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without objects in it: labels become text, what else is nested becomes ``outer.inner``."""
-    if not any(isinstance(value, dict) for value in record.values()):
+    if not any(isinstance(value, dict) for value in record.values()) and BITS not in record:
         return record
     flat: dict[str, Any] = {}
     for name, value in record.items():
@@ -54,8 +71,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
             flat[name] = json.dumps(value) if value else None
         else:
             flat |= {f"{name}.{inner}": each for inner, each in value.items()}
-    if flat.get("value_bits") and isinstance(flat["value_bits"], str) and len(flat["value_bits"]) == 16:
-        flat["value"] = struct.unpack(">d", bytes.fromhex(flat.pop("value_bits")))[0]
+    if isinstance(flat.get(BITS), str) and _BITS.fullmatch(flat[BITS]):
+        flat["value"] = struct.unpack(">d", bytes.fromhex(flat.pop(BITS)))[0]
     return flat
 
 

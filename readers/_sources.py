@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ from squeezelab.errors import DataSourceError
 
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 NEWLINE, BYTE_ORDER_MARK = b"\n", b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WINDOWS_SIGNS = re.compile(rb"[\x80\x85\x91-\x97\x99\xa0-\xfd]+")
+"""Bytes beyond ASCII that texts in Windows' Western code page have: signs of their own and letters."""
 HEAD_BYTES = 64 * 1024
 PIECE_BYTES = 8 * 2**20
 LONGEST_LINE = 64 * 2**20
@@ -68,6 +73,14 @@ class Source:
             return file.read(HEAD_BYTES)
 
     @cached_property
+    def encoding(self) -> str:
+        """How its text is encoded, ``utf-8``, ``utf-16`` or ``cp1252``; of other files, ``utf-8``."""
+        if self.path.is_dir():
+            return "utf-8"
+        with self.open(as_it_is=True) as file:
+            return _find_encoding(file.read(HEAD_BYTES))
+
+    @cached_property
     def packed(self) -> str:
         """``gzip`` or ``zstd`` if it is compressed, else nothing."""
         with self.path.open("rb") as file:
@@ -86,11 +99,6 @@ class Source:
         odd = sum((letter < " " and letter not in "\t\n\r\f") or letter == "\ufffd" for letter in text)
         return "\0" not in text and 20 * odd <= len(text)
 
-    @property
-    def is_utf16(self) -> bool:
-        """Whether it begins like a text of two bytes a character."""
-        return self.head[:2] in (b"\xff\xfe", b"\xfe\xff") and not self.head.startswith(b"\xff\xff\xff\xff")
-
     def first_lines(self, count: int = 50) -> list[str]:
         """Return the first whole lines that are not blank."""
         text = self.head.removeprefix(BYTE_ORDER_MARK)
@@ -99,8 +107,8 @@ class Source:
         return [line for line in lines if line.strip()][:count]
 
     @contextmanager
-    def open(self) -> Iterator[IO[bytes]]:
-        """Open the file, unpacked.
+    def open(self, *, as_it_is: bool = False) -> Iterator[IO[bytes]]:
+        """Open the file, unpacked, and its text in UTF-8 unless it is wanted as it is.
 
         Raises
         ------
@@ -115,6 +123,8 @@ class Source:
             elif self.packed == "zstd":
                 stream = io.BufferedReader(_ZstdStream(file))
             try:
+                if not as_it_is and self.encoding != "utf-8":
+                    stream = io.BufferedReader(_Recoded(stream, self.encoding))
                 yield stream
             except _DAMAGED as error:
                 raise DataSourceError(f"{self.path} is no whole {self.packed} file: {error}") from error
@@ -175,6 +185,49 @@ class _ZstdStream(io.RawIOBase):
 
     def _rest(self) -> bytes:
         return bytes(self._frame.unused_data) if self._frame is not None and self._frame.eof else b""
+
+
+class _Recoded(io.RawIOBase):
+    """A text of another encoding as UTF-8."""
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = b" "
+        while not self._waiting and block:
+            block = self._file.read(2**20)
+            self._waiting = self._decoder.decode(block, final=not block).encode("utf-8", "replace")
+        count = min(len(buffer), len(self._waiting))
+        buffer[:count] = self._waiting[:count]
+        self._waiting = self._waiting[count:]
+        return count
+
+
+def _find_encoding(head: bytes) -> str:
+    """Tell the encoding of a text by its first bytes; UTF-16 by its mark, Windows' by letters that are no UTF-8."""
+    if head.startswith(UTF16_MARKS) and not head.startswith(b"\xff\xff\xff\xff"):
+        return "utf-16"
+    if len(head) == HEAD_BYTES:
+        head = head.rpartition(NEWLINE)[0]
+    beyond = re.findall(rb"[\x80-\xff]+", head)
+    # A text of UTF-8 in which a few bytes are damaged has others that are right.
+    if b"\0" in head or not beyond or any(map(_is_utf8, beyond)):
+        return "utf-8"
+    return "cp1252" if all(map(_WINDOWS_SIGNS.fullmatch, beyond)) else "utf-8"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def split_pieces(file: IO[bytes], name: str) -> Iterator[Piece]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -113,7 +114,7 @@ def read_table(
     """
     layout: Layout | None = None
     clock = Clock.of(options)
-    clock.tabular = True
+    clock.table = facts.name
     rows: dict[SeriesKey, int] = {}
     for batch in batches:
         facts.rows += len(batch.rows)
@@ -201,7 +202,7 @@ def _find_decimal(names: Sequence[str], batch: Batch, others: list[int], likely:
     for i in others:
         if pa.types.is_string(batch.columns[i].type):
             cells = _sample(batch.columns[i])
-            style = find_decimal(cells)
+            style = find_decimal(dict.fromkeys(cells))
             found.add(style)
             if style == "?" and doubtful is None:
                 doubtful = i
@@ -241,7 +242,9 @@ def _kind(column: pa.Array, decimal: str) -> str:
     cells = _sample(column)
     if not cells:
         return "empty"
-    return "number" if 2 * sum(parse_formatted(cell, decimal) is not None for cell in cells) > len(cells) else "text"
+    times = Counter(cells)
+    numbers = sum(count for cell, count in times.items() if parse_formatted(cell, decimal) is not None)
+    return "number" if 2 * numbers > len(cells) else "text"
 
 
 def _find_time(names: Sequence[str], columns: list[pa.Array], options: ReadOptions, source: Source) -> int:
@@ -253,7 +256,7 @@ def _find_time(names: Sequence[str], columns: list[pa.Array], options: ReadOptio
         return names.index(wanted)
     called = [i for i, name in enumerate(names) if TIME_NAME.fullmatch(name.strip())]
     holds = holds_times if options.date_format is None else functools.partial(_fits, options=options)
-    tidied = [with_point(tidy(column)) for column in columns]
+    tidied = [with_point(tidy(column.slice(0, 10 * _SIGHT))) for column in columns]
     found = next((i for i in called if holds(tidied[i])), None)
     if found is None and options.date_format is not None:
         found = next((i for i, column in enumerate(tidied) if _fits(column, options)), None)

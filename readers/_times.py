@@ -73,8 +73,8 @@ class Clock:
     ----------
     form : str
         What the times turned out to be, in words.
-    tabular : bool
-        Whether the times are a table's: numbers may then be Excel's days.
+    table : str
+        The name of the table, if the times are of one: numbers may then be Excel's days.
     dated : bool
         Whether the column's name says that it holds dates.
     rounded : int
@@ -103,7 +103,7 @@ class Clock:
         self._last: int | None = None
         self._falls = [0, 0]
         self.form = ""
-        self.tabular = False
+        self.table = ""
         self.dated = False
         self.rounded = 0
         self.ambiguous = 0
@@ -182,14 +182,15 @@ class Clock:
         DataSourceError
             If they may as well be seconds.
         """
-        if self._excel or self.form or not self.tabular or self._unit is not None or not len(sizes):
+        if self._excel or self.form or not self.table or self._unit is not None or not len(sizes):
             return self._excel
         if not np.all((sizes >= _EXCEL_DAYS[0]) & (sizes < _EXCEL_DAYS[1])):
             return False
         split = bool(np.any(sizes != np.floor(sizes))) and bool(np.all(np.abs(np.diff(sizes)) <= 1))
         if not self.dated and not split:
             raise DataSourceError(
-                f"times such as {sizes[0]:g} may be Excel's days or seconds: give --date-format excel or --time-unit s"
+                f"{self.table}: times such as {sizes[0]:g} may be Excel's days or seconds: "
+                "give --date-format excel or --time-unit s"
             )
         self._excel = True
         return True
@@ -405,6 +406,21 @@ def parse_date(text: str, month_first: bool | None = None) -> int | None:
     except ValueError:
         return None
     return (moment - _EPOCH) // timedelta(seconds=1) * 10**9 + int((found[7] or "").ljust(9, "0")) - _offset(found[8])
+
+
+def is_moment(cell: str) -> bool:
+    """Tell whether a text is a date, or a number that is a time of our days.
+
+    Examples
+    --------
+    >>> [is_moment(cell) for cell in ("2024-01-31", "1706659200", "1706659200000", "99", "time")]
+    [True, True, True, False, False]
+    """
+    cell = cell.strip()
+    if not _is_number(cell):
+        return _is_date(cell)
+    size = float(cell)
+    return PLAUSIBLE[0] <= size * NANOSECONDS[unit_by_size(abs(size))] / 10**9 <= PLAUSIBLE[1]
 
 
 def why_no_time(cell: object) -> str:

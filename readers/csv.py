@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import csv as standard_csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import takewhile
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import parse_number
+from squeezelab.readers._numbers import ABSENT, parse_number
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._table import Batch, read_table
-from squeezelab.readers._times import parse_date
+from squeezelab.readers._times import is_moment, parse_date
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
 from squeezelab.readers.options import ReadOptions
 
 DELIMITERS = ",;\t|"
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+"""A first line that tells the delimiter, as Excel and Grafana write it."""
 
 
 class Csv(Reader):
@@ -26,7 +30,8 @@ class Csv(Reader):
 
     Notes
     -----
-    A first line without a number or date is the header, or the last line of those that begin with ``#``; without one,
+    The first line is the header if it holds no number or date, or a word above a column of numbers or times: headers
+    may be numbers, ``time,50,90,99``. Or the header is the last line of those that begin with ``#``; without one,
     columns are called ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line:
     line breaks within quotes are not read.
     """
@@ -36,47 +41,84 @@ class Csv(Reader):
 
     def recognises(self, source: Source) -> bool:
         """Tell whether most of the first lines have the same delimiter equally often."""
-        lines = _without_comments(source.first_lines())
-        if not source.is_text or not lines:
+        sheet = _look_at(source.first_lines())
+        if not source.is_text or sheet is None:
             return False
-        delimiter = _delimiter(lines)
-        widths = [len(_cells(line, delimiter)) for line in lines]
-        even = sum(width == widths[0] for width in widths)
+        even = sum(len(row) == len(sheet.rows[0]) for row in sheet.rows)
         named_so = any(suffix in source.path.suffixes for suffix in self.suffixes)
-        return named_so or (widths[0] > 1 and len(lines) > 1 and 5 * even >= 4 * len(lines))
+        return named_so or (len(sheet.rows[0]) > 1 and len(sheet.rows) > 1 and 5 * even >= 4 * len(sheet.rows))
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, and refuse lines that have another number of cells than the first."""
-        lines = _without_comments(source.first_lines())
-        if not lines:
+        sheet = _look_at(source.first_lines())
+        if sheet is None:
             raise DataSourceError(f"{facts.name} holds no rows")
-        delimiter = _delimiter(lines)
-        first = _cells(lines[0], delimiter)
-        headed = not any(_is_data(cell) for cell in first)
-        names = first if headed else _commented_header(source.first_lines(), delimiter, len(first))
-        names = [name.strip() for name in names]
         facts.shape = "wide"
-        batches = self._batches(source, lines[0] if headed else None, names, delimiter, facts)
-        yield from read_table(names, batches, source, options, facts)
+        batches = self._batches(source, sheet, facts)
+        # Where commas split the cells, none of them separates decimals, but within quotes.
+        likely = "." if sheet.delimiter == "," else None
+        yield from read_table(sheet.names, batches, source, options, facts, decimal=likely)
 
-    def _batches(
-        self, source: Source, header: str | None, names: list[str], delimiter: str, facts: FileFacts
-    ) -> Iterator[Batch]:
+    def _batches(self, source: Source, sheet: Sheet, facts: FileFacts) -> Iterator[Batch]:
+        before = sheet.before
         for piece in source.pieces():
-            if header is not None:
-                piece = _behind(piece, header)
-                header = None
-            yield _parse(piece, len(names), delimiter, facts)
+            if before is not None:
+                piece = _after(piece, before)
+                before = None
+            yield _parse(piece, len(sheet.names), sheet.delimiter, facts)
 
 
-def _without_comments(lines: list[str]) -> list[str]:
-    return [line for line in lines if not line.startswith("#")]
+class Sheet(NamedTuple):
+    """What the first lines tell: the delimiter, cells, names of columns, and the line that is the last before rows."""
+
+    delimiter: str
+    rows: list[list[str]]
+    names: list[str]
+    before: str | None
+
+
+def _look_at(first: list[str]) -> Sheet | None:
+    """Return what the first lines of a text tell; None if these are none."""
+    told = _SEPARATOR.fullmatch(first[0].strip()) if first else None
+    before = first[0] if told else None
+    lines = [line for line in first[1 if told else 0 :] if not line.startswith("#")]
+    if not lines:
+        return None
+    delimiter = told[1] if told else _delimiter(lines)
+    rows = [_cells(line, delimiter) for line in lines]
+    if _is_header(rows):
+        names, before = _names(rows[0], lines[0]), lines[0]
+    else:
+        names = _commented_header(first, delimiter, len(rows[0]))
+    return Sheet(delimiter, rows, names, before)
+
+
+def _is_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row names columns, by the rows below it."""
+    first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    if not any(map(_is_data, first)):
+        return True
+    if any(map(is_moment, first)):
+        return False
+    columns = list(zip(*below, strict=True))
+    for cell, column in zip(first, columns, strict=False):
+        cells = [one for one in column if one.strip() not in ABSENT]
+        # Nothing stands above the index that pandas writes.
+        holds = _is_data if cell.strip() not in ABSENT else is_moment
+        if not _is_data(cell) and cells and 2 * sum(map(holds, cells)) > len(cells):
+            return True
+    return False
+
+
+def _names(cells: list[str], line: str) -> list[str]:
+    """Return the names that a header gives: blanks around them count where quotes hold them."""
+    return [cell if f'"{cell}"' in line else cell.strip() for cell in cells]
 
 
 def _commented_header(lines: list[str], delimiter: str, width: int) -> list[str]:
     """Return the names of columns whose header, if there is one, is the last comment before the first row."""
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
-    names = _cells(comments[-1].lstrip("# "), delimiter) if comments else []
+    names = _names(_cells(comments[-1].lstrip("# "), delimiter), comments[-1]) if comments else []
     return names if len(names) == width else [f"column {i + 1}" for i in range(width)]
 
 
@@ -93,7 +135,7 @@ def _delimiter(lines: list[str]) -> str:
 def _cells(line: str, delimiter: str) -> list[str]:
     try:
         return next(standard_csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
-    except standard_csv.Error:  # a cell of more than 128 kB
+    except (standard_csv.Error, TypeError, ValueError):  # a cell of more than 128 kB, or no delimiter
         return [line]
 
 
@@ -101,9 +143,9 @@ def _is_data(cell: str) -> bool:
     return parse_number(cell) is not None or parse_date(cell) is not None
 
 
-def _behind(piece: Piece, header: str) -> Piece:
-    """Return what follows the header."""
-    raw = header.encode()
+def _after(piece: Piece, before: str) -> Piece:
+    """Return what follows a line."""
+    raw = before.encode()
     start = piece.text.index(raw) + len(raw) if raw in piece.text else 0
     stop = piece.text.find(b"\n", start) + 1 or len(piece.text)
     return Piece(piece.line + piece.text.count(b"\n", 0, stop), piece.text[stop:])

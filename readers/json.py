@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._records import read_records, series_of, series_samples
+from squeezelab.readers._records import columns_of, read_columns, series_of, series_samples
 from squeezelab.readers._sources import Source
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples
@@ -56,7 +56,8 @@ class Json(Reader):
         for item, row in zip(items, rows, strict=True):
             if not isinstance(item, dict):
                 facts.refuse(row, "it is no object")
-        yield from read_records([([one for one, _ in records], [row for _, row in records])], source, options, facts)
+        columns = columns_of([item for item, _ in records], [row for _, row in records], facts)
+        yield from read_columns([columns], source, options, facts)
 
 
 def _find_items(content: Any, name: str) -> list[Any]:

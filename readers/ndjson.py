@@ -6,11 +6,17 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from squeezelab.readers._records import read_records, series_of, series_samples
-from squeezelab.readers._sources import Piece, Source, text_lines
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.readers._json_lines import Shape
+from squeezelab.readers._records import Columns, columns_of, read_columns, series_of, series_samples
+from squeezelab.readers._sources import NEWLINE, Piece, Source, text_lines
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
 from squeezelab.readers.options import ReadOptions
+
+_BLANK = tuple(b"\n" + blank for blank in (b"\n", b"\r", b" ", b"\t"))
 
 
 class Ndjson(Reader):
@@ -35,10 +41,11 @@ class Ndjson(Reader):
         first = source.first_lines(1)
         if first and series_of(_parse(first[0])) is not None:
             clock = Clock.of(options)
-            for records, rows in _parts(source, facts):
-                yield from series_samples(records, rows, clock, facts)
+            for piece in source.pieces():
+                yield from series_samples(*_objects(piece, facts), clock, facts)
             return
-        yield from read_records(_parts(source, facts), source, options, facts)
+        shape = Shape()
+        yield from read_columns((_columns(piece, shape, facts) for piece in source.pieces()), source, options, facts)
 
 
 def _parse(line: str) -> Any:
@@ -48,9 +55,28 @@ def _parse(line: str) -> Any:
         return None
 
 
-def _parts(source: Source, facts: FileFacts) -> Iterator[tuple[list[dict[str, Any]], list[int]]]:
-    for piece in source.pieces():
-        yield _objects(piece, facts)
+def _columns(piece: Piece, shape: Shape, facts: FileFacts) -> Columns:
+    """Return the columns of lines, at once where they have the shape of those before them."""
+    lines = _rows(piece)
+    if not shape.kinds:
+        shape.learn_from(piece.text)
+    found = shape.read(piece.text, len(lines))
+    if found is None:
+        shape.learn_from(piece.text, labels=True)
+        found = shape.read(piece.text, len(lines))
+    if found is not None:
+        return Columns(*found, lines)
+    records, rows = _objects(piece, facts)
+    shape.learn(records)
+    return columns_of(records, rows, facts)
+
+
+def _rows(piece: Piece) -> npt.NDArray[np.int64]:
+    """Return the numbers of the lines that are not blank."""
+    text = piece.text
+    if text[:1].strip() and not any(blank in text for blank in _BLANK):
+        return np.arange(piece.line, piece.line + text.count(NEWLINE) + (not text.endswith(NEWLINE)))
+    return piece.line + np.flatnonzero(np.array([bool(line.strip()) for line in text.split(NEWLINE)]))
 
 
 def _objects(piece: Piece, facts: FileFacts) -> tuple[list[dict[str, Any]], list[int]]:

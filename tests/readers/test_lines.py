@@ -248,6 +248,27 @@ def test_nans_of_the_labs_own_records_keep_their_bits(read: Callable[..., Loaded
     assert read(line % T).dataset.values.view(np.uint64)[0] == 0xFFF8000000000001
 
 
+@pytest.mark.parametrize(
+    "odd",
+    ["", '{"time": 9, "labels": {"new": "x"}, "cpu": 1}', '{"time": 9, "cpu": "1"}', '{"time": 9, "cpu": 1.5}', "x"],
+)
+def test_records_are_read_alike_at_once_and_one_by_one(
+    read: Callable[..., Loaded], monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    lines = [f'{{"time": {T + i}, "labels": {{"h": "{i % 3}"}}, "cpu": {i}.5, "up": true, "n": {i}}}' for i in range(9)]
+    text = "\n".join([*lines[:5], odd, *lines[5:], ""])
+    at_once = read(text)
+    monkeypatch.setattr("squeezelab.readers._json_lines.Shape.read", lambda self, text, count: None)
+    one_by_one = read(text)
+    assert as_dict(at_once) == as_dict(one_by_one)
+    assert at_once.files == one_by_one.files
+
+
+def test_integers_of_records_that_no_double_holds_are_counted(read: Callable[..., Loaded]) -> None:
+    loaded = read(f'{{"time": {T}, "a": 0.5}}\n{{"time": {T + 1}, "a": {2**53 + 1}}}\n')
+    assert "column 'a': integers beyond 2^53, each became the nearest double: 1" in loaded.files[0].words
+
+
 def test_lines_as_victoriametrics_exports_them(read: Callable[..., Loaded]) -> None:
     line = '{"metric":{"__name__":"up","job":"x"},"values":[1,0.5],"timestamps":[' + f"{T}000,{T + 15}000]}}\n"
     assert as_dict(read(line)) == {'up{job="x"}': [(T, 1), (T + 15, 0.5)]}

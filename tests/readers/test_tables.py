@@ -14,7 +14,7 @@ from pyarrow import feather, ipc, parquet
 
 from columns import same_bits
 from squeezelab.dataset import SeriesKey
-from squeezelab.errors import DataSourceError
+from squeezelab.errors import DataSourceError, InvalidRequestError
 from squeezelab.readers import Loaded, load
 
 T = 1_700_000_000
@@ -90,6 +90,138 @@ def test_what_stands_around_a_table_is_passed_over(read: Callable[..., Loaded]) 
 
 def test_a_table_without_a_header(read: Callable[..., Loaded]) -> None:
     assert as_dict(read(f"{T},1.5\n{T + 15},2.5\n")) == {"column 2{}": [(T, 1.5), (T + 15, 2.5)]}
+
+
+@pytest.mark.parametrize("names", [("50", "90", "99"), ("0", "1", "2"), ("nan", "inf", "1e5"), ("0.5", "x", "true")])
+@pytest.mark.parametrize("time", ["time", "", "when it was"])
+def test_headers_may_be_numbers(read: Callable[..., Loaded], time: str, names: tuple[str, ...]) -> None:
+    loaded = read(f"{time},{','.join(names)}\n{T},1,2,3\n{T + 15},4,5,6\n")
+    assert as_dict(loaded) == {f"{name}{{}}": [(T, i + 1), (T + 15, i + 4)] for i, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "1", "nan"])
+def test_a_first_row_of_a_moment_is_no_header(read: Callable[..., Loaded], cell: str) -> None:
+    assert read(f"{T},{cell},2\n{T + 15},3,4\n").files[0].rows == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-8", "utf-8-sig"])
+def test_encodings(read: Callable[..., Loaded], encoding: str) -> None:
+    mark = "\ufeff" if encoding[-2:] in ("le", "be") else ""
+    loaded = read((mark + f"Zeit;Gerät;°C\n{T};Öfen;1,5\n{T + 15};Öfen;2,5\n").encode(encoding))
+    assert as_dict(loaded) == {'°C{Gerät="Öfen"}': [(T, 1.5), (T + 15, 2.5)]}
+    name = encoding[:6] if "8" not in encoding else ""
+    assert loaded.files[0].words == ([f"its text was read as {name}"] if name else [])
+
+
+def test_a_text_of_utf16_may_be_packed_and_end_within_a_sign(read: Callable[..., Loaded]) -> None:
+    loaded = read(gzip.compress(f"time,a\n{T},1\n{T + 1},2\n{T + 2},3".encode("utf-16")[:-1]), "x.csv.gz")
+    assert as_dict(loaded) == {"a{}": [(T, 1), (T + 1, 2)]}
+    assert loaded.refused == 1
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"'])
+def test_a_first_line_may_tell_the_delimiter(read: Callable[..., Loaded], line: str) -> None:
+    assert as_dict(read(f"{line}\nZeit;a,b\n{T};1,5\n{T + 15};2,5\n")) == {"a,b{}": [(T, 1.5), (T + 15, 2.5)]}
+    assert as_dict(read(f"{line}\n{T};1,5\n{T + 15};2,5\n")) == {"column 2{}": [(T, 1.5), (T + 15, 2.5)]}
+
+
+def test_a_date_and_a_time_of_day_are_joined(read: Callable[..., Loaded]) -> None:
+    loaded = read("Datum;Uhrzeit;a\n14.11.2023;22:13:20;1\n14.11.2023;22:13:35;2\n")
+    assert as_dict(loaded) == {"a{}": [(T, 1), (T + 15, 2)]}
+    assert loaded.files[0].time == "column 'Datum' and 'Uhrzeit', dates, UTC"
+    with pytest.raises(DataSourceError, match="'begin' and 'end' hold times of day"):
+        read("date,begin,end,a\n2023-11-14,22:13,22:14,1\n2023-11-15,22:13,22:14,1\n")
+    with pytest.raises(DataSourceError, match="'time' has times of day without a date"):
+        read("time,a\n22:13:20,1\n22:13:35,2\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("Datum;a\n45292,5;1\n45293,75;2\n", {}),
+        ("time,a\n45292.5,1\n45293.25,2\n", {}),
+        ("day,a\n45292,1\n45293,2\n", {"time_column": "day"}),
+        ("time,a\n45292,1\n45293,2\n", {"date_format": "excel"}),
+    ],
+)
+def test_days_of_excel(read: Callable[..., Loaded], content: str, options: dict[str, str]) -> None:
+    loaded = read(content, **options)
+    assert loaded.dataset.timestamps[0] // 86400 == 1704067200 // 86400
+    assert "Excel's days since 1899-12-30" in loaded.files[0].time
+
+
+def test_seconds_that_are_no_days_of_excel(read: Callable[..., Loaded]) -> None:
+    assert read("time,a\n45292,1\n45293,2\n", time_unit="s").dataset.timestamps.tolist() == [45292, 45293]
+    assert read("time,a\n0,1\n45293,2\n").dataset.timestamps.tolist() == [0, 45293]
+
+
+def test_local_times_across_the_change_to_winter_time(read: Callable[..., Loaded]) -> None:
+    """The hour from two to three comes twice, and the order of rows tells which is which."""
+    clocks = ["02:00", "02:30", "02:00", "02:30", "03:00"]
+    content = "time,a\n" + "".join(f"2024-10-27 {clock},{i}\n" for i, clock in enumerate(clocks))
+    loaded = read(content, timezone="Europe/Berlin")
+    assert np.diff(loaded.dataset.timestamps).tolist() == [1800] * 4
+    assert loaded.dataset.timestamps[-1] == 1729994400
+    assert "times of the hour that comes twice, told apart by their order: 4" in loaded.files[0].words
+    assert "dates fall back by an hour: if they are local times, give --timezone, as Europe/Berlin" in (
+        read(content).files[0].words
+    )
+
+
+def test_the_hour_that_summer_time_leaves_out_is_refused(read: Callable[..., Loaded]) -> None:
+    content = "time,a\n2024-03-31 01:30,1\n2024-03-31 02:30,2\n2024-03-31 03:30,3\n"
+    loaded = read(content, timezone="Europe/Berlin")
+    assert loaded.dataset.timestamps.tolist() == [1711845000, 1711848600]
+    assert loaded.refused == 1
+    with pytest.raises(InvalidRequestError, match="unknown time zone 'Mars'"):
+        read(content, timezone="Mars")
+
+
+def test_rows_without_times_have_an_interval(read: Callable[..., Loaded]) -> None:
+    loaded = read("host,a\nx,1\ny,2\nx,3\n", interval="15s")
+    assert as_dict(loaded) == {'a{host="x"}': [(0, 1), (15, 3)], 'a{host="y"}': [(0, 2)]}
+    assert read("5\n7\n6\n", "x.csv", interval="250ms").dataset.timestamps.tolist() == [0, 250, 500]
+    with pytest.raises(InvalidRequestError, match="'often' is no interval: give one as 15s"):
+        read("a\n1\n", interval="often")
+
+
+def test_numbers_as_grafana_exports_them(read: Callable[..., Loaded]) -> None:
+    rows = [("12.5%", "1.50 KiB", "250 ms", "1.2 K"), ("7%", "2 MiB", "1.50 s", "950"), ("NA", "", "2 mins", "3 Mil")]
+    lines = (f"2023-11-14 22:13:{20 + i}," + ",".join(row) for i, row in enumerate(rows))
+    loaded = read('"Time","cpu","mem","lag","rate"\n' + "\n".join(lines) + "\n")
+    assert {name: [value for _, value in pairs] for name, pairs in as_dict(loaded).items()} == {
+        "cpu{}": [12.5, 7],
+        "mem{}": [1536, 2 * 2**20],
+        "lag{}": [0.25, 1.5, 120],
+        "rate{}": [1200, 950, 3e6],
+    }
+    words = loaded.files[0].words
+    assert "column 'cpu': cells of NA, null or the like, taken for none: 1" in words
+    assert "column 'mem': cells with a unit, read in its base (bytes, seconds, ...): 2" in words
+
+
+def test_groups_of_digits(read: Callable[..., Loaded]) -> None:
+    assert as_dict(read(f'time,a\n{T},"1,234.5"\n{T + 1},"1,234,567"\n'))["a{}"] == [(T, 1234.5), (T + 1, 1234567)]
+    assert as_dict(read(f"time;a\n{T};1.234,5\n{T + 1};1.234.567,25\n"))["a{}"] == [(T, 1234.5), (T + 1, 1234567.25)]
+    doubtful = f"time;a\n{T};1,500\n{T + 1};2,250\n"
+    assert as_dict(read(doubtful, decimal=","))["a{}"] == [(T, 1.5), (T + 1, 2.25)]
+    assert as_dict(read(doubtful, decimal="."))["a{}"] == [(T, 1500), (T + 1, 2250)]
+
+
+def test_integers_that_no_double_holds_are_counted(read: Callable[..., Loaded]) -> None:
+    loaded = read(f"time,a\n{T},{2**53 + 1}\n{T + 1},{2**53}\n{T + 2},{2**60}\n{T + 3},{2**63 + 1}\n")
+    assert "column 'a': integers beyond 2^53, each became the nearest double: 2" in loaded.files[0].words
+
+
+@pytest.mark.parametrize(
+    ("form", "cells"),
+    [("%d.%m.%Y %H:%M", ("14.11.2023 22:13", "01.12.2023 22:13")), ("day-first", ("01/02/2024",) * 2)],
+)
+def test_formats_of_dates(read: Callable[..., Loaded], form: str, cells: tuple[str, str]) -> None:
+    loaded = read(f"time,a\n{cells[0]},1\n{cells[1]},2\n", date_format=form)
+    assert loaded.dataset.timestamps[0] == {"%": 1699999980, "d": 1706745600}[form[0]]
+    with pytest.raises(InvalidRequestError, match="unknown date format 'whatever'"):
+        read("time,a\n1,1\n", date_format="whatever")
 
 
 def test_a_header_within_a_comment(read: Callable[..., Loaded]) -> None:
@@ -177,7 +309,7 @@ def test_a_name_that_two_columns_have_is_taken_once(read: Callable[..., Loaded])
         (f"time;a\n{T};1,500\n{T + 1};2,250\n", "'1,500' in 'a' may have decimals or a thousand: give --decimal"),
         ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: write dates as 2024-02-01"),
         (bytes(range(256)) * 4, "of no known format: give --input-format"),
-        ("time,a\n1,2\n".encode("utf-16"), "UTF-16: save it as UTF-8"),
+        ("Zeit;a\n45292;1\n45293;2\n", "times such as 45292 may be Excel's days or seconds: give --date-format excel"),
     ],
 )
 def test_files_that_hold_nothing(read: Callable[..., Loaded], content: str | bytes, message: str) -> None:
