@@ -12,12 +12,15 @@ before they see the file.
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 import xxhash
 
@@ -25,6 +28,7 @@ from squeezelab.codecs.base import as_bytes, reading
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats.base import Buffer, Format, Reader, check_number
+from squeezelab.store.files import replacing_folder
 from squeezelab.store.workplace import MEMORY, workplace
 
 MARK = b"squeezelab"
@@ -128,6 +132,90 @@ class EngineFile(Format):
         digest.update(view[at + SEAL_BYTES :])
         if digest.digest() != view[at + len(MARK) : at + SEAL_BYTES]:
             raise CorruptDataError(f"the checksum differs: the {self.name} file is damaged, or was changed")
+
+
+class EngineFolder(EngineFile):
+    """Base of formats for which an engine has a folder of files; as bytes it is a ZIP of them, not compressed.
+
+    What is counted is what the files of the folder take. In a ZIP each has a checksum; those of a folder are as the
+    engine has them, and `digest_of` is to be kept among them.
+    """
+
+    def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
+        """Yield all files as a ZIP."""
+        with workplace(MEMORY) as folder, writing(self.name):
+            self.store(dataset, folder)
+            packed = io.BytesIO()
+            with ZipFile(packed, "w") as archive:
+                for path in files_in(folder):
+                    archive.writestr(ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
+        yield packed.getbuffer()
+
+    def write(self, dataset: MetricDataset, path: str | os.PathLike[str]) -> int:
+        """Write the folder, whole or not at all, and return the bytes that its files take."""
+        with replacing_folder(path) as folder, writing(self.name):
+            self.store(dataset, folder)
+            return sum(one.stat().st_size for one in files_in(folder))
+
+    def stored_bytes(self, encoded: Buffer) -> int:
+        """Return the bytes that the files of a ZIP take in their folder."""
+        with ZipFile(io.BytesIO(encoded)) as archive:
+            return sum(one.file_size for one in archive.infolist())
+
+    def _opened(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
+        with ExitStack() as stack:
+            if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+                path = Path(source)
+            else:
+                data = Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source
+                path = stack.enter_context(workplace(MEMORY))
+                with reading(self.name):
+                    _unpack(data, path)
+            with reading(self.name):
+                reader = stack.enter_context(self.reader(path))
+            return OpenFile(self.name, reader, stack.pop_all())
+
+
+def _unpack(data: Buffer, folder: Path) -> None:
+    """Write the files of a ZIP where they belong in a folder, after all of them were checked."""
+    with ZipFile(io.BytesIO(data)) as archive:
+        if any(one.compress_type != ZIP_STORED for one in archive.infolist()):
+            raise CorruptDataError("a file of the ZIP is compressed, which none that squeezelab wrote is")
+        files = {one.filename: archive.read(one) for one in archive.infolist()}
+    for name, content in files.items():
+        place = PurePosixPath(name)
+        if not place.parts or place.is_absolute() or ".." in place.parts or place.as_posix() != name:
+            raise CorruptDataError("a file of the ZIP has a name that leads elsewhere: it is damaged")
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return all files under a folder, in the order of their paths."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def digest_of(dataset: MetricDataset) -> str:
+    """Return XXH3-64 of a data set's names, labels, lengths and samples, in hex."""
+    keys = [[key.metric_name, dict(key.labels)] for key in dataset.keys]
+    digest = xxhash.xxh3_64(json.dumps(keys).encode())
+    for array in (dataset.offsets, dataset.timestamps, dataset.values):
+        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
+    return digest.hexdigest()
+
+
+def checked(dataset: MetricDataset, digest: str) -> MetricDataset:
+    """Return a data set that was read.
+
+    Raises
+    ------
+    CorruptDataError
+        If its digest is another than when it was written.
+    """
+    if digest_of(dataset) != digest:
+        raise CorruptDataError("the checksum of the samples differs: a file of the folder is damaged, or was changed")
+    return dataset
 
 
 class OpenFile(Reader):

@@ -104,6 +104,10 @@ class Format(ABC):
         with replacing(path) as file:
             return sum(file.write(chunk) for chunk in self.chunks(dataset))
 
+    def stored_bytes(self, encoded: Buffer) -> int:
+        """Return the bytes that count of what `encode` returned: all, unless it is a folder's files packed up."""
+        return len(encoded)
+
     def read(self, path: str | os.PathLike[str]) -> MetricDataset:
         """Read a file that `write` has made."""
         return self.decode(Path(path).read_bytes())

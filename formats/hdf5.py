@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import json
+from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
-from squeezelab.formats._table import SCHEMA, TableFormat
+from squeezelab.dataset import MetricDataset
+from squeezelab.formats._engine import EngineFile, EngineReader
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 CODECS = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
@@ -15,8 +18,8 @@ SHUFFLES = ("none", "shuffle", "bitshuffle")
 CHUNK = 1 << 16
 
 
-class Hdf5(TableFormat):
-    """An HDF5 file of three data sets, series, timestamps and values, compressed by Blosc2.
+class Hdf5(EngineFile):
+    """An HDF5 file, laid out as a ragged array of the CF conventions, compressed by Blosc2.
 
     Parameters
     ----------
@@ -29,10 +32,13 @@ class Hdf5(TableFormat):
 
     Notes
     -----
-    Chunks hold 65,536 values, or all there are. Source: https://docs.hdfgroup.org, https://hdf5plugin.readthedocs.io
+    The data sets are ``metric_name``, ``labels`` (JSON) and ``row_size`` of each series, ``timestamp`` and ``value`` of
+    each sample, series after series. Chunks hold 65,536 values, or all there are. Source: https://cfconventions.org
+    (discrete sampling geometries), https://docs.hdfgroup.org, https://hdf5plugin.readthedocs.io
     """
 
     name = "hdf5"
+    suffix = ".h5"
     package = "hdf5plugin"
     showcase = ("codec=zstd", "codec=zstd,shuffle=bitshuffle,level=9", "codec=zstd,shuffle=none,level=9")
 
@@ -46,27 +52,39 @@ class Hdf5(TableFormat):
         self.costly = codec in ("zstd", "zlib") and level >= 6
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the data sets."""
         import h5py
 
-        stream = io.BytesIO()
-        with h5py.File(stream, "w", libver="latest") as file:
-            for name in SCHEMA.names:
-                column = table[name].to_numpy()
-                options = {"chunks": (min(CHUNK, column.size),), **self._filter()} if column.size else {}
-                file.create_dataset(name, data=column, track_times=False, **options)
-        return stream.getvalue()
+        names, labels = names_and_labels(dataset.keys)
+        columns = {"row_size": np.diff(dataset.offsets), "timestamp": dataset.timestamps, "value": dataset.values}
+        with h5py.File(path, "w", libver="latest") as file:
+            for name, texts in (("metric_name", names), ("labels", labels)):
+                self._add_texts(file, name, [text.replace("\0", "").encode() for text in texts])
+            for name, column in columns.items():
+                file.create_dataset(name, data=column, **self._options(column.size, self.shuffle))
+            _describe(file["row_size"], "sample_dimension", "sample")
+            _describe(file["timestamp"], "units", SINCE[dataset.time_unit])
+            if odd := {place: name for place, name in enumerate(names) if "\0" in name}:
+                file["metric_name"].attrs["with_nul"] = json.dumps(odd)
 
-    def load(self, data: bytes) -> pa.Table:
-        """Read the data sets."""
+    def _add_texts(self, file: Any, name: str, texts: list[bytes]) -> None:
+        """Add texts of one width, which are compressed; of any width, which are not, where one is much the longest."""
+        import h5py
+
+        longest = max(map(len, texts), default=1) or 1
+        wasteful = longest * len(texts) > 2**20 + 4 * sum(map(len, texts))
+        kind = h5py.string_dtype("utf-8", None if wasteful else longest)
+        file.create_dataset(name, data=np.array(texts, kind), dtype=kind, **self._options(len(texts), "none"))
+
+    def reader(self, path: Path) -> EngineReader:
+        """Open the file."""
         import h5py
         import hdf5plugin  # noqa: F401 -- makes the filter known
 
-        with h5py.File(io.BytesIO(data), "r") as file:
-            return pa.table([file[name][:] for name in SCHEMA.names], schema=SCHEMA)
+        return Hdf5Reader(h5py.File(path, "r"))
 
-    def _filter(self) -> Any:
+    def _options(self, size: int, shuffle: str) -> dict[str, Any]:
         import hdf5plugin
 
         shuffles = {
@@ -74,4 +92,28 @@ class Hdf5(TableFormat):
             "shuffle": hdf5plugin.Blosc2.SHUFFLE,
             "bitshuffle": hdf5plugin.Blosc2.BITSHUFFLE,
         }
-        return hdf5plugin.Blosc2(cname=self.codec, clevel=self.level, filters=shuffles[self.shuffle])
+        blosc = hdf5plugin.Blosc2(cname=self.codec, clevel=self.level, filters=shuffles[shuffle])
+        return {"track_times": False, **({"chunks": (min(CHUNK, size),), **blosc} if size else {})}
+
+
+def _describe(column: Any, name: str, text: str) -> None:
+    """Add an attribute of a fixed width, for which the file needs no heap."""
+    import h5py
+
+    column.attrs.create(name, text, dtype=h5py.string_dtype("utf-8", len(text)))
+
+
+class Hdf5Reader(RaggedReader):
+    """An HDF5 file that is open."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        names, labels = (file[name].asstr()[:].tolist() for name in ("metric_name", "labels"))
+        for place, name in json.loads(file["metric_name"].attrs.get("with_nul", "{}")).items():
+            names[int(place)] = name
+        since = file["timestamp"].attrs["units"].decode()
+        super().__init__(names, labels, file["row_size"][:], file["timestamp"], file["value"], since)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

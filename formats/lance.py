@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat
+from squeezelab.dataset import MetricDataset, Series
+from squeezelab.formats._engine import EngineFolder, EngineReader, checked, digest_of
+from squeezelab.formats._long import (
+    LABELS,
+    NAME,
+    TIME,
+    VALUE,
+    about,
+    find_series,
+    key_columns,
+    labels_as_json,
+    labels_from_json,
+)
 from squeezelab.registry import check_choice, check_range, non_default_settings
-from squeezelab.store.workplace import MEMORY, workplace
 
 COMPRESSIONS = ("auto", "zstd", "lz4", "none")
 SHUFFLES = ("auto", "on", "off")
 
 
-class Lance(TableFormat):
+class Lance(EngineFolder):
     """A Lance data set of one table, in one version.
 
     Parameters
@@ -27,11 +43,15 @@ class Lance(TableFormat):
 
     Notes
     -----
-    All files of the data set's folder count, its manifest and transaction included, one after another as
-    `squeezelab.formats._folder` puts them. Source: https://lance.org/format/file
+    `write` leaves a folder, `encode` returns a ZIP of it; what counts is all its files, manifest and transaction
+    included. Columns are metric name, labels (JSON), timestamp and value; rows stand series after series. The schema's
+    metadata tell the unit of time and series without samples, and have a checksum of all samples.
+
+    Source: https://lance.org/format/file
     """
 
     name = "lance"
+    suffix = ".lance"
     package = "pylance"
     showcase = ("", "compression=zstd", "compression=zstd,level=22")
     repeatable = False  # its files have names drawn by lot
@@ -46,25 +66,62 @@ class Lance(TableFormat):
         self.costly = level >= 10
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the data set."""
         import lance
 
-        metadata = {"lance-encoding:compression": self.compression} if self.compression != "auto" else {}
+        written = replace(dataset, keys=labels_as_json(dataset.keys))
+        texts = key_columns(written.keys, np.diff(dataset.offsets), {LABELS: LABELS})
+        table = pa.table(
+            {title: column.dictionary_decode() for title, column in texts.items()}
+            | {
+                TIME: pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC")),
+                VALUE: dataset.values,
+            }
+        )
+        how = {"lance-encoding:compression": self.compression} if self.compression != "auto" else {}
         if self.level:
-            metadata["lance-encoding:compression-level"] = str(self.level)
-        shuffled = metadata | ({"lance-encoding:bss": self.bss} if self.bss != "auto" else {})
-        schema = pa.schema([field.with_metadata(shuffled if field.name == "value" else metadata) for field in SCHEMA])
-        with workplace(MEMORY) as folder:
-            path = folder / "samples.lance"
-            lance.write_dataset(table.cast(schema), str(path), data_storage_version="stable")
-            return pack_folder(path)
+            how["lance-encoding:compression-level"] = str(self.level)
+        shuffled = how | ({"lance-encoding:bss": self.bss} if self.bss != "auto" else {})
+        told = {"squeezelab": about(written, {}), "xxh3_64": digest_of(dataset)}
+        fields = [field.with_metadata(shuffled if field.name == VALUE else how) for field in table.schema]
+        lance.write_dataset(table.cast(pa.schema(fields, told)), str(path), data_storage_version="stable")
 
-    def load(self, data: bytes) -> pa.Table:
-        """Read all rows."""
+    def reader(self, path: Path) -> EngineReader:
+        """Open the data set."""
+        return LanceReader(path)
+
+
+class LanceReader(EngineReader):
+    """A Lance data set that is open; of one series the rows are read that are its own, time and value alone.
+
+    Which rows are whose is read from the columns of name and labels when it is opened.
+    """
+
+    def __init__(self, path: Path) -> None:
         import lance
 
-        with workplace(MEMORY) as folder:
-            path = folder / "samples.lance"
-            unpack_folder(data, path)
-            return lance.dataset(str(path)).to_table()
+        self._dataset = lance.dataset(str(path))
+        self._told = self._dataset.schema.metadata
+        told = json.loads(self._told[b"squeezelab"])
+        keys, self._offsets = find_series(self._dataset.to_table([NAME, LABELS]), told)
+        self.keys = labels_from_json(keys)
+        self._unit = told["time_unit"]
+
+    def read_all(self) -> MetricDataset:
+        """Read all rows."""
+        samples = _samples(self._dataset.to_table([TIME, VALUE]))
+        dataset = MetricDataset(self.keys, self._offsets, *samples, self._unit)
+        return checked(dataset, self._told[b"xxh3_64"].decode())
+
+    def read_series(self, number: int) -> Series:
+        """Read the rows of a series."""
+        start, stop = self._offsets[number : number + 2].tolist()
+        if start == stop:
+            return Series(self.keys[number], np.empty(0, np.int64), np.empty(0))
+        rows = self._dataset.to_table([TIME, VALUE], offset=start, limit=stop - start)
+        return Series(self.keys[number], *_samples(rows))
+
+
+def _samples(table: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    return table[TIME].cast(pa.int64()).to_numpy(), table[VALUE].to_numpy()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 
-from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat
+from squeezelab.dataset import MetricDataset
+from squeezelab.formats._engine import EngineFolder, EngineReader, digest_of
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
 from squeezelab.registry import check_choice, check_range, non_default_settings
-from squeezelab.store.workplace import MEMORY, workplace
 
 TIMESTAMPS = ("double_delta", "delta", "none")
 VALUES = ("none", "byte_shuffle", "bit_shuffle", "xor")
 TILE = 1 << 16
 
 
-class TileDB(TableFormat):
-    """A dense TileDB array of one dimension, a cell a sample, with series, timestamp and value as attributes.
+class TileDB(EngineFolder):
+    """A dense TileDB array of one dimension, a cell a sample, with timestamp and value as attributes.
 
     Parameters
     ----------
@@ -31,13 +33,17 @@ class TileDB(TableFormat):
 
     Notes
     -----
-    All files of the array's folder count, schema and commits included, one after another as
-    `squeezelab.formats._folder` puts them. Tiles hold 65,536 cells, or all there are. TileDB's double delta takes no
-    differences beyond 63 bits: where timestamps have such, there is none before zstd. Source: S. Papadopoulos et al.:
-    The TileDB Array Data Storage Manager, PVLDB 10(4), 2016; https://github.com/TileDB-Inc/TileDB/tree/main/format_spec
+    `write` leaves a folder, `encode` returns a ZIP of it; what counts is all its files, schema and commits included.
+    The array's metadata have ``metric_name``, ``labels`` and ``row_size`` of each series, as JSON, whose cells stand
+    one after another, and a checksum of all samples. Tiles hold 65,536 cells, or all there are. TileDB's double delta
+    takes no differences beyond 63 bits: where timestamps have such, there is none before zstd.
+
+    Source: S. Papadopoulos et al.: The TileDB Array Data Storage Manager, PVLDB 10(4), 2016;
+    https://github.com/TileDB-Inc/TileDB/tree/main/format_spec
     """
 
     name = "tiledb"
+    suffix = ".tiledb"
     package = "tiledb"
     showcase = ("", "level=22", "values=bit_shuffle,level=22")
     repeatable = False  # its fragments have names drawn by lot, and the time
@@ -52,40 +58,36 @@ class TileDB(TableFormat):
         self.costly = level >= 10
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the array."""
         import tiledb
 
-        if not table.num_rows:
-            return b""
-        columns = {name: table[name].to_numpy() for name in SCHEMA.names}
-        with workplace(MEMORY) as folder:
-            path, context = folder / "samples", _context()
-            rows = tiledb.Dim(
-                "row", domain=(0, table.num_rows - 1), tile=min(TILE, table.num_rows), dtype=np.uint64, ctx=context
-            )
-            attributes = [
-                tiledb.Attr(name, dtype=column.dtype, filters=self._filters(name, column), ctx=context)
-                for name, column in columns.items()
-            ]
-            domain = tiledb.Domain(rows, ctx=context)
-            tiledb.Array.create(str(path), tiledb.ArraySchema(domain, attrs=attributes, ctx=context), ctx=context)
-            with tiledb.open(str(path), "w", ctx=context) as array:
+        rows, context = len(dataset), _context()
+        columns = {"timestamp": dataset.timestamps, "value": dataset.values}
+        names, labels = names_and_labels(dataset.keys)
+        row = tiledb.Dim(
+            "row", domain=(0, max(rows, 1) - 1), tile=max(1, min(TILE, rows)), dtype=np.uint64, ctx=context
+        )
+        attributes = [
+            tiledb.Attr(name, dtype=column.dtype, filters=self._filters(name, column), ctx=context)
+            for name, column in columns.items()
+        ]
+        schema = tiledb.ArraySchema(tiledb.Domain(row, ctx=context), attrs=attributes, ctx=context)
+        tiledb.Array.create(str(path), schema, ctx=context)
+        with tiledb.open(str(path), "w", ctx=context) as array:
+            if rows:
                 array[:] = columns
-            return pack_folder(path)
+            array.meta["metric_name"] = json.dumps(names)
+            array.meta["labels"] = f"[{', '.join(labels)}]"
+            array.meta["row_size"] = json.dumps(np.diff(dataset.offsets).tolist())
+            array.meta["units"] = SINCE[dataset.time_unit]
+            array.meta["xxh3_64"] = digest_of(dataset)
 
-    def load(self, data: bytes) -> pa.Table:
-        """Read the array."""
+    def reader(self, path: Path) -> EngineReader:
+        """Open the array."""
         import tiledb
 
-        if not data:
-            return SCHEMA.empty_table()
-        with workplace(MEMORY) as folder:
-            path = folder / "samples"
-            unpack_folder(data, path)
-            with tiledb.open(str(path), ctx=_context()) as array:
-                columns = array[:]
-            return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+        return TileDBReader(tiledb.open(str(path), ctx=_context()))
 
     def _filters(self, name: str, column: Any) -> Any:
         import tiledb
@@ -97,11 +99,48 @@ class TileDB(TableFormat):
             "bit_shuffle": tiledb.BitShuffleFilter,
             "xor": tiledb.XORFilter,
         }
-        chosen = {"series": "double_delta", "timestamp": self.timestamps, "value": self.values}[name]
+        chosen = {"timestamp": self.timestamps, "value": self.values}[name]
         if chosen == "double_delta" and not _differences_fit(column):
             chosen = "none"
         zstd = tiledb.ZstdFilter(level=self.level or -1)
         return tiledb.FilterList([before[chosen](), zstd] if chosen != "none" else [zstd])
+
+
+class TileDBReader(RaggedReader):
+    """A TileDB array that is open."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        names, labels, row_size = (json.loads(array.meta[name]) for name in ("metric_name", "labels", "row_size"))
+        super().__init__(
+            names,
+            [json.dumps(one) for one in labels],
+            np.array(row_size, np.int64),
+            _Attribute(array, "timestamp", sum(row_size)),
+            _Attribute(array, "value", sum(row_size)),
+            array.meta["units"],
+            array.meta["xxh3_64"],
+        )
+
+    def close(self) -> None:
+        """Close the array."""
+        self._array.close()
+
+
+class _Attribute:
+    """One attribute of an array, to be sliced; TileDB knows no slice of no cells."""
+
+    def __init__(self, array: Any, name: str, rows: int) -> None:
+        self._name, self._rows = name, rows
+        self._query = array.query(attrs=[name])
+        self._dtype = array.attr(name).dtype
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        start, stop, _ = rows.indices(self._rows)
+        if start >= stop:
+            return np.empty(0, self._dtype)
+        cells: npt.NDArray[Any] = self._query[start:stop][self._name]
+        return cells
 
 
 def _differences_fit(column: Any) -> bool:

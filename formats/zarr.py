@@ -6,20 +6,20 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
-from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat
+from squeezelab.dataset import MetricDataset
+from squeezelab.formats._engine import EngineFolder, EngineReader, digest_of
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
 from squeezelab.registry import check_choice, check_range, non_default_settings
-from squeezelab.store.workplace import MEMORY, workplace
 
 COMPRESSIONS = ("zstd", "blosc")
 SHUFFLES = ("bitshuffle", "shuffle", "noshuffle")
 FILTERS = ("none", "delta")
 
 
-class Zarr(TableFormat):
-    """A group of Zarr arrays, format 3: one array each of series, timestamps and values.
+class Zarr(EngineFolder):
+    """A group of Zarr arrays, format 3, laid out as a ragged array of the CF conventions.
 
     Parameters
     ----------
@@ -34,11 +34,17 @@ class Zarr(TableFormat):
 
     Notes
     -----
-    All files of the group's folder count, as `squeezelab.formats._folder` puts them one after another; chunks are as
-    large as Zarr chooses. Source: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
+    `write` leaves a folder, `encode` returns a ZIP, which ``zarr.storage.ZipStore`` opens; what counts is the group's
+    files. The arrays are ``metric_name``, ``labels`` (JSON) and ``row_size`` of each series, ``timestamp`` and
+    ``value`` of each sample, series after series. Chunks are as large as Zarr chooses, and have CRC-32C behind them;
+    the group has a checksum of all samples.
+
+    Source: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html; https://cfconventions.org (discrete sampling
+    geometries)
     """
 
     name = "zarr"
+    suffix = ".zarr"
     package = "zarr"
     showcase = ("", "compression=blosc", "compression=blosc,level=9,timestamps=delta", "level=22,timestamps=delta")
 
@@ -56,39 +62,49 @@ class Zarr(TableFormat):
         self.costly = level >= (10 if compression == "zstd" else 6)
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
+    def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the arrays."""
         import zarr
+        from zarr.codecs import Crc32cCodec
 
-        if not table.num_rows:
-            return b""
-        with workplace(MEMORY) as folder, _quiet():
-            group = zarr.create_group(folder)
-            for name in SCHEMA.names:
-                filters = [{"name": "numcodecs.delta", "configuration": {"dtype": "<i8"}}]
-                group.create_array(
-                    name,
-                    data=table[name].to_numpy(),
-                    compressors=[self._compressor()],
-                    filters=filters if name == "timestamp" and self.timestamps == "delta" else None,
-                )
-            return pack_folder(folder)
+        names, labels = (np.array(texts, np.dtypes.StringDType()) for texts in names_and_labels(dataset.keys))
+        deltas = (
+            [{"name": "numcodecs.delta", "configuration": {"dtype": "<i8"}}] if self.timestamps == "delta" else None
+        )
+        options: dict[str, dict[str, Any]] = {
+            "metric_name": {"data": names},
+            "labels": {"data": labels},
+            "row_size": {"data": np.diff(dataset.offsets), "attributes": {"sample_dimension": "sample"}},
+            "timestamp": {
+                "data": dataset.timestamps,
+                "filters": deltas,
+                "attributes": {"units": SINCE[dataset.time_unit]},
+            },
+            "value": {"data": dataset.values},
+        }
+        with _quiet():
+            group = zarr.create_group(path, attributes={"xxh3_64": digest_of(dataset)}, overwrite=True)
+            for name, more in options.items():
+                dimension = "sample" if name in ("timestamp", "value") else "series"
+                compressors = [self._compressor(name in ("metric_name", "labels")), Crc32cCodec()]
+                group.create_array(name, compressors=compressors, dimension_names=[dimension], **more)
 
-    def load(self, data: bytes) -> pa.Table:
-        """Read the arrays."""
+    def reader(self, path: Path) -> EngineReader:
+        """Open the arrays."""
         import zarr
 
-        if not data:
-            return SCHEMA.empty_table()
-        with workplace(MEMORY) as folder, _quiet():
-            unpack_folder(data, folder)
-            group = zarr.open_group(Path(folder), mode="r")
-            return pa.table([group[name][:] for name in SCHEMA.names], schema=SCHEMA)
+        with _quiet():
+            group = zarr.open_group(path, mode="r")
+            names, labels, row_size = (group[name][:] for name in ("metric_name", "labels", "row_size"))
+            since = group["timestamp"].attrs["units"]
+            digest = group.attrs["xxh3_64"]
+            return RaggedReader(names, labels, row_size, group["timestamp"], group["value"], since, digest)
 
-    def _compressor(self) -> Any:
+    def _compressor(self, texts: bool) -> Any:
+        """Return what compresses numbers, or texts, which no shuffle makes smaller."""
         from zarr.codecs import BloscCodec, ZstdCodec
 
-        if self.compression == "zstd":
+        if self.compression == "zstd" or texts:
             return ZstdCodec(level=self.level)
         return BloscCodec(cname="zstd", clevel=self.level or 5, shuffle=self.shuffle)
 

@@ -49,16 +49,17 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
     encoded = coder.encode(subject)
     decoded = coder.decode(encoded)
     digest = xxhash.xxh3_128_digest(encoded)
+    size: int = getattr(coder, "stored_bytes", len)(encoded)
     if isinstance(subject, MetricDataset) and getattr(coder, "lossy", False):
         # Lossy by intent: nothing that happens to come back makes it anything else.
-        return Proof(len(encoded), digest, False, *cast(Any, coder).loss(subject, decoded))
+        return Proof(size, digest, False, *cast(Any, coder).loss(subject, decoded))
     if isinstance(subject, MetricDataset):
         exact = decoded.fingerprint == subject.fingerprint
         error = 0.0 if exact else _largest_error(subject.values, decoded.values)
     else:
         exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
         error = 0.0 if exact else _largest_error(subject, decoded)
-    return Proof(len(encoded), digest, exact, error)
+    return Proof(size, digest, exact, error)
 
 
 def _largest_error(original: Column, decoded: Column) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,36 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Return a folder that takes this path's place when the block ends well, and is gone when it does not.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder to make or replace; the one that it is in is made where it lacks.
+
+    Raises
+    ------
+    InvalidRequestError
+        If something other than a folder has this name.
+    """
+    target = Path(path).resolve()
+    if target.exists() and not target.is_dir():
+        raise InvalidRequestError(f"{path} is no folder that can be replaced: name another")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside, before = (target.with_name(f".squeezelab-{secrets.token_hex(4)}") for _ in range(2))
+    try:
+        beside.mkdir()
+        yield beside
+        if target.exists():
+            target.rename(before)
+        beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
 
 
 def replaceable(path: str | os.PathLike[str]) -> Path:

@@ -93,8 +93,13 @@ def _check_path(format: Format, dataset: MetricDataset) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "new", "data")
         size = format.write(dataset, path)
-        written = path.read_bytes()
-        same = written == whole or not format.repeatable
-        promise(same and size == len(written), "a file on disk has the bytes and the size", on)
+        if path.is_dir():
+            files = [one.stat().st_size for one in path.rglob("*") if one.is_file()]
+            promise(size == sum(files), "a folder has the size", on)
+            promise(size == format.stored_bytes(whole) or not format.repeatable, "a folder counts as its files", on)
+        else:
+            written = path.read_bytes()
+            same = written == whole or not format.repeatable
+            promise(same and size == len(written), "a file on disk has the bytes and the size", on)
         promise([one.name for one in path.parent.iterdir()] == ["data"], "nothing lies beside the file", on)
         promise(_same_dataset(format.read(path), format.decode(whole)), "a file on disk is read", on)

@@ -1,8 +1,13 @@
 """What `write` leaves is a file of the world: its own readers open it, and find the samples, names and labels."""
 
+import contextlib
+import io
 import json
-from collections.abc import Iterator
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +15,10 @@ import pytest
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
 from squeezelab.errors import SqueezelabError
 from squeezelab.formats import available_formats, get_format
-from squeezelab.formats._engine import MARK, SEAL_BYTES, EngineFile
+from squeezelab.formats._engine import MARK, SEAL_BYTES, EngineFile, EngineFolder
 
 FILES = [name for name in available_formats() if isinstance(get_format(name), EngineFile)]
+FOLDERS = [name for name in FILES if isinstance(get_format(name), EngineFolder)]
 START = 1_700_000_000
 Row = tuple[str, dict[str, str], int, float]
 
@@ -155,6 +161,115 @@ def test_vortex_opens_its_file(tmp_path: Path) -> None:
     assert up.read_all().to_arrow_table()["value"].to_pylist() == [1, 1, 1, 1]
 
 
+# Arrays: HDF5, Zarr, TileDB
+
+
+def ragged(arrays: Mapping[str, Any]) -> list[Row]:
+    """Return the rows of a ragged array, as a user takes it apart."""
+    rows, at = [], 0
+    columns = (arrays[name] for name in ("metric_name", "labels", "row_size"))
+    for name, labels, size in zip(*columns, strict=True):
+        span = slice(at, at + int(size))
+        at += int(size)
+        samples = zip(arrays["timestamp"][span].tolist(), arrays["value"][span].tolist(), strict=True)
+        rows += [(str(name), json.loads(labels), time, value) for time, value in samples]
+    return rows
+
+
+def test_h5py_opens_hdf5(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    pytest.importorskip("hdf5plugin")
+    get_format("hdf5:codec=zstd,shuffle=bitshuffle").write(fleet(), tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5") as file:
+        arrays = {name: column.asstr()[:] if column.dtype.kind == "S" else column[:] for name, column in file.items()}
+        assert ragged(arrays) == rows_of(fleet())
+        assert file["timestamp"].attrs["units"] == b"seconds since 1970-01-01"
+        assert list(file["value"]._filters) == ["32026"], "Blosc2, and nothing else"
+
+
+def test_zarr_opens_its_folder_and_its_zip(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    get_format("zarr").write(fleet(), tmp_path / "x.zarr")
+    (tmp_path / "x.zip").write_bytes(get_format("zarr").encode(fleet()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for store in (tmp_path / "x.zarr", zarr.storage.ZipStore(tmp_path / "x.zip", mode="r")):
+            group = zarr.open_group(store, mode="r")
+            assert ragged({name: array[:] for name, array in group.arrays()}) == rows_of(fleet())
+            assert group["timestamp"].attrs["units"] == "seconds since 1970-01-01"
+            assert group["value"].metadata.dimension_names == ("sample",)
+
+
+def test_tiledb_opens_its_array(tmp_path: Path) -> None:
+    tiledb = pytest.importorskip("tiledb")
+    get_format("tiledb").write(fleet(), tmp_path / "x.tiledb")
+    with tiledb.open(str(tmp_path / "x.tiledb")) as array:
+        told = {name: json.loads(array.meta[name]) for name in ("metric_name", "labels", "row_size")}
+        told["labels"] = [json.dumps(one) for one in told["labels"]]
+        assert ragged(told | array[:]) == rows_of(fleet())
+
+
+# Lance
+
+
+def test_lance_opens_its_folder(tmp_path: Path) -> None:
+    lance = pytest.importorskip("lance")
+    get_format("lance").write(fleet(), tmp_path / "x.lance")
+    dataset = lance.dataset(str(tmp_path / "x.lance"))
+    assert with_json(dataset.to_table().to_pylist()) == rows_of(fleet())
+    assert dataset.to_table(["value"], filter="metric_name = 'up'")["value"].to_pylist() == [1, 1, 1, 1]
+
+
+# Folders
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_counts_as_its_files_and_leaves_nothing_beside_it(name: str, tmp_path: Path) -> None:
+    for dataset in (fleet(), fleet("ms", 1000)):  # the second takes the place of the first
+        size = get_format(name).write(dataset, tmp_path / "x")
+        assert size == sum(path.stat().st_size for path in (tmp_path / "x").rglob("*") if path.is_file())
+        assert get_format(name).read(tmp_path / "x").time_unit == dataset.time_unit
+        assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    whole = get_format(name).encode(fleet())
+    assert get_format(name).stored_bytes(whole) < len(whole)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_takes_no_files_place(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"precious")
+    with pytest.raises(SqueezelabError, match="name another"):
+        get_format(name).write(fleet(), tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_whose_samples_changed_is_noticed(name: str, tmp_path: Path) -> None:
+    get_format(name).write(fleet(), tmp_path / "x")
+    whole = {path: path.read_bytes() for path in (tmp_path / "x").rglob("*") if path.is_file()}
+    rng = np.random.default_rng(7)
+    for path, content in whole.items():
+        for place in rng.integers(0, len(content), 8).tolist() if content else []:
+            path.write_bytes(
+                content[:place] + bytes([content[place] ^ 1 << int(rng.integers(8))]) + content[place + 1 :]
+            )
+            with contextlib.suppress(CorruptDataError):
+                assert get_format(name).read(tmp_path / "x").fingerprint == fleet().fingerprint
+        path.write_bytes(content[: len(content) // 2])
+        with contextlib.suppress(CorruptDataError):
+            assert get_format(name).read(tmp_path / "x").fingerprint == fleet().fingerprint
+        path.write_bytes(content)
+    assert get_format(name).read(tmp_path / "x").fingerprint == fleet().fingerprint
+
+
+@pytest.mark.parametrize("place", ["../x", "a/../../x", "/x", "a//b", "..", "."])
+def test_a_folders_file_cannot_be_written_beside_it(place: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(place), b"x")
+    with pytest.raises(CorruptDataError, match="leads elsewhere"):
+        get_format(FOLDERS[0]).decode(packed.getvalue())
+
+
 # All of them
 
 
@@ -188,7 +303,7 @@ def test_half_a_surrogate_pair_is_refused_in_one_line(name: str, key: SeriesKey,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name not in FOLDERS])
 def test_a_file_that_is_not_the_labs_is_refused(name: str) -> None:
     whole = get_format(name).encode(fleet())
     at = whole.index(MARK)
