@@ -189,6 +189,8 @@ _VALUE_HABITS = _GENERAL | {
     "alp": "It turns decimals into integers and packs these.",
     "alp_rd": "It gives the common upper bits numbers of a dictionary, and writes the lower ones as they are.",
     "tsxor": "It writes where among the last 127 a value was, or the bytes that it does not share with one of them.",
+    "buff": "It keeps decimals as fixed-point numbers, a byte of each after the other.",
+    "dexor": "It writes the digits that a decimal does not share with the one before.",
     "es95": "It turns decimals into integers, and packs these without their offset and common divisor.",
     "delta_bitpack": _PACKED,
     "pattern": "It encodes each block as the pattern it is found to be: constant, steps, decimals.",
