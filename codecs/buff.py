@@ -193,7 +193,7 @@ def encode_buff(words, buffer, at):
         if exceptions and _exact(words[i], places) == NOTHING:
             at = put_varint(buffer, at, i - last)
             store_little(buffer, at, words[i])
-            at, last = at + U(8), i
+            at, last = at + U(8), U(i)
     return at
 
 

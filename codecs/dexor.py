@@ -238,7 +238,7 @@ def decode_dexor(data, start, stop, words):
     `READ_SLACK` bytes behind ``stop`` must be readable.
     """
     position, stop_bit = start << U(3), stop << U(3)
-    previous, end, digits = 0.0, 0, 0
+    previous, end, digits = 0.0, np.int64(0), np.int64(0)
     exponent, length, calm = U(1023), U(1), 0
     for i in range(words.size):
         if position >= stop_bit:
