@@ -101,7 +101,7 @@ class PostgreSQL(Engine):
         settings = ("-c", "listen_addresses=", "-k", str(self.folder))
         self.server = subprocess.Popen(**_as_user([str(programs / "postgres"), "-D", str(self.folder), *settings]))
         self.connection = self._connect()
-        for statement in self._statements():
+        for statement in self.statements(time_unit):
             self.connection.execute(statement)
 
     def _connect(self) -> Any:
@@ -117,9 +117,9 @@ class PostgreSQL(Engine):
                     raise EngineError(f"the server did not start: {error}") from error
                 time.sleep(0.02)
 
-    def _statements(self) -> list[str]:
+    def statements(self, time_unit: str) -> list[str]:
         """Return what makes the tables, as users write it."""
-        ts = "bigint" if self.time_unit == "ns" else "timestamptz"
+        ts = "bigint" if time_unit == "ns" else "timestamptz"
         series = "CREATE TABLE series (id integer PRIMARY KEY, metric_name text NOT NULL, labels text NOT NULL)"
         by_name = "CREATE INDEX ON series (metric_name)"
         if self.layout == "arrays":

@@ -25,7 +25,7 @@ _registry: Registry[System] = Registry("system", __name__, System)
 
 def available_systems() -> list[str]:
     """Return the names of all systems that can be advised on here."""
-    return _registry.available()
+    return [name for name, one in _registry.classes.items() if not one.lacks()]
 
 
 def get_system(name: str) -> System:
@@ -52,14 +52,14 @@ def choose_systems(wanted: str | Sequence[str]) -> tuple[list[System], list[str]
     names = wanted.replace(",", " ").split() if isinstance(wanted, str) else list(wanted)
     if not names:
         raise InvalidRequestError(f"name a system with --for: {', '.join(_registry.classes)}, or all")
-    missing = _registry.missing()
+    missing = {name: one.lacks() for name, one in _registry.classes.items() if one.lacks()}
     if "all" in names:
         names = list(_registry.classes)
     for name in names:
         if name not in _registry.classes:
             raise InvalidRequestError(f"unknown system {name!r}: choose from {', '.join(_registry.classes)}, or all")
     names = [one for name in names for one in _registry.classes if one == name or one.startswith(f"{name}_")]
-    words = [f"{name} is left out: pip install {missing[name]}" for name in dict.fromkeys(names) if name in missing]
+    words = [f"{name} is left out: {missing[name]}" for name in dict.fromkeys(names) if name in missing]
     chosen = [get_system(name) for name in dict.fromkeys(names) if name not in missing]
     if not chosen:
         raise InvalidRequestError("; ".join(words))

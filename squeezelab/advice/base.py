@@ -13,6 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 
 from squeezelab.advice.layout import Column, Hour, Layout, Table
+from squeezelab.dataset import MetricDataset
+from squeezelab.registry import is_installed
 from squeezelab.results import Segment
 
 Place = tuple[str, str]
@@ -85,8 +87,8 @@ class Workshop(ABC):
         """Execute a text as it is, put the rows of a layout in, and wait until all is as small as it gets."""
 
     @abstractmethod
-    def read(self, layout: str) -> dict[str, pa.Table]:
-        """Return all rows of the tables that the last text made."""
+    def read(self, layout: str) -> dict[str, pa.Table] | MetricDataset:
+        """Return all rows of the tables that the last text made, or the data set that they are."""
 
     @abstractmethod
     def read_all(self, layout: str) -> int:
@@ -99,6 +101,9 @@ class Workshop(ABC):
     def segments(self, layout: str) -> list[Segment]:
         """Return what the system chose by itself, where it tells."""
         return []
+
+    def close(self) -> None:  # noqa: B027 -- most have nothing to end
+        """End what runs."""
 
     def clock(self, method: str, *arguments: Any) -> tuple[float, Any]:
         """Call a method of this object, and return how many seconds it took as well."""
@@ -128,6 +133,8 @@ class System(ABC):
         Whether the bytes of a column do not depend on the choices for the others.
     part_samples : int
         About how many samples the search begins with.
+    most_samples : int
+        Of more than these, a part is taken for all of the data.
     """
 
     name: str
@@ -142,6 +149,12 @@ class System(ABC):
     begin: ClassVar[Mapping[str, str]] = {}
     additive: ClassVar[bool] = True
     part_samples: ClassVar[int] = 60_000
+    most_samples: ClassVar[int] = 5_000_000
+
+    @classmethod
+    def lacks(cls) -> str:
+        """Return what to do to have it here, nothing where it is."""
+        return "" if is_installed(cls.package) else f"pip install {cls.package}"
 
     @property
     @abstractmethod

@@ -112,14 +112,16 @@ class Layout:
         """All columns of all tables."""
         return [column for table in self.tables for column in table.columns]
 
-    def restore(self, tables: Mapping[str, pa.Table]) -> MetricDataset:
-        """Return the data set of tables that a system gave back, in canonical order.
+    def restore(self, tables: Mapping[str, pa.Table] | MetricDataset) -> MetricDataset:
+        """Return the data set of tables that a system gave back, or one that it gave back, in canonical order.
 
         Raises
         ------
         CorruptDataError
             If their rows are of no series that was put in, or a moment is between two.
         """
+        if isinstance(tables, MetricDataset):
+            return in_canonical_order(tables)
         known = {key: number for number, key in enumerate(self.keys)}
         parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
         for table in self.tables:

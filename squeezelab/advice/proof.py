@@ -13,7 +13,7 @@ from typing import Any
 from squeezelab.advice.base import Stored, System
 from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.noise import find_noise, rounded
-from squeezelab.advice.parts import first_half
+from squeezelab.advice.parts import first_half, part_of
 from squeezelab.advice.search import Proven, Search
 from squeezelab.advice.worker import SystemFailedError, Worker
 from squeezelab.console import progress_bar
@@ -43,7 +43,8 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
     SystemFailedError
         If the system cannot be run, or nothing that it made came back bit by bit.
     """
-    started = time.monotonic()
+    started, samples = time.monotonic(), len(dataset)
+    dataset = part_of(dataset, system.most_samples)
     with workshop(system) as worker, progress_bar() as bar:
         search = Search(system, worker, started, SEARCH_SHARE * budget, bar)
         proven, default, segments = _prove(search, dataset, objective)
@@ -65,7 +66,9 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
             _measured(search, role, one, len(dataset), timed.get(one, {}), further.get(one)) for role, one in roles
         ]
     if search.cut:
-        search.notes.append(f"the budget of {budget:g} s ended the search before everything was tried: give more")
+        search.notes.insert(0, f"the budget of {budget:g} s ended the search before everything was tried: give more")
+    if len(dataset) < samples:
+        search.notes.insert(0, f"all figures are of a part: {len(dataset):,} of {samples:,} samples")
     return Advice(
         system.name,
         system.title,

@@ -179,7 +179,7 @@ class Search:
 
     def deepen(self, size: int, setting: Setting, sizes: Sizes) -> Found:
         """Try what costs more, of those ways to prepare a column that came near to its best."""
-        if self.late:
+        if self.late or not sizes:
             return size, setting, sizes
         self.told(f"{setting.layout} table by {setting.order}, all levels")
         every, deeper = self.choices(self.taken[setting.layout]), {}

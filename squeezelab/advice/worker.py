@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -90,7 +91,7 @@ class Worker:
         """End the process."""
         self._connection.close()
         try:
-            self._process.wait(2)
+            self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -126,6 +127,8 @@ def serve(descriptor: int) -> None:
         try:
             message = pickle.loads(connection.recv_bytes())
         except (EOFError, OSError):
+            with suppress(Exception):
+                served.close()
             # Databases that run in threads of this process may not let it end by itself.
             os._exit(0)
         try:
