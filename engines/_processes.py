@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from platformdirs import user_data_path
+
+from squeezelab.errors import EngineError
+
+FOLDERS = "SQUEEZELAB_ENGINES"
+"""The environment variable that names further folders of servers, as PATH does."""
+LOOPBACK = "127.0.0.1"
+LISTENING = "0A"
 LAST_LINES = 3
+VERSION_SECONDS = 10.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
 
 
 def last_lines(log: Path) -> str:
@@ -38,3 +55,110 @@ def descendants(process: int) -> list[int]:
     except OSError:
         return []
     return [*children, *(one for child in children for one in descendants(child))]
+
+
+def find_program(name: str) -> Path | None:
+    """Return a program: of SQUEEZELAB_ENGINES' folders, else as ``engines get`` brought it, else of the system."""
+    named = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    for folder in (*named, *(brought_folder().iterdir() if brought_folder().is_dir() else ())):
+        for inner in (".", "bin", "usr/bin", "usr/sbin"):
+            if os.access(found := folder / inner / name, os.X_OK) and found.is_file():
+                return found
+    found_in = shutil.which(name) or shutil.which(name, path="/usr/local/bin:/usr/sbin:/usr/local/sbin")
+    return Path(found_in) if found_in else None
+
+
+def brought_folder() -> Path:
+    """Return the folder that ``engines get`` puts servers in, one below it each."""
+    return user_data_path("squeezelab") / "engines"
+
+
+def told_version(program: Path, *arguments: str) -> str:
+    """Return what a program says of its version; nothing if it does not come to an end, or cannot be run."""
+    try:
+        done = subprocess.run(
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout + done.stderr
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as one:
+        one.bind((LOOPBACK, 0))
+        return int(one.getsockname()[1])
+
+
+class Server:
+    """A server's process, which dies with this one.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program and its arguments.
+    folder : path
+        Where it works, and where its log is.
+
+    Raises
+    ------
+    EngineError
+        If the program cannot be run.
+    """
+
+    def __init__(self, command: Sequence[str], folder: Path) -> None:
+        self.log = folder / "server.log"
+        try:
+            with self.log.open("wb") as log:
+                self.process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=partial(die_with_parent, os.getpid()),
+                )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise EngineError(f"{command[0]} cannot be run: {error}") from error
+
+    def await_ready(self, ready: Callable[[], bool]) -> None:
+        """Wait until it is ready; EngineError, with the last lines of its log, if it ends before or takes too long."""
+        end = time.monotonic() + READY_SECONDS
+        while not ready():
+            self.check()
+            if time.monotonic() > end:
+                raise EngineError(f"the server was not ready after {READY_SECONDS:g} seconds{last_lines(self.log)}")
+            time.sleep(0.01)
+
+    def check(self) -> None:
+        """Raise EngineError, with the last lines of its log, if it has ended."""
+        status = self.process.poll()
+        if status is not None:
+            how = f"by {signal.Signals(-status).name}" if status < 0 else f"with exit code {status}"
+            raise EngineError(f"the server ended {how}{last_lines(self.log)}")
+
+    def listens(self, port: int) -> bool:
+        """Tell whether it is this server that listens on a port: another program's answer is none of its."""
+        process = Path(f"/proc/{self.process.pid}")
+        try:
+            rows = [line.split() for line in (process / "net" / "tcp").read_text().splitlines()[1:]]
+            sockets = {f"socket:[{row[9]}]" for row in rows if row[3] == LISTENING and row[1].endswith(f":{port:04X}")}
+            return any(str(link.readlink()) in sockets for link in (process / "fd").iterdir())
+        except OSError:
+            return sys.platform != "linux"
+
+    def stop(self) -> None:
+        """Have it stop in its own way, and kill it where it does not."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

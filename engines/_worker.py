@@ -58,10 +58,11 @@ def serve(connection: Connection) -> None:
         except EOFError:
             engine.stop()
             return
-        if method == "start":
-            meter.reset()
-        begin = time.perf_counter()
         try:
+            if method == "start":
+                engine.prepare()
+                meter.reset()
+            begin = time.perf_counter()
             value = getattr(meter if method == "memory_mb" else engine, method)(*arguments)
             answer = ("", value, time.perf_counter() - begin)
         except Exception as error:

@@ -19,8 +19,8 @@ class Engine(ABC):
 
     A subclass names itself, and gives the methods below. It works in a process of its own, which `Session` starts,
     times and ends: it can block, crash, and keep what it opens in attributes. All methods but `version` and
-    `how_to_get` are called there, in this order: `start`, `ingest` (once or several times, later samples after earlier
-    ones), `compact`, `sizes`, `read`, `read_family`, `read_all`, `stop`.
+    `how_to_get` are called there, in this order: `prepare`, `start`, `ingest` (once or several times, later samples
+    after earlier ones), `compact`, `sizes`, `read`, `read_family`, `read_all`, `stop`.
 
     Attributes
     ----------
@@ -60,6 +60,9 @@ class Engine(ABC):
         if cls.package:
             return "pip install 'squeezelab[engines]'"
         return f"squeezelab engines get {cls.name}"
+
+    def prepare(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Load what is of the lab rather than of the engine, before anything is timed."""
 
     @abstractmethod
     def start(self, folder: Path, time_unit: str) -> None:

@@ -38,3 +38,26 @@ def edge_doubles() -> MetricDataset:
     words = np.concatenate([np.array(SPECIAL_WORDS, np.uint64), rng.integers(0, 2**64, 200, np.uint64)])
     times = START + 15 * np.arange(len(words))
     return MetricDataset([SeriesKey("edge", {})], np.array([0, len(words)]), times, words.view(np.float64))
+
+
+@pytest.fixture(scope="session")
+def odd_names() -> MetricDataset:
+    """Names and labels of any characters, each in every place."""
+    texts = [" ", "a", "A", "\0", "\n", '"', "\\", "'", ",", "=", "#", "{}", "$1", "null", "time", "value", "__name__"]
+    texts += [
+        "U__a",
+        "U__",
+        "_",
+        "a_b",
+        "12",
+        "2020-01-01",
+        "\u00e4",
+        "\u2028",
+        "\U0001f600",
+        "'; DROP TABLE series; --",
+    ]
+    keys = [SeriesKey(one, {other: one}) for one in texts for other in texts]
+    keys += [SeriesKey("", {"a": "b"}), SeriesKey("", {}), SeriesKey("no labels", {}), SeriesKey("a", {"": "no name"})]
+    keys += [SeriesKey("n" * 200, {"l" * 200: "v" * 3000}), SeriesKey("many", {f"l{i}": f"v{i}" for i in range(25)})]
+    count = len(keys)
+    return MetricDataset(keys, np.arange(count + 1), np.full(count, START + 600), np.arange(float(count)))

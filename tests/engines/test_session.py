@@ -4,34 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import PROJECT
 
+from running import alive, wait_until_gone
 from squeezelab import MetricDataset, SeriesKey
 from squeezelab.engines import Session, session
 from squeezelab.errors import EngineError
 from toy_engine import Toy
 
 DATASET = MetricDataset([SeriesKey("up", {})], np.array([0, 2]), np.array([100, 115]), np.array([1.0, 0.0]))
-
-
-def alive(process: int) -> bool:
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def wait_until_gone(*processes: int) -> None:
-    end = time.monotonic() + 20
-    while any(map(alive, processes)):
-        assert time.monotonic() < end, "it is still running"
-        time.sleep(0.02)
 
 
 def pids(folder: Path) -> list[int]:
