@@ -39,9 +39,9 @@ class VictoriaMetrics(HttpServer):
     Notes
     -----
     Samples come by remote write, and go by ``/api/v1/export``. It keeps about 12 to 15 significant digits in a block of
-    decimals with one exponent, a single NaN, no -0.0, no time before 1970, none later than two days from now, and
-    milliseconds. A label without a value is none to it, of more than 30 labels the rest is dropped, names are cut to 256 bytes and values
-    to 16 KiB: its own limits, left as they are.
+    decimals with one exponent, no -0.0, no time before 1970, none later than two days from now, and milliseconds; what
+    is NaN it does not tell. A label without a value is none to it, of more than 30 labels the rest is dropped, names
+    are cut to 256 bytes and values to 16 KiB: its own limits, left as they are.
     Sources: https://docs.victoriametrics.com/single-server-victoriametrics/, lib/decimal of its source
     """
 
