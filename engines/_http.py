@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -32,14 +33,19 @@ class Http:
         self.server, self.port = server, port
         self.connection = HTTPConnection(LOOPBACK, port, timeout=LIMIT)
 
-    def ask(self, path: str, query: dict[str, str] | None = None, body: bytes | None = None, **headers: str) -> Reply:
-        """Return what a server answers: to GET, or to POST where there is a body. Headers as ``Content_Type="..."``."""
+    def ask(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Return what a server answers: to GET, or to POST where there is a body."""
         method, target = "GET" if body is None else "POST", f"{path}?{urlencode(query)}" if query else path
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
         for last in (False, True):
             kept = self.connection.sock is not None
             try:
-                self.connection.request(method, target, body, named)
+                self.connection.request(method, target, body, headers or {})
                 response = self.connection.getresponse()
                 return Reply(response.status, response.read())
             except (OSError, HTTPException) as error:
@@ -51,10 +57,14 @@ class Http:
         raise AssertionError
 
     def demand(
-        self, path: str, query: dict[str, str] | None = None, body: bytes | None = None, **headers: str
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> bytes:
         """Return the body of an answer; EngineError if it is a refusal."""
-        reply = self.ask(path, query, body, **headers)
+        reply = self.ask(path, query, body, headers)
         if reply.status >= 300:
             raise EngineError(f"{path} was answered with {reply.status}: {reply.words}")
         return reply.body

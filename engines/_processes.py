@@ -59,10 +59,13 @@ def descendants(process: int) -> list[int]:
 
 def find_program(name: str) -> Path | None:
     """Return a program: of SQUEEZELAB_ENGINES' folders, else as ``engines get`` brought it, else of the system."""
-    named = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
-    for folder in (*named, *(brought_folder().iterdir() if brought_folder().is_dir() else ())):
+    folders: list[Path] = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    if brought_folder().is_dir():
+        folders += brought_folder().iterdir()
+    for folder in folders:
         for inner in (".", "bin", "usr/bin", "usr/sbin"):
-            if os.access(found := folder / inner / name, os.X_OK) and found.is_file():
+            found = folder / inner / name
+            if found.is_file() and os.access(found, os.X_OK):
                 return found
     found_in = shutil.which(name) or shutil.which(name, path="/usr/local/bin:/usr/sbin:/usr/local/sbin")
     return Path(found_in) if found_in else None
@@ -70,7 +73,7 @@ def find_program(name: str) -> Path | None:
 
 def brought_folder() -> Path:
     """Return the folder that ``engines get`` puts servers in, one below it each."""
-    return user_data_path("squeezelab") / "engines"
+    return Path(user_data_path("squeezelab")) / "engines"
 
 
 def told_version(program: Path, *arguments: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ SAMPLE = 22
 """Bytes of the longest message of a sample, with its tag and length."""
 STREAMED = 1
 """The type of answer that holds chunks as they are stored: it has all their bits."""
-WRITE = {"Content_Type": "application/x-protobuf", "Content_Encoding": "snappy"}
+HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy"}
 
 
 def to_milliseconds(timestamps: Ints, time_unit: str) -> Ints:
@@ -197,7 +197,7 @@ def _to_series(message: bytes) -> tuple[dict[str, str], list[bytes]]:
     return labels, chunks
 
 
-def fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """Yield numbers and values of a message's fields; what is a number in it is one here."""
     at = 0
     while at < len(message):

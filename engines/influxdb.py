@@ -31,6 +31,7 @@ TAG = rf"(?!(?:time|value)$|_){PLAIN}"
 """Names of tags that are not taken."""
 MEASUREMENT = r"(?!_|#)[^\\\x00-\x1f\x7f=]+"
 SPECIAL, BACKSLASH = re.compile("([,= ])"), r"\\\1"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 REFUSED = re.compile(b"unable to parse|partial write")
 """Begins the answer where some lines were refused, and the others kept."""
 COMPACTED_SECONDS = 240.0
@@ -204,7 +205,7 @@ class InfluxDB(HttpServer):
         """Yield the series of an answer; a long one comes in several pieces."""
         form = {"q": query, "epoch": PRECISIONS[self.time_unit], "chunked": "true", "chunk_size": str(BATCH)}
         body = urlencode(form | {"db": "lab"}).encode()
-        answer = self.http.demand("/query", body=body, Content_Type="application/x-www-form-urlencoded")
+        answer = self.http.demand("/query", body=body, headers=FORM)
         for line in answer.splitlines():
             told = json.loads(line, parse_int=to_number)
             for result in (told, *told.get("results", ())):

@@ -12,8 +12,8 @@ import numpy as np
 from squeezelab.codecs.prometheus_xor import decode_chunk
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.engines._remote import (
+    HEADERS,
     NAME,
-    WRITE,
     Batch,
     from_milliseconds,
     plain_labels,
@@ -97,7 +97,7 @@ class Prometheus(HttpServer):
                     self._send(Batch([series]))
 
     def _send(self, batch: Batch) -> bool:
-        reply = self.http.ask("/api/v1/write", body=batch.body, **WRITE)
+        reply = self.http.ask("/api/v1/write", body=batch.body, headers=HEADERS)
         if reply.status >= 300 and reply.status != 400:
             raise EngineError(f"remote write was answered with {reply.status}: {reply.words}")
         return reply.status < 300
@@ -145,7 +145,7 @@ class Prometheus(HttpServer):
         return self._read({NAME: ""}, (-FOREVER, FOREVER))
 
     def _read(self, matchers: dict[str, str], span: tuple[int, int]) -> MetricDataset:
-        answer = self.http.demand("/api/v1/read", body=read_request(matchers, *span), **WRITE)
+        answer = self.http.demand("/api/v1/read", body=read_request(matchers, *span), headers=HEADERS)
         chunks: dict[SeriesKey, list[bytes]] = {}
         for labels, part in read_frames(answer):
             chunks.setdefault(to_key(labels), []).extend(part)

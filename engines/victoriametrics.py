@@ -12,8 +12,8 @@ import numpy as np
 
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.engines._remote import (
+    HEADERS,
     NAME,
-    WRITE,
     from_milliseconds,
     plain_labels,
     span_in_milliseconds,
@@ -68,7 +68,7 @@ class VictoriaMetrics(HttpServer):
     def ingest(self, dataset: MetricDataset) -> None:
         """Send batches in the order of time."""
         for batch in write_requests(dataset, HOUR):
-            self.http.demand("/api/v1/write", body=batch.body, **WRITE)
+            self.http.demand("/api/v1/write", body=batch.body, headers=HEADERS)
 
     def compact(self) -> None:
         """Have all flushed and merged, wait until nothing is pending or merged any more, and have a snapshot made."""

@@ -15,9 +15,7 @@ from squeezelab.engines import PARTS, Session, engine_classes, get_engine
 from squeezelab.errors import EngineError
 
 START = 1_700_000_000
-SPECS = [
-    f"{name}:{settings}" if settings else name for name, one in engine_classes().items() for settings in one.showcase
-]
+SPECS = [*sorted(engine_classes()), "prometheus:block=31d"]
 BITS = npt.NDArray[np.uint64]
 NAN, MINUS_ZERO = 0x7FF8 << 48, 1 << 63
 
