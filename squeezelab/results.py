@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from math import inf, isfinite
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
@@ -755,18 +756,8 @@ class Results:
             content = json.loads(Path(path).read_bytes())
             if content["schema"] not in range(1, SCHEMA + 1):
                 raise CorruptDataError(f"{path} has schema {content['schema']}, this version reads up to {SCHEMA}")
-            return cls(
-                _known(Run, content["run"]),
-                _known(DatasetFacts, content["dataset"]),
-                [_measurement(one) for one in content["measurements"]],
-                content["memcpy_mb_s"],
-                {subject: _pair(interval) for subject, interval in content.get("memcpy_ci", {}).items()},
-                [_known(Access, one) for one in content.get("access", [])],
-                explanations=[_explained(one) for one in content.get("explanations", [])],
-                cost=_cost(content.get("cost")),
-                about=dict(content.get("about", {})),
-                engines=[_engine(one) for one in content.get("engines", [])],
-            )
+            _restore_infinities(content)
+            return msgspec.convert(content, cls)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, CorruptDataError):
                 raise
@@ -791,20 +782,15 @@ def finite(content: Any) -> Any:
     return content
 
 
-def _measurement(content: dict[str, Any]) -> Measurement:
-    error = content.get("largest_error")
-    if error == "inf" or (content["lossy"] and error is None):
-        content = content | {"largest_error": inf}
-    measurement: Measurement = _known(Measurement, content)
-    return measurement
-
-
-def _engine(content: dict[str, Any]) -> EngineMeasurement:
-    returned = content["returned"]
-    if returned["largest_relative_change"] is None:
-        returned = returned | {"largest_relative_change": inf}
-    engine: EngineMeasurement = _known(EngineMeasurement, content | {"returned": _known(Returned, returned)})
-    return engine
+def _restore_infinities(content: dict[str, Any]) -> None:
+    """Put infinite errors back where JSON has null, and schema 1 a text."""
+    for one in content["measurements"]:
+        error = one.get("largest_error")
+        if error == "inf" or (one["lossy"] and error is None):
+            one["largest_error"] = inf
+    for one in content.get("engines", []):
+        if one["returned"]["largest_relative_change"] is None:
+            one["returned"]["largest_relative_change"] = inf
 
 
 def relative_width(speed: float, interval: tuple[float, float]) -> float:
@@ -817,33 +803,3 @@ def relative_width(speed: float, interval: tuple[float, float]) -> float:
     """
     low, high = interval
     return speed / low - speed / high
-
-
-def _explained(content: dict[str, Any]) -> Explained:
-    facts = {
-        name: _known(Entropy, value) if name.endswith("_entropy") else value for name, value in content["facts"].items()
-    }
-    winners = {subject: content[subject] and _known(Winner, content[subject]) for subject in ("timestamps", "values")}
-    explained: Explained = _known(Explained, content | {"facts": _known(Explanation, facts)} | winners)
-    return explained
-
-
-def _cost(content: dict[str, Any] | None) -> CostBasis | None:
-    return _known(CostBasis, content | {"assumed": tuple(content.get("assumed", ()))}) if content else None
-
-
-def _known(cls: type[Any], content: dict[str, Any]) -> Any:
-    """Make an instance of the fields it has; intervals are lists in JSON."""
-    names = {one.name for one in fields(cls)}
-    return cls(
-        **{
-            name: _pair(value) if name.endswith("_ci") and value else value
-            for name, value in content.items()
-            if name in names
-        }
-    )
-
-
-def _pair(interval: Sequence[float]) -> tuple[float, float]:
-    low, high = interval
-    return low, high

@@ -157,7 +157,8 @@ def _mark(one: Measurement, bold: bool) -> str:
 def published_table(results: Results) -> Table:
     """Return the published figures beside those measured."""
     rows = [list(one) for one in compare_published(results)]
-    note = f"Measured: {TIMESTAMP_CODEC} and {VALUE_CODEC}, a frame a series, without zstd."
+    note = f"Measured: {TIMESTAMP_CODEC} and {VALUE_CODEC}, a frame a series, without zstd. Published: "
+    note += "github.com/flash1293/squeezed-signals (ratios)."
     return Table("Published and measured", ["figure", "published", "measured", "why they differ"], rows, note, names=4)
 
 
