@@ -175,6 +175,7 @@ _TIMESTAMP_HABITS = _GENERAL | {
     "prometheus_xor2": "An interval that repeats takes it one bit.",
     "delta_bitpack": _PACKED,
     "simple8b": _PACKED,
+    "sprintz": "Of eight intervals each takes the bits of the one that differs most from zero.",
     "tally": "Intervals that repeat take it nothing.",
 }
 _VALUE_HABITS = _GENERAL | {

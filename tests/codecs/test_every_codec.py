@@ -51,7 +51,7 @@ def test_most_codecs_take_all_numbers() -> None:
         assert {str(one) for one in get_codec(spec).dtypes} >= {
             f"{sign}int{n}" for sign in ("", "u") for n in (8, 16, 32, 64)
         }
-        assert np.dtype(np.float32) in get_codec(spec).dtypes
+        assert np.dtype(np.float32) in get_codec(spec).dtypes or FLOAT64 not in get_codec(spec).dtypes
 
 
 @every_case
