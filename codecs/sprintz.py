@@ -199,7 +199,7 @@ def encode_sprintz(words, bits, fire, errors, buffer):
     """Write the payload of integers of so many bits, as the low bits of words; return its bytes."""
     count, code, state = U(words.size), _code_bits(bits), np.zeros(3, np.uint64)
     at, i, groups, run, block, width = HEADER, U(0), U(0), U(0), U(2), U(0)
-    head, header, ended = U(0), U(0), count < FEWEST
+    head, header, ended = U(0), U(0), bool(count < FEWEST)
     while not ended and (block < U(2) or i + GROUP <= count):
         width = _read_block(words, i, bits, fire, state, errors)
         placed = False

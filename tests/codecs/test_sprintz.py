@@ -117,7 +117,7 @@ def test_runs_are_wherever_they_end(predictor: str, length: int) -> None:
 def test_runs_longer_than_their_count_are() -> None:
     for length in (8 * 0x7FFF, 8 * 0x7FFF + 8, 16 * 0x7FFF + 24):
         column = np.zeros(length, np.int64)
-        assert len(Sprintz().pack(column)) < 8 + 9 + 8 * 16
+        assert len(Sprintz().pack(column)) <= 8 + 10 + 8 * 16
         assert np.array_equal(Sprintz().decode(Sprintz().encode(column)), column)
 
 
