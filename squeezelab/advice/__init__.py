@@ -17,6 +17,8 @@ from squeezelab.results import Advice
 
 __all__ = ["BUDGET", "advise_all", "available_systems", "choose_systems", "get_system"]
 
+LEFT_OUT = {"timescaledb": "its extension is on neither PyPI nor Debian, so that no text could be executed"}
+"""Systems that people ask for and that are not advised on, with the reason."""
 BUDGET = 120.0
 """Seconds for one system, if nothing else is said."""
 
@@ -56,6 +58,8 @@ def choose_systems(wanted: str | Sequence[str]) -> tuple[list[System], list[str]
     if "all" in names:
         names = list(_registry.classes)
     for name in names:
+        if name in LEFT_OUT:
+            raise InvalidRequestError(f"{name} is not advised on: {LEFT_OUT[name]}")
         if name not in _registry.classes:
             raise InvalidRequestError(f"unknown system {name!r}: choose from {', '.join(_registry.classes)}, or all")
     names = [one for name in names for one in _registry.classes if one == name or one.startswith(f"{name}_")]

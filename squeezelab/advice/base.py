@@ -131,6 +131,8 @@ class System(ABC):
         Options that the search begins with, where those of the default would hide what columns take.
     additive : bool
         Whether the bytes of a column do not depend on the choices for the others.
+    lossy : bool
+        Whether what it loses of some data belongs to it, and keeps nothing from being advised: it is said beside it.
     part_samples : int
         About how many samples the search begins with.
     most_samples : int
@@ -148,6 +150,7 @@ class System(ABC):
     default_order: ClassVar[str] = "series"
     begin: ClassVar[Mapping[str, str]] = {}
     additive: ClassVar[bool] = True
+    lossy: ClassVar[bool] = False
     part_samples: ClassVar[int] = 60_000
     most_samples: ClassVar[int] = 5_000_000
 

@@ -48,7 +48,7 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
     with workshop(system) as worker, progress_bar() as bar:
         search = Search(system, worker, started, SEARCH_SHARE * budget, bar)
         proven, default, segments = _prove(search, dataset, objective)
-        exact = sorted((one for one in proven if not one.lost), key=lambda one: one.stored.size)
+        exact = sorted((one for one in proven if system.lossy or not one.lost), key=lambda one: one.stored.size)
         if not exact:
             raise SystemFailedError(f"nothing came back bit by bit: {proven[0].lost}")
         eligible = _eligible(exact, objective)

@@ -92,6 +92,23 @@ def noise_table(advice: Advice) -> Table:
     return Table("Digits that are noise", ["metric", "digits kept", "largest error", "bytes saved", "why"], rows, note)
 
 
+def comparison_table(advice: Sequence[Advice]) -> Table:
+    """Return what the choice of a system costs: bytes of each further sample, and what it loses."""
+    rows = []
+    for one in advice:
+        default, advised = one.get("default"), one.get("advised")
+        if default is None or advised is None:
+            continue
+        further = ("-" if each.further_bytes is None else f"{each.further_bytes:.3f}" for each in (default, advised))
+        saved = f"{1 - advised.encoded_bytes / default.encoded_bytes:.1%}"
+        sizes = (f"{each.bytes_per_sample:.3f}" for each in (default, advised))
+        hour = _milliseconds(advised.hour_s, advised.hour_ci)
+        rows.append([one.title, *sizes, saved, *further, hour, "yes" if advised.bit_exact else f"no: {advised.lost}"])
+    headers = ["system", "default B/sample", "advised", "saved", "default B/further", "advised", "hour ms", "exact"]
+    note = "On the same samples, where no part is named above. Hour: one of one series, read with the advised setting."
+    return Table("Systems beside each other", headers, rows, note)
+
+
 def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:
     """Return what is held, and what it costs a month, before and after."""
     rows = []
@@ -112,6 +129,8 @@ def advice_tables(advice: Sequence[Advice], basis: CostBasis | None = None) -> I
     """Yield all tables of some advice."""
     for one in advice:
         yield from (table for table in (settings_table(one), segments_table(one), noise_table(one)) if table.rows)
+    if len(advice) > 1:
+        yield comparison_table(advice)
     if basis is not None and advice:
         yield money_table(advice, basis)
 

@@ -11,7 +11,7 @@ from conftest import PROJECT
 from pyarrow import feather
 
 from squeezelab import MetricDataset, Series, SeriesKey
-from squeezelab.advice import available_systems, get_system
+from squeezelab.advice import available_systems, choose_systems, get_system
 from squeezelab.advice.advised import advise
 from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.parts import part_of
@@ -214,6 +214,24 @@ def test_what_a_system_loses_is_said_and_not_advised() -> None:
     mixed = MetricDataset.from_series([Series(SeriesKey("up", {}), np.arange(100), np.tile(EDGES, 20).view("f8"))])
     with pytest.raises(SystemFailedError, match="nothing came back bit by bit: 20 values changed"):
         advise(mixed, "parquet_duckdb", budget=2)
+
+
+@pytest.mark.parametrize("name", ["influxdb", "prometheus", "victoriametrics"])
+def test_a_server_of_which_little_can_be_set_is_run_and_says_so(name: str, small: MetricDataset) -> None:
+    skip_if_missing(name)
+    dataset = part_of(small, 2_000)
+    advised = advise(dataset, name, budget=5)
+    best = advised.advice.get("advised")
+    assert best is not None
+    assert best.bit_exact, best.lost
+    assert best.encoded_bytes > len(dataset)
+    assert advised.advice.notes
+    assert ("SHARD DURATION" if name == "influxdb" else "there is nothing to set") in advised.statement
+
+
+def test_timescaledb_is_left_out_with_a_word() -> None:
+    with pytest.raises(InvalidRequestError, match="timescaledb is not advised on: its extension"):
+        choose_systems("clickhouse,timescaledb")
 
 
 def test_a_system_that_does_not_exist_is_one_line() -> None:

@@ -1,0 +1,137 @@
+"""Servers that compress by themselves: what little can be set of them, and what they cost beside the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from squeezelab.advice.base import Setting, Workshop
+from squeezelab.advice.engine import EngineSystem, EngineWorkshop
+from squeezelab.advice.layout import Layout
+from squeezelab.engines.base import Engine
+from squeezelab.engines.influxdb import CONFIGURATION, InfluxDB
+from squeezelab.engines.prometheus import Prometheus
+from squeezelab.engines.victoriametrics import VictoriaMetrics
+
+
+class AdvisedPrometheus(EngineSystem):
+    """Prometheus, of which nothing is to be set for the size of samples."""
+
+    name = "prometheus"
+    title = "Prometheus"
+    engine = Prometheus
+    file = "prometheus.txt"
+    lossy = True
+
+    @property
+    def note(self) -> str:
+        """Why there is nothing to set."""
+        return (
+            "no flag that Prometheus documents changes how samples are compressed. The hidden ones for the length of "
+            "blocks make fewer and slightly smaller ones, but keep as much in memory: they are not advised. "
+            "Fewer series, longer scrape intervals and shorter retention are what is left"
+        )
+
+    @property
+    def workshop(self) -> type[Workshop]:
+        """What runs it."""
+        return PrometheusWorkshop
+
+    def text(self, layout: Layout, setting: Setting) -> str:
+        """Return a comment."""
+        return "# Prometheus: there is nothing to set\n"
+
+
+class PrometheusWorkshop(EngineWorkshop):
+    """A server as it is."""
+
+    def make(self, text: str) -> Engine:
+        """Return the engine; the text sets nothing."""
+        return Prometheus()
+
+
+class AdvisedVictoriaMetrics(EngineSystem):
+    """VictoriaMetrics, of which nothing is to be set that keeps values as they are."""
+
+    name = "victoriametrics"
+    title = "VictoriaMetrics"
+    engine = VictoriaMetrics
+    file = "victoriametrics.txt"
+    lossy = True
+
+    @property
+    def note(self) -> str:
+        """Why there is nothing to set."""
+        return (
+            "no flag makes samples smaller as they are: -precisionBits and -dedup.minScrapeInterval do so at a loss, "
+            "and are not advised"
+        )
+
+    @property
+    def workshop(self) -> type[Workshop]:
+        """What runs it."""
+        return VictoriaMetricsWorkshop
+
+    def text(self, layout: Layout, setting: Setting) -> str:
+        """Return a comment."""
+        return "# VictoriaMetrics: there is nothing to set\n"
+
+
+class VictoriaMetricsWorkshop(EngineWorkshop):
+    """A server as it is."""
+
+    def make(self, text: str) -> Engine:
+        """Return the engine; the text sets nothing."""
+        return VictoriaMetrics()
+
+
+class AdvisedInfluxDB(EngineSystem):
+    """InfluxDB 1.x: how long a shard lasts."""
+
+    name = "influxdb"
+    title = "InfluxDB 1.x"
+    engine = InfluxDB
+    file = "influxdb.influxql"
+    lossy = True
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {"SHARD DURATION": ("7d", "1d", "30d", "52w", "520w")}
+
+    @property
+    def note(self) -> str:
+        """What a shard's length decides besides bytes."""
+        return (
+            "samples are dropped by whole shards: one that is longer than the retention keeps them for longer. "
+            "Encodings are InfluxDB's own choice; lab is the name of your database"
+        )
+
+    @property
+    def workshop(self) -> type[Workshop]:
+        """What runs it."""
+        return InfluxDBWorkshop
+
+    def text(self, layout: Layout, setting: Setting) -> str:
+        """Return the statement that makes the database."""
+        duration = setting.options["SHARD DURATION"]
+        return f"CREATE DATABASE lab WITH DURATION INF REPLICATION 1 SHARD DURATION {duration} NAME lab\n"
+
+
+class InfluxDBWorkshop(EngineWorkshop):
+    """A server that makes its database by the text."""
+
+    def make(self, text: str) -> Engine:
+        """Return the engine, which executes the text."""
+        return _Pasted(text)
+
+
+class _Pasted(InfluxDB):
+    """A server that executes a text instead of its own statement."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def start(self, folder: Path, time_unit: str) -> None:
+        """Start the server, and execute the text."""
+        self.time_unit, self.folder = time_unit, folder
+        self.launch(folder, "run", "-config", "{configuration}", configuration=CONFIGURATION)
+        list(self._ask(self.text.strip()))
