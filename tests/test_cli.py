@@ -55,6 +55,18 @@ def test_options_win_over_the_environment(workplace: Path) -> None:
     assert "reports/small-random" in by_environment.stdout
 
 
+def test_databases_run_where_they_are_asked_for(workplace: Path) -> None:
+    quick = ("--codecs", "none", "--formats", "none", "--budget", "0", "--reports", "databases")
+    done = run("--engines", "sqlite", *quick, folder=workplace)
+    assert done.returncode == 0, done.stderr
+    assert "Databases" in done.stdout
+    (one,) = json.loads((workplace / "databases" / "small-synthetic" / "results.json").read_text())["engines"]
+    assert (one["engine"], one["samples"], one["returned"]["values_changed"]) == ("sqlite", 50_000, 0)
+    unknown = run("--engines", "oracle", folder=workplace)
+    assert unknown.returncode == 2
+    assert unknown.stderr.startswith("error: unknown engine 'oracle': choose from ")
+
+
 def test_only_what_was_chosen_is_run(workplace: Path) -> None:
     done = run(
         "--codecs", "xor+zstd:level=1 raw", "--formats", "columnar", "--seed", "5", "--budget", "0.1", folder=workplace
