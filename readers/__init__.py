@@ -6,7 +6,7 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from rich.progress import Progress
 
 from squeezelab.console import progress_bar
-from squeezelab.errors import DataSourceError, InvalidRequestError
+from squeezelab.errors import CorruptDataError, DataSourceError, InvalidRequestError, SqueezelabError
 from squeezelab.readers._collect import Collector
 from squeezelab.readers._loaded import Loaded, moment_text
 from squeezelab.readers._sources import Source
@@ -25,7 +25,7 @@ from squeezelab.readers.options import ReadOptions
 
 __all__ = ["FileFacts", "Loaded", "ReadOptions", "Reader", "available_readers", "load"]
 
-ORDER = ("tsdb", "parquet", "arrow", "json", "ndjson", "prometheus", "influx", "csv")
+ORDER = ("tsdb", "tally", "parquet", "arrow", "json", "ndjson", "prometheus", "influx", "csv")
 """Which reader is asked first whether it recognises a file: those that cannot be mistaken."""
 
 
@@ -54,7 +54,7 @@ def available_readers() -> list[str]:
     Examples
     --------
     >>> available_readers()
-    ['tsdb', 'parquet', 'arrow', 'json', 'ndjson', 'prometheus', 'influx', 'csv']
+    ['tsdb', 'tally', 'parquet', 'arrow', 'json', 'ndjson', 'prometheus', 'influx', 'csv']
     """
     return list(_registry())
 
@@ -202,13 +202,28 @@ def _read_all(
         source.on_bytes = lambda done, before=before: bar.update(task, completed=(before + done) / 1e6)  # type: ignore[misc]
         room = None if options.limit is None else -(-(options.limit - len(collector)) // (len(chosen) - i))
         try:
-            _read_one(source, reader, options, facts, collector, room)
-        except DataSourceError as error:
+            with _explaining(source, reader):
+                _read_one(source, reader, options, facts, collector, room)
+        except (DataSourceError, CorruptDataError) as error:
             if named:
                 raise
             words.append(f"{source.path} was not read{' to its end' * bool(facts.samples)}: {error}")
         facts.finish()
         yield facts
+
+
+@contextmanager
+def _explaining(source: Source, reader: Reader) -> Iterator[None]:
+    """Make one line of what libraries raise when they read a damaged file."""
+    try:
+        yield
+    except SqueezelabError:
+        raise
+    except (ArithmeticError, LookupError, MemoryError, OSError, RecursionError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200] or "no reason is given"
+        raise DataSourceError(
+            f"{source.path} cannot be read as {reader.name}, it may be damaged: {type(error).__name__}: {reason}"
+        ) from error
 
 
 def _read_one(

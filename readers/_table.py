@@ -180,7 +180,7 @@ def _find_layout(
     lower = [name.strip().lower() for name in names]
     layout.name = next((lower.index(one) for one in NAME_NAMES if one in lower), None)
     value = next((lower.index(one) for one in VALUE_NAMES if one in lower), None)
-    if layout.name in others and value in others and kinds[layout.name] == "text" and kinds[value] != "text":
+    if layout.name in others and value in others and _may_name(lower, kinds, layout.name) and kinds[value] != "text":
         layout.metrics = {value: names[value]}
         layout.label_text = next((lower.index(one) for one in LABEL_TEXT_NAMES if one in lower), None)
         _find_long_labels(names, batch, kinds, [i for i in others if i not in (layout.name, value)], layout, facts)
@@ -193,6 +193,11 @@ def _find_layout(
         beside = "" if layout.time is None else f" beside the time {names[layout.time]!r}"
         raise DataSourceError(f"{facts.name}: no column holds numbers{beside}{reasons}")
     return layout
+
+
+def _may_name(lower: Sequence[str], kinds: Sequence[str], name: int) -> bool:
+    """Tell whether a column holds names: texts; those of metrics may look like numbers, or like nothing."""
+    return kinds[name] == "text" or (lower[name] in ("metric_name", "__name__") and kinds[name] != "other")
 
 
 def _find_decimal(names: Sequence[str], batch: Batch, others: list[int], likely: str | None, facts: FileFacts) -> str:
@@ -309,11 +314,11 @@ def _find_metrics(
 ) -> None:
     """Find the metrics of a wide table; one that is called just ``value`` is named after the file."""
     for i in others:
-        name = names[i].strip()
+        name = names[i]
         if kinds[i] == "other":
             facts.say(f"column {name!r} was left out: it holds no numbers")
         elif kinds[i] != "text":
-            metric = file_stem(source.path) if name.lower() == "value" else name or f"column {i + 1}"
+            metric = file_stem(source.path) if name.strip().lower() == "value" else name or f"column {i + 1}"
             if metric in layout.metrics.values():
                 facts.say(f"column {i + 1} was left out: another one is called {name!r}")
             else:
@@ -336,7 +341,7 @@ def _find_wide_labels(names: Sequence[str], batch: Batch, texts: list[int], layo
         if LABEL_NAMES.fullmatch(names[i].strip()) or len(firsts) == groups or (disorder and helps):
             chosen.append(i)
             groups, disorder = len(firsts), left
-            layout.labels[i] = names[i].strip()
+            layout.labels[i] = names[i]
         else:
             facts.say(f"column {names[i]!r} was left out: it holds text, such as {_example(batch.columns[i])}")
 
@@ -356,7 +361,7 @@ def _find_long_labels(
         if kinds[i] == "other" or measures or rare:
             facts.say(f"column {names[i]!r} was left out: it is no label, such as {_example(column)}")
         else:
-            layout.labels[i] = names[i].strip()
+            layout.labels[i] = names[i]
 
 
 def _disorder(groups: npt.NDArray[np.int64], moments: npt.NDArray[np.int64]) -> int:
@@ -415,7 +420,8 @@ def _tell(numbers: Numbers, metric: str, facts: FileFacts) -> None:
 def _name_groups(batch: Batch, layout: Layout, label: str | None) -> Groups:
     """Group rows by their name and labels."""
     roles = [i for i in (layout.name, layout.label_text) if i is not None]
-    columns = [tidy(batch.columns[i]) for i in (*roles, *layout.labels)]
+    # Names and labels stay as they are: NA and blanks at the edges may be part of them.
+    columns = [batch.columns[i] for i in (*roles, *layout.labels)]
     numbers, firsts = group_rows(columns, len(batch.rows))
     told = (column.take(pa.array(firsts)).to_pylist() for column in columns)
     cells = dict(zip((*roles, *layout.labels), told, strict=True))
@@ -428,7 +434,7 @@ def _name_groups(batch: Batch, layout: Layout, label: str | None) -> Groups:
         labels.append(found)
     if layout.name is not None:
         names = cells[layout.name]
-        keys = [_make_key(name or "", found) for name, found in zip(names, labels, strict=True)]
+        keys = [_make_key("" if name is None else str(name), found) for name, found in zip(names, labels, strict=True)]
     else:
         keys = [_make_key(metric, found) for metric in layout.metrics.values() for found in labels]
     return Groups(numbers, firsts, keys)

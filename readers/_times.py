@@ -17,6 +17,7 @@ from pyarrow import compute
 
 from squeezelab.errors import DataSourceError, InvalidRequestError
 from squeezelab.readers._numbers import NUMBER
+from squeezelab.times import unit_by_size
 
 if TYPE_CHECKING:
     from squeezelab.readers.options import ReadOptions
@@ -320,19 +321,6 @@ def _by_format(column: pa.Array, form: str) -> Times:
     numbers = moments.dt.tz_localize(None) if "%z" in form else moments
     stamps = numbers.to_numpy().astype("datetime64[ns]").astype(np.int64)
     return Times(np.where(present, stamps, 0), "ns", present)
-
-
-def unit_by_size(size: float) -> str:
-    """Return the unit in which a number of this size is a time of our days.
-
-    Seconds until the year 5138; milliseconds, microseconds and nanoseconds from 1973 on.
-
-    Examples
-    --------
-    >>> [unit_by_size(size) for size in (30, 1.7e9, 1.7e12, 1.7e15, 1.7e18)]
-    ['s', 's', 'ms', 'us', 'ns']
-    """
-    return "s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns"
 
 
 def looks_like_times(column: pa.Array) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import compute, csv
 
 from squeezelab.errors import DataSourceError
 from squeezelab.readers._numbers import ABSENT, parse_number
@@ -65,16 +65,31 @@ class Csv(Reader):
             if before is not None:
                 piece = _after(piece, before)
                 before = None
-            yield _parse(piece, len(sheet.names), sheet.delimiter, facts)
+            batch = _parse(piece, len(sheet.names), sheet.delimiter, facts)
+            yield batch._replace(columns=list(map(_trim, batch.columns))) if sheet.padded else batch
 
 
 class Sheet(NamedTuple):
-    """What the first lines tell: the delimiter, cells, names of columns, and the line that is the last before rows."""
+    """What the first lines tell.
+
+    Attributes
+    ----------
+    delimiter : str
+    rows : list of list of str
+        Their cells.
+    names : list of str
+        Of the columns.
+    before : str or None
+        The last line before the rows.
+    padded : bool
+        Whether blanks follow delimiters: they are no part of the cells.
+    """
 
     delimiter: str
     rows: list[list[str]]
     names: list[str]
     before: str | None
+    padded: bool
 
 
 def _look_at(first: list[str]) -> Sheet | None:
@@ -90,7 +105,12 @@ def _look_at(first: list[str]) -> Sheet | None:
         names, before = _names(rows[0], lines[0]), lines[0]
     else:
         names = _commented_header(first, delimiter, len(rows[0]))
-    return Sheet(delimiter, rows, names, before)
+    padded = delimiter != "\t" and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
+    return Sheet(delimiter, rows, names, before, padded)
+
+
+def _trim(column: pa.Array) -> pa.Array:
+    return compute.utf8_trim_whitespace(column)
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:

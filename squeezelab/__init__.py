@@ -11,9 +11,8 @@ Make or load a data set, run codecs over it, prove every round trip, measure siz
 or let the lab do it, on data of your own as well::
 
     from squeezelab import bench
-    from squeezelab.readers import load
 
-    print(bench(load("metrics.csv").dataset, codecs="xor,zstd:level=19"))
+    print(bench("metrics.csv", codecs="xor,zstd:level=19"))
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -86,28 +87,64 @@ class Bench:
         return figure
 
 
+def as_dataset(data: Any) -> tuple[MetricDataset, dict[str, Any]]:
+    """Return what a user gives as a data set, with what is to be said of its origin.
+
+    Parameters
+    ----------
+    data : MetricDataset, frame, path-like, or sequence of path-like
+        A frame as `MetricDataset.from_frame` takes it, files as `squeezelab.readers.load` reads them.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> as_dataset(pd.DataFrame({"time": [0, 15], "cpu": [0.5, 1.0]}))
+    (<MetricDataset: 1 series, 2 samples>, {})
+    """
+    if isinstance(data, MetricDataset):
+        return data, {}
+    several = isinstance(data, list | tuple) and bool(data) and all(isinstance(one, str | os.PathLike) for one in data)
+    if several or isinstance(data, str | os.PathLike):
+        from squeezelab.readers import load
+
+        loaded = load(data)
+        return loaded.dataset, {"generator": "file", "size": loaded.name, "provenance": loaded.provenance}
+    if hasattr(data, "to_pandas") or hasattr(data, "columns") or hasattr(data, "to_frame"):
+        return MetricDataset.from_frame(data), {}
+    raise TypeError(
+        f"a MetricDataset, a frame or paths of files are needed, not {type(data).__name__}: arrays become a data set "
+        "with MetricDataset.from_series([Series(SeriesKey(name, labels), timestamps, values)])"
+    )
+
+
 def bench(
-    dataset: MetricDataset,
+    data: MetricDataset | pd.DataFrame | str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     codecs: str | Sequence[str] | None = None,
     formats: str | Sequence[str] | None = None,
     engines: str | Sequence[Any] | None = None,
     *,
-    name: str = "data",
+    name: str | None = None,
     **options: Any,
 ) -> Bench:
     """Run codecs, formats and databases over a data set: prove every round trip, then time it.
 
     Parameters
     ----------
-    dataset : MetricDataset
-        For files, ``squeezelab.readers.load(paths).dataset``.
+    data : MetricDataset, frame, path-like, or sequence of path-like
+        A data set; a frame of pandas or Polars, long or wide; or files, ``"metrics.csv"``. What is to be said of files
+        beyond that, `squeezelab.readers.load` takes.
     codecs, formats : str or sequence of str, optional
         What runs: ``"xor,zstd:level=19"`` or a list; what a run of the lab takes by itself if not given, and none where
         the list is empty.
     engines : str or sequence, optional
         Databases that run as well: ``"prometheus,clickhouse"``, ``"all"``, or objects; none if not given.
-    name : str
-        What to call the data.
+    name : str, optional
+        What to call the data; after the files if not given.
     **options
         What else `squeezelab.experiment.run.measure_dataset` takes; ``rounds=0`` times nothing.
 
@@ -128,8 +165,10 @@ def bench(
     >>> frame[(frame.subject == "values") & frame.metric.isna()].codec.tolist()
     ['xor', 'zstd']
     """
-    origin = {"generator": "python", "size": name, "codecs": codecs, "formats": formats, "engines": engines}
-    return Bench(measure_dataset(dataset, **(origin | options)))
+    dataset, known = as_dataset(data)
+    origin = {"generator": "python", "size": "data", "codecs": codecs, "formats": formats, "engines": engines} | known
+    named = {} if name is None else {"size": name}
+    return Bench(measure_dataset(dataset, **(origin | named | options)))
 
 
 def _print(tables: Sequence[Table]) -> Console:

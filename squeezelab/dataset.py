@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from squeezelab.times import TIME_UNITS, from_dates
+from squeezelab.times import UNITS_PER_SECOND as UNITS_PER_SECOND
+
 if TYPE_CHECKING:
     import pandas as pd
 
 RAW_BYTES_PER_SAMPLE = 16
-UNITS_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class MetricDataset:
     offsets : int64[series + 1]
         ``offsets[i]:offsets[i + 1]`` are the samples of series ``i``.
     timestamps : int64[samples]
-        Unix time.
+        Unix time; or datetime64, whose unit is then the time unit.
     values : float64[samples]
         The readings.
     time_unit : {"s", "ms", "us", "ns"}
@@ -121,6 +123,12 @@ class MetricDataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", tuple(self.keys))
+        if np.asarray(self.timestamps).dtype.kind == "M":
+            numbers, unit = from_dates(np.asarray(self.timestamps))
+            object.__setattr__(self, "timestamps", numbers)
+            object.__setattr__(self, "time_unit", unit)
+        if self.time_unit not in UNITS_PER_SECOND:
+            raise ValueError(f"unknown time unit {self.time_unit!r}: choose one of {', '.join(TIME_UNITS)}")
         for name, dtype in (("offsets", np.int64), ("timestamps", np.int64), ("values", np.float64)):
             given = np.asarray(getattr(self, name))
             if given.ndim != 1 or given.dtype.newbyteorder("=") != dtype:
@@ -221,4 +229,50 @@ class MetricDataset:
         for name in sorted({name for key in self.keys for name in key.labels}):
             title = f"label_{name}" if name in ("metric_name", "timestamp", "value") else name
             columns[title] = column([key.labels.get(name) for key in self.keys])
-        return pd.DataFrame(columns | {"timestamp": self.timestamps, "value": self.values})
+        frame = pd.DataFrame(columns | {"timestamp": self.timestamps, "value": self.values})
+        frame.attrs["time_unit"] = self.time_unit
+        return frame
+
+    @classmethod
+    def from_frame(cls, frame: Any, *, time_unit: str | None = None) -> MetricDataset:
+        """Make a data set of a frame: the inverse of `to_frame`, for frames of any origin.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Or what becomes one with ``to_pandas``: of Polars or Arrow. Long, with a column ``metric_name`` (or
+            ``metric``, ``name``), a column ``value`` and a label in each other column; or wide, with a metric in each
+            column of numbers and a label in each column of text. The time is a column called ``timestamp`` or ``time``,
+            one of dates, or the index.
+        time_unit : {"s", "ms", "us", "ns"}, optional
+            What times that are numbers count: told by their size if not given, or by the frame that `to_frame` made.
+
+        Returns
+        -------
+        MetricDataset
+            Each series in the order of time. Dates are kept in the coarsest unit that holds them all, in UTC. A missing
+            value in a wide frame is no sample; in a long one NaN is a value.
+
+        Raises
+        ------
+        TypeError
+            If it is no frame.
+        InvalidRequestError
+            If it has no times, or no numbers.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> index = pd.date_range("2024-01-01", periods=3, freq="15s")
+        >>> MetricDataset.from_frame(pd.DataFrame({"cpu": [1.0, 2.0, None], "up": 1}, index=index))
+        <MetricDataset: 2 series, 5 samples>
+        >>> from squeezelab import generate_metric_data
+        >>> dataset = generate_metric_data()
+        >>> MetricDataset.from_frame(dataset.to_frame()).fingerprint == dataset.fingerprint
+        True
+        """
+        from squeezelab.frames import split_frame
+
+        parts, unit = split_frame(frame, time_unit)
+        series = [Series(SeriesKey(name, labels), timestamps, values) for name, labels, timestamps, values in parts]
+        return cls.from_series(series, time_unit=unit)

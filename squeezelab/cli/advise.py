@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from squeezelab.cli.app import INPUT_HELP, Debug, Price, Retention, SamplesPerSecond, app, cost_of
+from squeezelab.cli.app import Debug, Price, Retention, SamplesPerSecond, app, cost_of
+from squeezelab.cli.reading import Paths, read, reads_files
 from squeezelab.console import stderr, stdout
+
+if TYPE_CHECKING:
+    from squeezelab.readers import ReadOptions
 
 
 @app.command()
+@reads_files
 def advise(
-    paths: Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")],
+    paths: Paths,
+    options: ReadOptions,
     systems: Annotated[str, typer.Option("--for", help="Systems, as clickhouse,parquet; or all.")] = "all",
     objective: Annotated[str, typer.Option(help="What counts: size, read or balanced.")] = "size",
     budget: Annotated[float, typer.Option(help="Seconds for each system.")] = 120,
-    input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
-    time_column: Annotated[str | None, typer.Option(help="The column that holds the time.")] = None,
-    time_unit: Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")] = None,
-    series: Annotated[
-        list[str] | None, typer.Option(help="Series to read, as 'cpu_*' or 'host=a*'; may be given again.")
-    ] = None,
-    start: Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")] = None,
-    stop: Annotated[str | None, typer.Option("--to", help="The moment to stop before.")] = None,
-    limit: Annotated[int | None, typer.Option(help="The most samples to read.")] = None,
     samples_per_second: SamplesPerSecond = None,
     retention: Retention = None,
     price_per_gb_month: Price = None,
@@ -36,28 +33,17 @@ def advise(
     from squeezelab.advice import advise_all, choose_systems
     from squeezelab.advice.advised import AdviceReport
     from squeezelab.advice.worker import SystemFailedError
-    from squeezelab.readers import load
     from squeezelab.report.advice import advice_tables
 
     chosen, words = choose_systems(systems)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
-    loaded = load(
-        paths,
-        kind=input_format,
-        time_column=time_column,
-        time_unit=time_unit,
-        series=series,
-        start=start,
-        stop=stop,
-        limit=limit,
-    )
-    stdout.print(str(loaded), soft_wrap=True)
+    loaded = read(paths, options)
     given, failed = advise_all(chosen, loaded.dataset, objective=objective, budget=budget)
     for word in (*words, *failed):
         stderr.print(word, soft_wrap=True)
     if not given:
         raise SystemFailedError("; ".join(failed))
-    folder = reports / f"{loaded.name}-advice"
+    folder = reports / f"{options.name or loaded.name}-advice"
     AdviceReport(loaded.name, given, [*words, *failed], cost, loaded.provenance).write(folder)
     for one in given:
         stdout.print(f"\n{one.title} ({one.version}): paste this\n", soft_wrap=True)

@@ -27,7 +27,7 @@ Engines = Annotated[
 Budget = Annotated[float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Prove everything on everything, however long it takes.")]
 Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
-INPUT_HELP = "csv, parquet, arrow, ndjson, json, prometheus, tsdb or influx, if not recognised."
+INPUT_HELP = "csv, parquet, arrow, ndjson, json, prometheus, tsdb, influx or tally, if not recognised."
 SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
 Retention = Annotated[str | None, typer.Option(help="For the cost: how long they are kept, as 395d or 1y30d.")]
 Price = Annotated[float | None, typer.Option(help="For the cost: what 10^9 bytes cost a month.")]

@@ -50,7 +50,7 @@ def bench(
 ) -> None:
     """Run the lab on your own data.
 
-    CSV, Parquet, Arrow, JSON, NDJSON, Prometheus text, OpenMetrics, a Prometheus TSDB folder, or Influx line protocol.
+    CSV, Parquet, Arrow, JSON, NDJSON, Prometheus text, OpenMetrics, a Prometheus TSDB, Influx line protocol, or tally.
     """
     from squeezelab.experiment.run import measure_planned
     from squeezelab.experiment.stopwatch import Stopwatch

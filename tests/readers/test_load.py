@@ -77,7 +77,7 @@ def test_several_files_share_a_limit(tmp_path: Path) -> None:
         ({"start": "2030-01-01"}, "no sample lies between --from and --to: they go from 2023-11-14T22:13:20Z to"),
         ({"start": "soon"}, "'soon' is no time"),
         ({"limit": 0}, "limit 0 leaves nothing"),
-        ({"kind": "excel"}, "unknown input format 'excel': choose one of tsdb, parquet"),
+        ({"kind": "excel"}, "unknown input format 'excel': choose one of tsdb, tally, parquet"),
         ({"time_unit": "h"}, "unknown time unit 'h': choose one of s, ms, us, ns"),
     ],
 )

@@ -16,8 +16,8 @@ from squeezelab.readers._times import (
     looks_like_times,
     parse_date,
     to_nanoseconds,
-    unit_by_size,
 )
+from squeezelab.times import unit_by_size
 
 NOW = 1_700_000_000
 ZONES = st.none() | st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
