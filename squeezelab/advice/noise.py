@@ -55,10 +55,12 @@ def find_noise(dataset: MetricDataset) -> Iterator[NoisyDigits]:
             decimals, reason = facts.near_decimals, "what arithmetic left, less than a thousandth of a digit"
         else:
             decimals = _telling_decimals(members)
-            reason = "bits beyond tell nothing of the next value: false precision"
+            reason = "bits beyond tell nothing of the next value"
         if decimals is None:
             continue
         error = max(float(np.max(_errors(one.values, decimals), initial=0.0)) for one in members)
+        if error > SMALL * np.nanmedian(np.abs(np.concatenate([one.values for one in members]))):
+            reason = "false precision" if facts.decimals is None else "few values have more digits: rounding cuts these"
         if error:
             yield NoisyDigits(metric, decimals, reason, error)
 

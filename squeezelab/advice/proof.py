@@ -26,10 +26,14 @@ from squeezelab.store.workplace import workplace
 OBJECTIVES = ("size", "read", "balanced")
 READ_LIMIT, BALANCED_LIMIT = 2.0, 1.1
 """Sizes that the objectives read and balanced allow, as multiples of the smallest."""
+SAME_SIZE, SAME_TIME = 0.99, 0.8
+"""Shares of the default's bytes, and of its product of times, above which there is no reason to change it."""
 SEARCH_SHARE = 0.6
 """Of the budget, what the search may take; the rest is for times and for what rounding saves."""
+PROVING_SHARE, ENOUGH = 0.75, 3
+"""The share that is gone when no more settings are proven than so many."""
 TIMED = ("ingest", "hour", "whole")
-FEWEST_TURNS, MOST_TURNS = 3, 9
+FEWEST_TURNS, MOST_TURNS = 2, 9
 """Turns that everything timed takes whatever the budget, and those after which it is sure enough."""
 
 Turns = dict[str, list[float]]
@@ -47,14 +51,14 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
     dataset = part_of(dataset, system.most_samples)
     with workshop(system) as worker, progress_bar() as bar:
         search = Search(system, worker, started, SEARCH_SHARE * budget, bar)
-        proven, default, segments = _prove(search, dataset, objective)
+        proven, default, segments = _prove(search, dataset, objective, started + PROVING_SHARE * budget)
         exact = sorted((one for one in proven if system.lossy or not one.lost), key=lambda one: one.stored.size)
         if not exact:
             raise SystemFailedError(f"nothing came back bit by bit: {proven[0].lost}")
         eligible = _eligible(exact, objective)
         compared = eligible[:2] if objective == "size" else eligible
         timed = _time(search, dataset, list(dict.fromkeys([default, *compared])), started + budget)
-        advised, *others = _rank(eligible, timed, objective)
+        advised, *others = _rank(eligible, timed, objective, default)
         roles = [("default", default), ("advised", advised), *(("second", one) for one in others[:1])]
         roles += [("other", one) for one in exact if one not in [known for _, known in roles]]
         further = {one: _further(search, dataset, one) for one in dict.fromkeys(one for _, one in roles[:3])}
@@ -92,7 +96,9 @@ def workshop(system: System) -> Iterator[Worker]:
         yield worker
 
 
-def _prove(search: Search, dataset: MetricDataset, objective: str) -> tuple[list[Proven], Proven, list[Segment]]:
+def _prove(
+    search: Search, dataset: MetricDataset, objective: str, end: float
+) -> tuple[list[Proven], Proven, list[Segment]]:
     """Return all settings whose text was run on all of the data, the default, and what the system chose for that."""
     found = list(search.on_all(dataset))
     if not found:
@@ -107,11 +113,16 @@ def _prove(search: Search, dataset: MetricDataset, objective: str) -> tuple[list
     for _, setting, sizes in found[:1] if objective == "size" else found:
         settings += search.quicker(setting, sizes, vary=objective != "size")
     different = {one.key(): one for one in settings if one.key() != start.key()}
-    proven = [search.prove(wanted, one) for one in different.values()]
-    for one in proven:
-        if one and one.lost:
-            search.notes.append(f"{search.describe(one.setting)}: not bit for bit: {one.lost}")
-    return [default, *(one for one in proven if one)], default, segments
+    proven = [default]
+    for setting in different.values():
+        exact = sum(search.system.lossy or not one.lost for one in proven)
+        if exact >= ENOUGH and time.monotonic() > end:
+            break
+        if one := search.prove(wanted, setting):
+            proven.append(one)
+            if one.lost:
+                search.notes.append(f"{search.describe(setting)}: not bit for bit: {one.lost}")
+    return proven, default, segments
 
 
 def _few(notes: Sequence[str], most: int = 5) -> list[str]:
@@ -127,12 +138,21 @@ def _eligible(exact: list[Proven], objective: str) -> list[Proven]:
     return [one for one in exact if one.stored.size <= limit * exact[0].stored.size]
 
 
-def _rank(eligible: list[Proven], timed: Mapping[Proven, Turns], objective: str) -> list[Proven]:
-    """Return the best first."""
+def _rank(eligible: list[Proven], timed: Mapping[Proven, Turns], objective: str, default: Proven) -> list[Proven]:
+    """Return the best first; the default, where nothing is a little better than it in bytes or in times."""
     if objective == "size":
         return eligible
     counted = TIMED if objective == "balanced" else ("hour", "whole")
-    return sorted(eligible, key=lambda one: math.prod(median(timed[one][name]) for name in counted))
+    scores = {one: math.prod(median(timed[one][name]) for name in counted) for one in eligible}
+    ranked = sorted(eligible, key=lambda one: scores[one])
+    best = ranked[0]
+    if (
+        default in scores
+        and best.stored.size > SAME_SIZE * default.stored.size
+        and scores[best] > SAME_TIME * scores[default]
+    ):
+        ranked.sort(key=lambda one: one is not default)
+    return ranked
 
 
 def _time(search: Search, dataset: MetricDataset, settings: list[Proven], end: float) -> dict[Proven, Turns]:
@@ -162,7 +182,8 @@ def _further(search: Search, dataset: MetricDataset, one: Proven) -> float | Non
         less: Stored = search.worker.call("run", one.setting.layout, one.text)
     except (SystemFailedError, KeyError):
         return None
-    return (one.stored.size - less.size) / (len(dataset) - len(half))
+    more = one.stored.size - less.size
+    return more / (len(dataset) - len(half)) if more > 0 else None  # too little for its blocks, chunks or files
 
 
 def _noise(search: Search, dataset: MetricDataset, advised: Proven, end: float) -> Iterator[NoisyDigits]:
@@ -178,7 +199,8 @@ def _noise(search: Search, dataset: MetricDataset, advised: Proven, end: float) 
         except SqueezelabError:
             yield noisy
             continue
-        yield replace(noisy, saved_bytes=advised.stored.size - stored.size)
+        if stored.size < advised.stored.size:
+            yield replace(noisy, saved_bytes=advised.stored.size - stored.size)
 
 
 def _measured(

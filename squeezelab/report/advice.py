@@ -121,7 +121,7 @@ def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:
             held = gigabytes_held(taken, basis)
             price = basis.price_per_gb_month
             rows.append([one.system, ROLES[role], f"{held:,.3g}", "-" if price is None else f"{held * price:,.2f}"])
-    note = "On the bytes of each further sample; GB: 10^9 bytes, one copy."
+    note = "On the bytes of each further sample, or of all where these are too few to tell; GB: 10^9 bytes, one copy."
     return Table("What it costs to keep", ["system", "", "GB held", "a month"], rows, note, names=2)
 
 
