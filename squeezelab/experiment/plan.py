@@ -26,6 +26,8 @@ DEFAULT_FORMATS = (
     "table+zstd",
     "columnar",
     "columnar+zstd",
+    "zstd_dictionary",
+    "zstd_dictionary:level=19",
     "prometheus",
     "prometheus:chunks=xor2",
     "delta_of_delta+xor",
