@@ -94,14 +94,7 @@ def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> 
     >>> report_html(results).startswith("<!DOCTYPE html>")
     True
     """
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"code": _code, "breakable": _breakable}
+    environment = new_environment()
     samples = results.dataset.samples
     return environment.get_template("report.html.jinja").render(
         asset=lambda name: Markup((ASSETS / name).read_text(encoding="utf-8")),
@@ -138,6 +131,19 @@ def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> 
         charts=chart_data(results),
         results=result_columns(results),
     )
+
+
+def new_environment() -> Environment:
+    """Return what renders the templates of pages."""
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"code": _code, "breakable": _breakable}
+    return environment
 
 
 def _code(text: str) -> Markup:
