@@ -53,6 +53,8 @@ def test_the_command_runs(command: str, workplace: Path) -> None:
         words += ["--days", "0.01"]
     if name == "" and "--codecs" not in words:
         words += ["--codecs", "xor", "--formats", "columnar"]
+    if name == "atlas":
+        words += ["--codecs", "xor,zstd"]
     words += [option for option in QUICK.get(name, []) if "--budget" not in words]
     done = subprocess.run(
         [sys.executable, PROJECT / "main.py", *words],

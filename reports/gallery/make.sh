@@ -6,3 +6,4 @@ python=${PYTHON:-.venv/bin/python}
 for source in synthetic random real; do
     "$python" main.py --size small --generator "$source" --budget "${BUDGET:-30}" --reports reports/gallery
 done
+"$python" main.py atlas --data tests/data/westermo_slices --reports reports/gallery

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
+from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -23,8 +23,8 @@ FULL = 0.25
 """The margin from which on a cell is full."""
 LEAST, PALE = 0.35, 0.35
 """Side of the square where there is no margin, and how much of its colour the cell around it has."""
-NEAR = 0.45
-"""Dots that are nearer to each other, in cells, are drawn as one."""
+NEAR = (0.95, 0.45)
+"""Dots that are nearer to each other, in cells across and up, are drawn as one, as their numbers would overlap."""
 
 
 class Style(NamedTuple):
@@ -74,13 +74,16 @@ def _overview(atlas: Atlas, looks: Style) -> Figure:
     for (_, at_least), row in zip(rows, panels, strict=False):
         for axes, sheet in zip(row, atlas.sheets, strict=True):
             _draw(axes, sheet, looks, at_least)
-            title, _, rest = sheet.map.title.partition(": ")
-            axes.set_title(f"{title}, {criterion(at_least)}" if at_least else f"{title}: {rest}", fontsize=14)
+            title = sheet.map.title.partition(":")[0]
+            axes.set_title(f"{title}: {at_least:,.0f} MB/s" if at_least else title, fontsize=15)
     for axes in panels[-1]:
         axes.axis("off")
     handles = _handles(looks, set(atlas.winners))
     figure.legend(handles=handles, loc="lower center", ncols=min(9, len(handles)), frameon=False, fontsize=16)
-    figure.suptitle("Which lossless codec is smallest, and by how much", fontsize=22, weight="bold")
+    title = "Which lossless codec is smallest, and by how much"
+    if atlas.at_least:
+        title += f"; below, of those that decode {atlas.at_least:,.0f} MB/s"
+    figure.suptitle(title, fontsize=22, weight="bold")
     return figure
 
 
@@ -115,19 +118,21 @@ def _draw(axes: Axes, sheet: Sheet, looks: Style, at_least: float) -> None:
         axis.set_ticks(range(0, len(values), stride), [_number(one) for one in values[::stride]], fontsize=10)
         axis.label.set_size(12)
     for x, y, text in _dots(sheet):
-        axes.plot(x, y, "o", markersize=13, markerfacecolor="white", markeredgecolor="black", clip_on=False)
-        axes.text(x, y, text, ha="center", va="center", fontsize=7)
+        box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "black", "linewidth": 0.8}
+        axes.text(x, y, text, ha="center", va="center", fontsize=7, bbox=box)
 
 
 def _draw_borders(axes: Axes, names: np.ndarray[tuple[int, int], np.dtype[np.object_]]) -> None:
     """Draw a line wherever one winner ends and another begins."""
     high, wide = names.shape
+    lines = []
     for y in range(high):
         for x in range(wide):
             if x + 1 < wide and names[y, x] != names[y, x + 1]:
-                axes.plot([x + 0.5] * 2, [y - 0.5, y + 0.5], color="black", linewidth=1.2)
+                lines.append([(x + 0.5, y - 0.5), (x + 0.5, y + 0.5)])
             if y + 1 < high and names[y, x] != names[y + 1, x]:
-                axes.plot([x - 0.5, x + 0.5], [y + 0.5] * 2, color="black", linewidth=1.2)
+                lines.append([(x - 0.5, y + 0.5), (x + 0.5, y + 0.5)])
+    axes.add_collection(LineCollection(lines, colors="black", linewidths=1.2))
 
 
 def _dots(sheet: Sheet) -> list[tuple[float, float, str]]:
@@ -136,12 +141,12 @@ def _dots(sheet: Sheet) -> list[tuple[float, float, str]]:
     for dot in sheet.dots:
         x, y = sheet.place(dot)
         for other_x, other_y, numbers in groups:
-            if abs(x - other_x) < NEAR and abs(y - other_y) < NEAR:
+            if abs(x - other_x) < NEAR[0] and abs(y - other_y) < NEAR[1]:
                 numbers.append(dot.number)
                 break
         else:
             groups.append((x, y, [dot.number]))
-    return [(x, y, f"{one[0]}" if len(one) == 1 else f"{one[0]}+{len(one) - 1}") for x, y, one in groups]
+    return [(x, y, f"{one[0]}" if len(one) == 1 else f"{one[0]} +{len(one) - 1}") for x, y, one in groups]
 
 
 def _handles(looks: Style, used: set[str]) -> list[Patch]:
@@ -156,7 +161,7 @@ def _legend(axes: Axes, looks: Style, used: set[str], dots: bool) -> None:
     axes.legend(handles=_handles(looks, used), loc="upper center", ncols=3, frameon=False, fontsize=11)
     words = f"A full square: {FULL:.0%} or more smaller than the next codec; a small one: as small."
     if dots:
-        words += "\nNumbers: your series; 3+2: three in one place, number 3 first."
+        words += "\nNumbers: your series; 3 +2: three in one place, number 3 first."
     axes.text(0.5, 0.0, words, ha="center", fontsize=10)
 
 
@@ -169,4 +174,4 @@ def _number(value: float) -> str:
     """Return a knob's value, short."""
     if value and (abs(value) >= 1e5 or abs(value) < 1e-3):
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:,.2g}" if value < 1 else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +21,7 @@ from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.plan import DEFAULT_CODECS
+from squeezelab.experiment.timing import CALL_VALUES, LEAST_BULK
 from squeezelab.store.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Cell:
     bits : dict of str to float
         Bits a value, heads and checksums included, of every codec that gave back each bit.
     decode_mb_s : dict of str to float
-        Decoding speed: 10^6 raw bytes a second, the median of five turns, on one core.
+        Decoding speed: 10^6 raw bytes a second on one core, the best of five turns, without what a call costs.
     failed : dict of str to str
         What is wrong with codecs that raised or lost a bit.
     """
@@ -336,14 +336,24 @@ def _measure(
         frames, failed = encode_all(made, codecs)
         return made, frames, failed
 
+    measured = list(pool.map(encode, range(len(places))))
+    calls = _time_calls(measured[0][0], codecs) if measured else {}
     cells = []
-    for place, (made, frames, failed) in zip(places, list(pool.map(encode, range(len(places)))), strict=True):
+    for place, (made, frames, failed) in zip(places, measured, strict=True):
         seconds = time_decoding(frames, codecs)
         bits = {spec: 8 * len(frame) / made.size for spec, frame in frames.items()}
-        speeds = {spec: made.nbytes / one / 1e6 for spec, one in seconds.items()}
+        speeds = {
+            spec: made.nbytes / max(one - calls.get(spec, 0.0), LEAST_BULK * one) / 1e6 for spec, one in seconds.items()
+        }
         cells.append(Cell(*place, bits, speeds, failed))
         done()
     return cells
+
+
+def _time_calls(column: Column, codecs: Codecs) -> dict[str, float]:
+    """Return the seconds that a call takes which has next to nothing to decode."""
+    frames, _ = encode_all(column[:CALL_VALUES], codecs)
+    return time_decoding(frames, codecs)
 
 
 def encode_all(column: Column, codecs: Codecs) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -371,14 +381,14 @@ def encode_all(column: Column, codecs: Codecs) -> tuple[dict[str, bytes], dict[s
 
 
 def time_decoding(frames: Mapping[str, bytes], codecs: Codecs) -> dict[str, float]:
-    """Return the median seconds of decoding; codecs take turns."""
+    """Return the least seconds of decoding; codecs take turns, so that a slow moment hits one turn of each."""
     turns: dict[str, list[float]] = {spec: [] for spec in frames}
     for _ in range(TURNS):
         for spec, frame in frames.items():
             start = perf_counter()
             codecs[spec].decode(frame)
             turns[spec].append(perf_counter() - start)
-    return {spec: median(one) for spec, one in turns.items()}
+    return {spec: min(one) for spec, one in turns.items()}
 
 
 def write_json(atlas: Atlas, path: Path) -> Path:

@@ -39,8 +39,8 @@ def sections(atlas: Atlas, folder: Path) -> list[Section]:
         "Each cell is a column made with the two knobs of its axes. Its colour is the codec that makes it smallest, "
         "whatever its setting; the full square in it grows with the margin over the smallest of other codecs. A small "
         "square says: here it hardly matters.",
-        "Sizes hold heads and checksums, as everywhere in the lab. Speeds are of one core, a column a call, so that "
-        "calls count: short columns are slower to read. Ties go to the codec that stands first in the lab's list.",
+        "Sizes hold heads and checksums, as everywhere in the lab. Speeds are of one core, the best of five turns, "
+        "without what a call costs. White: no codec is so fast there. Ties go to the first in the lab's list.",
     ]
     tables = [_wins_table(atlas, at_least) for _, at_least in kinds(atlas)]
     found = [Section("reading", "How to read it", reading, tables=tables)]
