@@ -116,10 +116,10 @@ def _draw(axes: Axes, sheet: Sheet, looks: Style, at_least: float) -> None:
     for axis, values in ((axes.xaxis, sheet.xs), (axes.yaxis, sheet.ys)):
         stride = 1 + (len(values) - 1) // 8
         axis.set_ticks(range(0, len(values), stride), [_number(one) for one in values[::stride]], fontsize=10)
-        axis.label.set_size(12)
-    for x, y, text in _dots(sheet):
+        axis.label.set_fontsize(12)
+    for across, up, text in _dots(sheet):
         box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "black", "linewidth": 0.8}
-        axes.text(x, y, text, ha="center", va="center", fontsize=7, bbox=box)
+        axes.text(across, up, text, ha="center", va="center", fontsize=7, bbox=box)
 
 
 def _draw_borders(axes: Axes, names: np.ndarray[tuple[int, int], np.dtype[np.object_]]) -> None:

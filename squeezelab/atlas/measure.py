@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.atlas.columns import MAPS, Column, Map
+from squeezelab.atlas.columns import MAPS, Column, Map, Place
 from squeezelab.codecs import ColumnCodec, codec_spec, get_codec
 from squeezelab.codecs._frame import FLOAT64
 from squeezelab.console import progress_bar
@@ -292,11 +292,13 @@ def measure_atlas(
             found = [one.estimate(each) for each in series]
             dots = [(number, place) for number, place in enumerate(found, 1) if place is not None]
 
-            def column(number: int, one: Map = one, places: Any = places, dots: Any = dots) -> Column:
-                if number < len(places):
-                    return one.column(*places[number], values, seed)
-                own = series[dots[number - len(places)][0] - 1]
-                return (own.timestamps if one.subject == "timestamps" else own.values)[:values]
+            own = [_column_of(series[number - 1], one.subject)[:values] for number, _ in dots]
+
+            def column(number: int, one: Map = one, places: list[Place] = places, own: list[Column] = own) -> Column:
+                if number >= len(places):
+                    return own[number - len(places)]
+                x, y = places[number]
+                return one.column(x, y, values, seed)
 
             all_places = places + [place for _, place in dots]
             measured = _measure(all_places, column, made, pool, lambda: progress.advance(task))
@@ -320,6 +322,10 @@ def _chosen(dataset: MetricDataset | None) -> list[Series]:
         return every
     logger.warning("Of %s series %s are on the maps, evenly spread.", f"{len(every):,}", MOST_SERIES)
     return [every[i] for i in np.linspace(0, len(every) - 1, MOST_SERIES).astype(int)]
+
+
+def _column_of(series: Series, subject: str) -> Column:
+    return series.timestamps if subject == "timestamps" else series.values
 
 
 def _measure(
