@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from running import need
 from squeezelab import MetricDataset, SeriesKey
 from squeezelab.dataset import Series
-from squeezelab.engines import Session, engine_classes, get_engine, missing_engines
+from squeezelab.engines import Session, engine_classes, get_engine
 from squeezelab.engines._processes import descendants
 from squeezelab.errors import EngineError
 from squeezelab.experiment.returned import compare_returned
@@ -31,10 +32,7 @@ EDGES = dict(edge_datasets(empty_series=False))
 
 
 def running(spec: str) -> Session:
-    name = spec.partition(":")[0]
-    if name in missing_engines():
-        pytest.skip(f"{name} is not installed: {missing_engines()[name]}")
-    return Session(get_engine(spec), limit=120)
+    return Session(get_engine(need(spec)), limit=120)
 
 
 def fill(session: Session, dataset: MetricDataset) -> None:
