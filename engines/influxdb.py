@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -93,7 +94,7 @@ class InfluxDB(HttpServer):
     told = r"InfluxDB v(\d[0-9.]*)"
     ready = "/ping"
     showcase = ("", "shard=52w")
-    samples_a_second = 8e4
+    samples_a_second = 5e4
 
     def __init__(self, shard: str = "7d") -> None:
         if not re.fullmatch("[1-9][0-9]{0,3}[hdw]", shard):
@@ -176,24 +177,26 @@ class InfluxDB(HttpServer):
         """Query by name and labels; series that have more labels match as well, and are left out here."""
         name, tags = to_names(key)
         wanted = "".join(f" AND {quote(tag)} = {quote(value, chr(39))}" for tag, value in tags.items())
-        found = self._read(quote(name), self._span(start, stop) + wanted)
+        found = self._read([quote(name)], self._span(start, stop) + wanted)
         return found.select([i for i, one in enumerate(found.keys) if one == to_key(name, tags)])
 
     def read_family(self, metric_name: str, start: int, stop: int) -> MetricDataset:
         """Query by name."""
-        return self._read(quote(to_names(SeriesKey(metric_name, {}))[0]), self._span(start, stop))
+        return self._read([quote(to_names(SeriesKey(metric_name, {}))[0])], self._span(start, stop))
 
     def read_all(self) -> MetricDataset:
-        """Query every measurement."""
-        return self._read("/.*/", "")
+        """Query every measurement, one after another: a pattern of all takes the server several times as long."""
+        names = [name for one in self._ask("SHOW MEASUREMENTS") for (name,) in one["values"]]
+        return self._read([quote(name) for name in names], "")
 
     def _span(self, start: int, stop: int) -> str:
         scale = 10**9 // UNITS_PER_SECOND[self.time_unit]
         return f" WHERE time >= {start * scale} AND time < {stop * scale}"
 
-    def _read(self, measurement: str, within: str) -> MetricDataset:
+    def _read(self, measurements: list[str], within: str) -> MetricDataset:
         parts: dict[SeriesKey, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {}
-        for one in self._ask(f'SELECT "value" FROM lab.lab.{measurement}{within} GROUP BY *'):
+        queries = (f'SELECT "value" FROM lab.lab.{name}{within} GROUP BY *' for name in measurements)
+        for one in chain.from_iterable(map(self._ask, queries)):
             key = to_key(one["name"], one.get("tags", {}))
             rows = parts.setdefault(key, [])
             times, values = zip(*one["values"], strict=True)

@@ -61,7 +61,7 @@ class Prometheus(HttpServer):
     told = r"prometheus, version (\d[0-9.]*)"
     ready = "/-/ready"
     showcase = ("", "block=31d")
-    samples_a_second = 2e5
+    samples_a_second = 1.4e5
 
     def __init__(self, block: str = "2h") -> None:
         check_choice("prometheus", "block", block, tuple(BLOCKS))

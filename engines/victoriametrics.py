@@ -51,7 +51,7 @@ class VictoriaMetrics(HttpServer):
     program = "victoria-metrics"
     told = r"-tags-v(\d[0-9.]*)"
     ready = "/health"
-    samples_a_second = 3e5
+    samples_a_second = 1e5
 
     def start(self, folder: Path, time_unit: str) -> None:
         """Start the server; queries see what was written without delay, and nothing is cached for them."""
