@@ -68,8 +68,8 @@ class PostgreSQL(Engine):
 
     @classmethod
     def version(cls) -> str | None:
-        """Return what the server says of itself."""
-        return _version(_programs())
+        """Return what the server says of itself; the package that speaks with it is needed as well."""
+        return _version(_programs()) if find_spec("psycopg") else None
 
     @classmethod
     def how_to_get(cls) -> str:
