@@ -19,7 +19,7 @@ from squeezelab.engines._processes import FOLDERS, Server, find_program, not_as_
 from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
-from squeezelab.registry import check_choice, non_default_settings
+from squeezelab.registry import check_choice, check_range, non_default_settings
 
 LAYOUTS = ("btree", "brin", "arrays")
 EPOCH = 946_684_800
@@ -42,9 +42,12 @@ class PostgreSQL(Engine):
     ----------
     layout : {"btree", "brin", "arrays"}
         Rows in the order of time with a btree index of series and time; the same with a BRIN index of time; or a row an
-        hour of a series, with arrays of times and values, which PostgreSQL compresses (TOAST).
+        hour of a series, with arrays of times and values, which PostgreSQL compresses (TOAST) where a row has more than
+        2 kB.
     compression : {"pglz", "lz4"}
         What it compresses arrays with. LZ4 is there where the server was built with it, as Debian's.
+    hours : int
+        How many hours a row of arrays has.
 
     Notes
     -----
@@ -57,13 +60,14 @@ class PostgreSQL(Engine):
 
     name = "postgresql"
     title = "PostgreSQL"
-    showcase = ("", "layout=brin", "layout=arrays")
+    showcase = ("", "layout=brin", "layout=arrays", "layout=arrays,hours=24")
     samples_a_second = 6e4
 
-    def __init__(self, layout: str = "btree", compression: str = "pglz") -> None:
+    def __init__(self, layout: str = "btree", compression: str = "pglz", hours: int = 1) -> None:
         check_choice("postgresql", "layout", layout, LAYOUTS)
         check_choice("postgresql", "compression", compression, ("pglz", "lz4"))
-        self.layout, self.compression = layout, compression
+        check_range("postgresql", "hours", hours, 1, 24)
+        self.layout, self.compression, self.hours = layout, compression, hours
         self.name += non_default_settings(type(self), vars(self))
 
     @classmethod
@@ -117,8 +121,7 @@ class PostgreSQL(Engine):
         by_name = "CREATE INDEX ON series (metric_name)"
         if self.layout == "arrays":
             arrays = f"times {ts}[] COMPRESSION {self.compression}, readings float8[] COMPRESSION {self.compression}"
-            # Without it a row of less than 2 kB, which is an hour of few samples, is not compressed.
-            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays}) WITH (toast_tuple_target = 128)"
+            table = f"CREATE TABLE samples (series integer, start {ts}, {arrays})"
             return [series, by_name, table, "CREATE INDEX ON samples (series, start)"]
         table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL)"
         index = "USING brin (ts)" if self.layout == "brin" else "(series, ts)"
@@ -148,7 +151,7 @@ class PostgreSQL(Engine):
             yield batch.tobytes()
 
     def _arrays(self, dataset: MetricDataset, numbers: npt.NDArray[np.int64]) -> Any:
-        hour, oid = 3600 * dataset.second, 20 if self.time_unit == "ns" else 1184
+        hour, oid = 3600 * self.hours * dataset.second, 20 if self.time_unit == "ns" else 1184
         for number, (_, timestamps, values) in zip(numbers.tolist(), dataset, strict=True):
             order = np.argsort(timestamps, kind="stable")
             timestamps, values = timestamps[order], values[order]
@@ -220,7 +223,7 @@ class PostgreSQL(Engine):
             first, after = (self._moment(time) for time in span)
             query += f" WHERE series = ANY('{{{chosen}}}') AND ts >= {first} AND ts < {after}"
             if self.layout == "arrays":
-                hour = 3600 * UNITS_PER_SECOND[self.time_unit]
+                hour = 3600 * self.hours * UNITS_PER_SECOND[self.time_unit]
                 query += f" AND start > {self._moment(span[0] - hour)} AND start < {after}"
         with self.connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
             found = np.frombuffer(b"".join(copy)[len(HEADER) : -len(TRAILER)], ROW)
