@@ -69,11 +69,10 @@ def test_the_process_does_not_outlive_a_lab_that_is_killed(tmp_path: Path) -> No
         "print(worker._process.pid, flush=True)\n"
         "import time; time.sleep(60)\n"
     )
-    lab = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert lab.stdout is not None
-    child = int(lab.stdout.readline())
-    lab.kill()
-    lab.wait()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as lab:
+        assert lab.stdout is not None
+        child = int(lab.stdout.readline())
+        lab.kill()
     for _ in range(100):
         status = Path(f"/proc/{child}/stat")
         if not status.exists() or ") Z " in status.read_text():
