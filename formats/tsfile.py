@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from squeezelab.formats._table import SCHEMA, TableFormat, rises
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.errors import CorruptDataError
+from squeezelab.formats._engine import EngineFile, EngineReader
+from squeezelab.formats._ragged import names_and_labels
+from squeezelab.formats.base import between
 from squeezelab.registry import check_choice, non_default_settings
-from squeezelab.store.workplace import MEMORY, workplace
 
 ENCODINGS = ("gorilla", "ts_2diff", "chimp", "sprintz", "plain")
 COMPRESSIONS = ("lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed")
 ROWS_A_BLOCK = 65536
+MEMORY_THRESHOLD = 128 * 2**20
+"""Bytes after which TsFile flushes, as its own table writer has it."""
+ALL_TIMES = (-(2**63), 2**63 - 1)
 
 
-class TsFile(TableFormat):
-    """A TsFile of one table: the series is a tag, timestamps are its time, and the value is a field.
+class TsFile(EngineFile):
+    """A TsFile of two tables: ``samples``, of which the series is a tag, and ``series``.
 
     Parameters
     ----------
@@ -28,11 +39,16 @@ class TsFile(TableFormat):
 
     Notes
     -----
-    TsFile wants timestamps that rise. Where those of a series do not, rows are numbered in place of it, and timestamps
-    become another field. Source: X Zhao et al.: Apache TsFile: An IoT-native Time Series File Format, VLDB 2024.
+    ``samples`` has the number of the series, time and value; ``series`` has the number in place of a time, metric name
+    and labels (JSON): TsFile takes names of columns for the same that differ in case alone. Times are in the data set's
+    unit, which stands with the file's properties. TsFile wants timestamps that rise. Where those of a series do not,
+    rows are numbered in place of it, and timestamps become another field.
+
+    Source: X Zhao et al.: Apache TsFile: An IoT-native Time Series File Format, VLDB 2024.
     """
 
     name = "tsfile"
+    suffix = ".tsfile"
     package = "tsfile"
     repeatable = False  # small files came out at two sizes, from one write to the next
     showcase = ("", "encoding=plain,compression=lzma2")
@@ -45,13 +61,11 @@ class TsFile(TableFormat):
         self.costly = compression == "lzma2"
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
-        """Write the file, all rows in one batch."""
+    def store(self, dataset: MetricDataset, path: Path) -> None:
+        """Write the file: the series, and all samples in one batch."""
         import tsfile
         from tsfile import ColumnCategory, ColumnSchema, TSDataType
 
-        if not table.num_rows:
-            return b""
         compressor = getattr(tsfile.Compressor, self.compression.upper())
         tsfile.set_tsfile_config(
             {
@@ -62,47 +76,129 @@ class TsFile(TableFormat):
                 "time_compress_type_": compressor,
             }
         )
+        names, labels = names_and_labels(dataset.keys)
+        rising = _rises(dataset)
+        told = {
+            "time_unit": dataset.time_unit,
+            "rising": rising,
+            "names": {place: name for place, name in enumerate(names) if not name or "\0" in name},
+        }
+        numbers = np.arange(len(names))
+        series = {
+            "time": numbers,
+            "metric_name": [name.replace("\0", "") or "-" for name in names],
+            "labels": labels,
+        }
+        samples: dict[str, Any] = {
+            "time": dataset.timestamps if rising else np.arange(len(dataset)),
+            "series": pa.array(_tags(len(names))).take(pa.array(np.repeat(numbers, np.diff(dataset.offsets)))),
+            "value": dataset.values,
+        }
         columns = [
             ColumnSchema("series", TSDataType.STRING, ColumnCategory.TAG),
             ColumnSchema("value", TSDataType.DOUBLE, ColumnCategory.FIELD),
         ]
-        time = table["timestamp"]
-        arrays = {"series": _as_tags(table["series"]), "value": table["value"]}
-        if not rises(table):
+        if not rising:
+            samples["timestamp"] = dataset.timestamps
             columns.append(ColumnSchema("timestamp", TSDataType.INT64, ColumnCategory.FIELD))
-            arrays["timestamp"] = time
-            time = pa.array(np.arange(table.num_rows))
-        with workplace(MEMORY) as folder:
-            path = folder / "samples.tsfile"
-            writer = tsfile.TsFileTableWriter(str(path), tsfile.TableSchema("samples", columns))
-            (batch,) = pa.table({"time": time, **arrays}).combine_chunks().to_batches()
-            writer.write_arrow_batch(batch)
-            writer.writer.close()
-            return path.read_bytes()
+        texts = [ColumnSchema(name, TSDataType.STRING, ColumnCategory.FIELD) for name in ("metric_name", "labels")]
+        writer = tsfile.TsFileWriter(str(path), MEMORY_THRESHOLD)
+        try:
+            for name, schema, rows in (("series", texts, series), ("samples", columns, samples)):
+                if len(rows["time"]):
+                    writer.register_table(tsfile.TableSchema(name, schema))
+                    (batch,) = pa.table(rows).combine_chunks().to_batches()
+                    writer.write_arrow_batch(name, batch, 0)
+            writer.add_tsfile_property("squeezelab", json.dumps(told).encode())
+        finally:
+            writer.close()
 
-    def load(self, data: bytes) -> pa.Table:
-        """Query all rows."""
+    def reader(self, path: Path) -> EngineReader:
+        """Open the file."""
+        return TsFileReader(path)
+
+    def room(self, data: memoryview) -> int:
+        """Return where the file's metadata begin, which are found from its end."""
+        return len(data) - 10 - int.from_bytes(data[-10:-6], "big")
+
+
+class TsFileReader(EngineReader):
+    """A TsFile that is open; samples are queried by the tag of their series, and by time."""
+
+    def __init__(self, path: Path) -> None:
         import tsfile
 
-        if not data:
-            return SCHEMA.empty_table()
-        with workplace(MEMORY) as folder:
-            path = folder / "samples.tsfile"
-            path.write_bytes(data)
-            reader = tsfile.TsFileReader(str(path))
-            try:
-                fields = [one.get_column_name() for one in reader.get_table_schema("samples").get_columns()]
-                rows = reader.query_table("samples", fields, -(2**63), 2**63 - 1, batch_size=ROWS_A_BLOCK)
-                table = pa.concat_tables(iter(rows.read_arrow_batch, None))
-                rows.close()
-            finally:
-                reader.close()
-        time = "timestamp" if "timestamp" in table.column_names else "time"
-        return pa.table([pc.cast(table["series"], pa.uint32()), table[time], table["value"]], schema=SCHEMA)
+        self._file = tsfile.TsFileReader(str(path))
+        self._told = json.loads(self._file.get_tsfile_properties()["squeezelab"])
+        rows = self._query("series", ["metric_name", "labels"])
+        names = [] if rows is None else rows["metric_name"].to_pylist()
+        for place, name in self._told["names"].items():
+            names[int(place)] = name
+        labels = [] if rows is None else map(json.loads, rows["labels"].to_pylist())
+        self.keys = [SeriesKey(name, dict(one)) for name, one in zip(names, labels, strict=True)]
+        self._fields = ["value"] if self._told["rising"] else ["value", "timestamp"]
+
+    def read_all(self) -> MetricDataset:
+        """Query all samples, which come in the order of their series' tags."""
+        rows = self._query("samples", ["series", *self._fields])
+        if rows is None:
+            offsets = np.zeros(len(self.keys) + 1, np.int64)
+            return MetricDataset(self.keys, offsets, *self._columns(None), self._told["time_unit"])
+        numbers = pc.cast(rows["series"], pa.int64()).to_numpy()
+        if np.any(numbers[1:] < numbers[:-1]):
+            raise CorruptDataError("samples are not in the order of their series: the file is damaged")
+        offsets = np.searchsorted(numbers, np.arange(len(self.keys) + 1))
+        return MetricDataset(self.keys, offsets, *self._columns(rows), self._told["time_unit"])
+
+    def read_series(self, number: int) -> Series:
+        """Query the samples of a series."""
+        return self._read(number, *ALL_TIMES)
+
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Query the samples of a series from one time up to another."""
+        if not self._told["rising"]:
+            return super().read_between(number, start, end)
+        first, last = max(start, ALL_TIMES[0]), min(end - 1, ALL_TIMES[1])
+        return self._read(number, first, last) if first <= last else between(self.read_series(number), start, end)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self, number: int, first: int, last: int) -> Series:
+        from tsfile import tag_eq
+
+        tag = tag_eq("series", _tags(len(self.keys))[number])
+        return Series(self.keys[number], *self._columns(self._query("samples", self._fields, first, last, tag)))
+
+    def _query(self, table: str, fields: list[str], *conditions: Any) -> pa.Table | None:
+        """Return the rows that fulfil conditions; None if there are none."""
+        if table not in self._file.get_all_table_schemas():
+            return None
+        first, last, tag = (*conditions, *(*ALL_TIMES, None)[len(conditions) :])
+        rows = self._file.query_table(table, fields, first, last, tag_filter=tag, batch_size=ROWS_A_BLOCK)
+        try:
+            batches = list(iter(rows.read_arrow_batch, None))
+        finally:
+            rows.close()
+        return pa.concat_tables(batches) if batches else None
+
+    def _columns(self, rows: pa.Table | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        """Return timestamps and values of rows."""
+        if rows is None:
+            return np.empty(0, np.int64), np.empty(0)
+        times = rows["time" if self._told["rising"] else "timestamp"]
+        return times.cast(pa.int64()).to_numpy(), rows["value"].to_numpy()
 
 
-def _as_tags(series: pa.ChunkedArray) -> pa.Array:
-    """Return numbers as strings that sort as they do: TsFile sorts devices by name."""
-    numbers = series.to_numpy()
-    names = np.char.zfill(np.arange(int(numbers[-1]) + 1).astype(str), len(str(numbers[-1])))
-    return pa.array(names[numbers])
+def _rises(dataset: MetricDataset) -> bool:
+    """Return whether the timestamps of each series rise, never falling or standing still."""
+    falls = dataset.timestamps[1:] <= dataset.timestamps[:-1]
+    begins = dataset.offsets[(dataset.offsets > 0) & (dataset.offsets < len(dataset))]
+    falls[begins - 1] = False
+    return not falls.any()
+
+
+def _tags(count: int) -> list[str]:
+    """Return the numbers of series as strings that sort as they do: TsFile sorts devices by name."""
+    return [f"{number:0{len(str(count))}}" for number in range(count)]

@@ -15,7 +15,7 @@ from squeezelab.formats._dictionary import encode_keys
 from squeezelab.formats._folder import pack_folder, unpack_files
 from squeezelab.formats._table import SCHEMA, rises
 
-ENVELOPED = ["clickhouse", "tsfile"]
+ENVELOPED = ["clickhouse"]
 ENGINES = ["clickhouse", "duckdb", "hdf5", "lance", "parquet", "tiledb", "tsfile", "vortex", "zarr"]
 
 

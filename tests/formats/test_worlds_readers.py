@@ -161,6 +161,31 @@ def test_vortex_opens_its_file(tmp_path: Path) -> None:
     assert up.read_all().to_arrow_table()["value"].to_pylist() == [1, 1, 1, 1]
 
 
+# TsFile
+
+
+def test_tsfile_opens_its_file(tmp_path: Path) -> None:
+    tsfile = pytest.importorskip("tsfile")
+    get_format("tsfile").write(fleet(), tmp_path / "x.tsfile")
+    reader = tsfile.TsFileReader(str(tmp_path / "x.tsfile"))
+
+    def table(name: str, fields: list[str], **options: Any) -> list[dict]:
+        rows = reader.query_table(name, fields, 0, 2**62, batch_size=100, **options)
+        records = [record for batch in iter(rows.read_arrow_batch, None) for record in batch.to_pylist()]
+        rows.close()
+        return records
+
+    series = {one["time"]: (one["metric_name"], one["labels"]) for one in table("series", ["metric_name", "labels"])}
+    rows = [
+        (series[int(one["series"])][0], json.loads(series[int(one["series"])][1]), one["time"], one["value"])
+        for one in table("samples", ["series", "value"])
+    ]
+    assert rows == rows_of(fleet())
+    up = table("samples", ["value"], tag_filter=tsfile.tag_eq("series", "2"))
+    assert [one["value"] for one in up] == [1, 1, 1, 1]
+    reader.close()
+
+
 # Arrays: HDF5, Zarr, TileDB
 
 
