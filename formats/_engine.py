@@ -218,6 +218,14 @@ def checked(dataset: MetricDataset, digest: str) -> MetricDataset:
     return dataset
 
 
+def rises(dataset: MetricDataset) -> bool:
+    """Return whether the timestamps of each series rise, never falling or standing still."""
+    falls = dataset.timestamps[1:] <= dataset.timestamps[:-1]
+    begins = dataset.offsets[(dataset.offsets > 0) & (dataset.offsets < len(dataset))]
+    falls[begins - 1] = False
+    return not falls.any()
+
+
 class OpenFile(Reader):
     """An engine's reader, and what has to be let go of with it; whatever it raises is told as damage."""
 

@@ -62,6 +62,8 @@ class Format(ABC):
         Whether the same data set gives the same bytes every time.
     holds_empty_series : bool
         Whether a series without samples comes back.
+    untimed_access : str
+        Why a run does not time reading a little of a file, where it does not.
     lossy : bool
         Whether samples do not come back as they were; such a format says by how much in `loss`.
     """
@@ -72,6 +74,7 @@ class Format(ABC):
     showcase: ClassVar[tuple[str, ...]] = ("",)
     whole_file: ClassVar[bool] = False
     compressible: ClassVar[bool] = True
+    untimed_access: ClassVar[str] = ""
     costly: bool = False
     checked: bool = True
     repeatable: bool = True

@@ -1,25 +1,32 @@
-"""ClickHouse's table parts, through chdb."""
+"""ClickHouse's tables, through chdb."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.formats._folder import pack_folder, unpack_folder
-from squeezelab.formats._table import SCHEMA, TableFormat, rises
+from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.formats._engine import EngineFolder, EngineReader, checked, digest_of, files_in, rises
 from squeezelab.registry import check_choice, check_range, non_default_settings
 from squeezelab.store.workplace import MEMORY, workplace
 
 TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "GCD", "NONE")
+PRECISIONS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+LAST_DATE = 9_000_000_000
+"""In seconds; for times before 1970 or after this there is no literal that all units have."""
 VALUE_CODECS = ("Gorilla", "FPC", "ALP", "Delta", "NONE")
 
 
-class ClickHouse(TableFormat):
-    """The part that ClickHouse's MergeTree keeps of a table, ordered by series and timestamp.
+class ClickHouse(EngineFolder):
+    """A ClickHouse database of two tables, ``series`` and ``samples``, the latter ordered by series and timestamp.
 
     Parameters
     ----------
@@ -32,16 +39,23 @@ class ClickHouse(TableFormat):
 
     Notes
     -----
-    The table's file is whether its order holds the timestamp (a byte), and every file of its only part after OPTIMIZE
-    FINAL, as `squeezelab.formats._folder` puts them one after another. They add up to what
-    ClickHouse's ``system.parts`` has as ``bytes_on_disk``, marks, primary key and checksums included. One thread reads
-    and writes. Source: https://clickhouse.com/docs/reference/statements/create/table/codec
+    `write` leaves a folder, as ``clickhouse local --path`` and chdb's sessions have it, with a database ``lab``;
+    `encode` returns a ZIP of it. Its table ``series`` has number, metric name and labels, which are a map; ``samples``
+    has the number of the series, timestamp, in the data set's unit, and value. What counts is every file: the tables'
+    definitions, and the only part of each after OPTIMIZE FINAL, with marks, primary key and checksums; but for two
+    small files of each part that is what ``system.parts`` has as ``bytes_on_disk``. The comment of ``samples`` has a
+    checksum of all samples. One thread reads and writes.
 
-    A process can have one chdb session at a time: this opens one, and closes it.
+    A process can have one chdb session at a time: an open file is one.
+
+    Source: https://clickhouse.com/docs/reference/statements/create/table/codec
     """
 
     name = "clickhouse"
     package = "chdb"
+    suffix = ""
+    repeatable = False  # its tables have numbers drawn by lot
+    untimed_access = "a process can have one session of chdb at a time, and --engines times what it is asked"
     showcase = ("", "timestamps=T64,values=FPC", "values=ALP", "timestamps=Delta,values=NONE,zstd=22")
 
     def __init__(self, timestamps: str = "DoubleDelta", values: str = "Gorilla", zstd: int = 1) -> None:
@@ -54,65 +68,127 @@ class ClickHouse(TableFormat):
         self.costly = zstd >= 10
         self.name += non_default_settings(type(self), vars(self))
 
-    def store(self, table: pa.Table) -> bytes:
-        """Insert all rows, merge what came of it into one part, and take that part's files."""
-        ordered = rises(table)
-        if not table.num_rows:
-            return b""
-        with _session() as (session, _):
+    def store(self, dataset: MetricDataset, path: Path) -> None:
+        """Insert all rows, merge what came of it into one part a table, and take these and the tables' definitions."""
+        numbers = np.arange(len(dataset.keys), dtype=np.uint32)
+        labels = pa.array([list(key.labels.items()) for key in dataset.keys], pa.map_(pa.string(), pa.string()))
+        names = pa.array([key.metric_name for key in dataset.keys], pa.string())
+        series = pa.table({"series": numbers, "metric_name": names, "labels": labels})  # noqa: F841 -- chdb finds
+        samples = pa.table(  # noqa: F841 -- a table by the name of a variable
+            {
+                "series": np.repeat(numbers, np.diff(dataset.offsets)),
+                "timestamp": pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC")),
+                "value": dataset.values,
+            }
+        )
+        with workplace(MEMORY) as folder, _session(folder) as session:
+            session.query("CREATE DATABASE lab")
+            session.query("USE lab")
             if self.values == "ALP":
                 session.query("SET enable_alp_codec = 1")
-            _create(session, ordered, *map(self._codec, ("NONE", self.timestamps, self.values)))
-            given = table  # noqa: F841 -- chdb finds a table by the name of a variable
-            session.query("INSERT INTO samples SELECT * FROM Python(given)")
+            for definition in self._definitions(dataset):
+                session.query(definition)
+            session.query("INSERT INTO series SELECT * FROM Python(series)")
+            session.query("INSERT INTO samples SELECT * FROM Python(samples)")
             session.query("OPTIMIZE TABLE samples FINAL")
-            folder = Path(_ask(session, "SELECT path FROM system.parts WHERE table = 'samples' AND active"))
-            return bytes([ordered]) + pack_folder(folder)
+            active = session.query("SELECT path FROM system.parts WHERE database = 'lab' AND active", "TSVRaw").data()
+            _copy_tables(folder, path, [Path(one) for one in active.split("\n") if one])
 
-    def load(self, data: bytes) -> pa.Table:
-        """Attach the part to a table, and read all rows."""
-        if not data:
-            return SCHEMA.empty_table()
-        with _session() as (session, _):
-            _create(session, bool(data[0]))
-            folder = Path(_ask(session, "SELECT data_paths[1] FROM system.tables WHERE name = 'samples'"))
-            unpack_folder(data[1:], folder / "detached" / "all_1_1_1")
-            session.query("ALTER TABLE samples ATTACH PART 'all_1_1_1'")
-            rows = session.query("SELECT * FROM samples", "ArrowStream").bytes()
-        return pa.ipc.open_stream(rows).read_all()
+    def reader(self, path: Path) -> EngineReader:
+        """Copy the database, which would be changed by being opened, and open it."""
+        return ClickHouseReader(path)
+
+    def _definitions(self, dataset: MetricDataset) -> Iterator[str]:
+        """Yield what makes the tables; where timestamps do not rise, order is that of the rows within a series."""
+        order = "series, timestamp" if rises(dataset) else "series"
+        kind = f"DateTime64({PRECISIONS[dataset.time_unit]}, 'UTC')"
+        series, timestamp, value = map(self._codec, ("NONE", self.timestamps, self.values))
+        told = json.dumps({"time_unit": dataset.time_unit, "xxh3_64": digest_of(dataset)})
+        yield (
+            "CREATE TABLE series (series UInt32, metric_name String, labels Map(String, String)) "
+            "ENGINE = MergeTree ORDER BY series"
+        )
+        yield (
+            f"CREATE TABLE samples (series UInt32 {series}, timestamp {kind} {timestamp}, value Float64 {value}) "
+            f"ENGINE = MergeTree ORDER BY ({order}) COMMENT '{told}'"
+        )
 
     def _codec(self, first: str) -> str:
         behind = f"ZSTD({self.zstd})" if self.zstd else "LZ4"
         return f"CODEC({behind})" if first == "NONE" else f"CODEC({first}, {behind})"
 
 
+class ClickHouseReader(EngineReader):
+    """A database that is open; samples are queried by their series' number and time."""
+
+    def __init__(self, path: Path) -> None:
+        with ExitStack() as stack:
+            folder = stack.enter_context(workplace(MEMORY)) / "copy"
+            shutil.copytree(path, folder)
+            self._session = stack.enter_context(_session(folder))
+            self._session.query("USE lab")
+            comment = "SELECT comment FROM system.tables WHERE database = 'lab' AND name = 'samples'"
+            self._told = json.loads(self._session.query(comment, "TSVRaw").data())
+            series = self._table("SELECT metric_name, labels FROM series ORDER BY series")
+            names, labels = (column.to_pylist() for column in series.columns)
+            self.keys = [SeriesKey(name, dict(pairs)) for name, pairs in zip(names, labels, strict=True)]
+            self._stack = stack.pop_all()
+
+    def read_all(self) -> MetricDataset:
+        """Query all samples, which are in the order of their series."""
+        table = self._table("SELECT * FROM samples")
+        counts = np.bincount(table["series"].to_numpy(), minlength=len(self.keys))
+        offsets = np.append(0, np.cumsum(counts))
+        dataset = MetricDataset(self.keys, offsets, *_columns(table), self._told["time_unit"])
+        return checked(dataset, self._told["xxh3_64"])
+
+    def read_series(self, number: int) -> Series:
+        """Query the samples of a series."""
+        query = f"SELECT timestamp, value FROM samples WHERE series = {number}"
+        return Series(self.keys[number], *_columns(self._table(query)))
+
+    def read_between(self, number: int, start: int, end: int) -> Series:
+        """Query the samples of a series from one time up to another."""
+        unit = self._told["time_unit"]
+        if not 0 <= start <= end < LAST_DATE * UNITS_PER_SECOND[unit]:
+            return super().read_between(number, start, end)
+        scale = PRECISIONS[unit]
+        first, last = (f"toDateTime64('{np.datetime64(time, unit)}', {scale}, 'UTC')" for time in (start, end))
+        query = f"SELECT timestamp, value FROM samples WHERE series = {number} AND timestamp >= {first}"
+        return Series(self.keys[number], *_columns(self._table(f"{query} AND timestamp < {last}")))
+
+    def close(self) -> None:
+        """Close the session."""
+        self._stack.close()
+
+    def _table(self, query: str) -> pa.Table:
+        answer = self._session.query(query, "ArrowStream").bytes()
+        return pa.ipc.open_stream(answer).read_all()
+
+
+def _columns(table: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    return table["timestamp"].cast(pa.int64()).to_numpy(), table["value"].to_numpy()
+
+
 @contextmanager
-def _session() -> Iterator[tuple[Any, Path]]:
-    """Open a session of its own, which works on one thread, in a folder that goes with it."""
+def _session(folder: Path) -> Iterator[Any]:
+    """Open a session on a folder, which works on one thread."""
     from chdb import session as chdb_session
 
-    with workplace(MEMORY) as folder:
-        session = chdb_session.Session(str(folder))
-        try:
-            for setting in ("max_threads = 1", "max_insert_threads = 1"):
-                session.query(f"SET {setting}")
-            session.query("CREATE DATABASE lab")
-            session.query("USE lab")
-            yield session, folder
-        finally:
-            session.close()
+    session = chdb_session.Session(str(folder))
+    try:
+        for setting in ("max_threads = 1", "max_insert_threads = 1"):
+            session.query(f"SET {setting}")
+        yield session
+    finally:
+        session.close()
 
 
-def _create(session: Any, ordered: bool, series: str = "", timestamp: str = "", value: str = "") -> None:
-    """Make the table; where timestamps do not rise, its order is that of the rows within a series."""
-    order = "series, timestamp" if ordered else "series"
-    session.query(
-        f"CREATE TABLE samples (series UInt32 {series}, timestamp Int64 {timestamp}, value Float64 {value}) "
-        f"ENGINE = MergeTree ORDER BY ({order})"
-    )
-
-
-def _ask(session: Any, query: str) -> str:
-    """Return the only answer to a query."""
-    answer: str = session.query(query, "TSVRaw").data()
-    return answer.strip()
+def _copy_tables(folder: Path, target: Path, active: list[Path]) -> None:
+    """Copy the definitions of the tables, and of their parts those that are active."""
+    for path in files_in(folder):
+        place = path.relative_to(folder)
+        of_part = len(place.parts) > len(("store", "table's first letters", "table", "file"))
+        if place.parts[0] in ("metadata", "store") and (not of_part or path.parent in active):
+            (target / place.parent).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / place)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError
-from squeezelab.formats._engine import EngineFile, EngineReader
+from squeezelab.formats._engine import EngineFile, EngineReader, rises
 from squeezelab.formats._ragged import names_and_labels
 from squeezelab.formats.base import between
 from squeezelab.registry import check_choice, non_default_settings
@@ -42,7 +42,8 @@ class TsFile(EngineFile):
     ``samples`` has the number of the series, time and value; ``series`` has the number in place of a time, metric name
     and labels (JSON): TsFile takes names of columns for the same that differ in case alone. Times are in the data set's
     unit, which stands with the file's properties. TsFile wants timestamps that rise. Where those of a series do not,
-    rows are numbered in place of it, and timestamps become another field.
+    rows are numbered in place of it, and timestamps become another field. TsFile's library may never come back from a
+    damaged file: the file's checksum keeps these from it, but for those whose checksum was forged.
 
     Source: X Zhao et al.: Apache TsFile: An IoT-native Time Series File Format, VLDB 2024.
     """
@@ -77,14 +78,14 @@ class TsFile(EngineFile):
             }
         )
         names, labels = names_and_labels(dataset.keys)
-        rising = _rises(dataset)
+        rising = rises(dataset)
         told = {
             "time_unit": dataset.time_unit,
             "rising": rising,
             "names": {place: name for place, name in enumerate(names) if not name or "\0" in name},
         }
         numbers = np.arange(len(names))
-        series = {
+        series: dict[str, Any] = {
             "time": numbers,
             "metric_name": [name.replace("\0", "") or "-" for name in names],
             "labels": labels,
@@ -171,11 +172,12 @@ class TsFileReader(EngineReader):
         tag = tag_eq("series", _tags(len(self.keys))[number])
         return Series(self.keys[number], *self._columns(self._query("samples", self._fields, first, last, tag)))
 
-    def _query(self, table: str, fields: list[str], *conditions: Any) -> pa.Table | None:
-        """Return the rows that fulfil conditions; None if there are none."""
+    def _query(
+        self, table: str, fields: list[str], first: int = ALL_TIMES[0], last: int = ALL_TIMES[1], tag: Any = None
+    ) -> pa.Table | None:
+        """Return the rows from one time to another, of one tag; None if there are none."""
         if table not in self._file.get_all_table_schemas():
             return None
-        first, last, tag = (*conditions, *(*ALL_TIMES, None)[len(conditions) :])
         rows = self._file.query_table(table, fields, first, last, tag_filter=tag, batch_size=ROWS_A_BLOCK)
         try:
             batches = list(iter(rows.read_arrow_batch, None))
@@ -189,14 +191,6 @@ class TsFileReader(EngineReader):
             return np.empty(0, np.int64), np.empty(0)
         times = rows["time" if self._told["rising"] else "timestamp"]
         return times.cast(pa.int64()).to_numpy(), rows["value"].to_numpy()
-
-
-def _rises(dataset: MetricDataset) -> bool:
-    """Return whether the timestamps of each series rise, never falling or standing still."""
-    falls = dataset.timestamps[1:] <= dataset.timestamps[:-1]
-    begins = dataset.offsets[(dataset.offsets > 0) & (dataset.offsets < len(dataset))]
-    falls[begins - 1] = False
-    return not falls.any()
 
 
 def _tags(count: int) -> list[str]:

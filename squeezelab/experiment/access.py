@@ -56,7 +56,7 @@ def time_access(
     files : mapping of str to Format
         By name.
     notes : list of str, optional
-        Where a format that fails is named, with the reason; it is left out.
+        Where a format that is left out is named, with the reason: one that fails, or that cannot be timed.
 
     Yields
     ------
@@ -72,10 +72,14 @@ def time_access(
     True
     """
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # NDJSON knows of no others
+    told = [] if notes is None else notes
     with ExitStack() as stack:
         folder = stack.enter_context(workplace(MEMORY))
         reads, sizes = {}, {}
         for number, (name, file) in enumerate(files.items()):
+            if file.untimed_access:
+                told.append(f"Random access to {name} is not timed: {file.untimed_access}.")
+                continue
             try:
                 sizes[name] = file.write(dataset, folder / f"{number}")
                 reader = stack.enter_context(file.open(folder / f"{number}"))
@@ -86,7 +90,7 @@ def time_access(
                 reads.pop(name, None)
                 if notes is None:
                     raise
-                notes.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
+                told.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
         cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
         timed = race(cells, 0, rounds=ROUNDS)
     for name, kinds in reads.items():

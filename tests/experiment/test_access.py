@@ -94,6 +94,15 @@ def test_what_decodes_all_is_timed_once_for_all_three() -> None:
     assert access.one_sample_s == access.one_series_s == access.one_hour_s > 0
 
 
+def test_a_format_that_cannot_be_timed_says_why() -> None:
+    class Alone(Indexed):
+        untimed_access = "there is one session"
+
+    notes: list[str] = []
+    assert not list(time_access(days(), {"alone": Alone()}, notes))
+    assert notes == ["Random access to alone is not timed: there is one session."]
+
+
 def test_a_format_that_fails_costs_a_line() -> None:
     class Broken(Indexed):
         def open(self, source) -> Reader:

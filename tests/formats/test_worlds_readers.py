@@ -59,6 +59,37 @@ def with_json(records: list[dict]) -> list[Row]:
     ]
 
 
+# NDJSON and CBOR
+
+
+def test_json_and_polars_read_ndjson(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    finite = MetricDataset.from_series([one for one in fleet() if np.isfinite(one.values).all()])
+    get_format("ndjson").write(finite, tmp_path / "x.ndjson")
+    lines = (tmp_path / "x.ndjson").read_text("utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(one["metric_name"], one["labels"], one["timestamp"], one["value"]) for one in records] == rows_of(finite)
+    assert polars.read_ndjson(tmp_path / "x.ndjson")["value"].to_list() == finite.values.tolist()
+
+
+def test_zstd_unpacks_ndjson(tmp_path: Path) -> None:
+    import zstandard
+
+    get_format("ndjson+zstd").write(fleet(), tmp_path / "x.ndjson.zst")
+    with zstandard.open(tmp_path / "x.ndjson.zst", "rb") as file:
+        assert file.read() == get_format("ndjson").encode(fleet())
+
+
+def test_cbor2_reads_cbor(tmp_path: Path) -> None:
+    import cbor2
+
+    get_format("cbor").write(fleet(), tmp_path / "x.cbor")
+    with (tmp_path / "x.cbor").open("rb") as file:
+        records = [cbor2.load(file) for _ in range(len(fleet()))]
+        assert not file.read()
+    assert [(one["metric_name"], one["labels"], one["timestamp"], one["value"]) for one in records] == rows_of(fleet())
+
+
 # Parquet
 
 
@@ -243,6 +274,27 @@ def test_lance_opens_its_folder(tmp_path: Path) -> None:
     dataset = lance.dataset(str(tmp_path / "x.lance"))
     assert with_json(dataset.to_table().to_pylist()) == rows_of(fleet())
     assert dataset.to_table(["value"], filter="metric_name = 'up'")["value"].to_pylist() == [1, 1, 1, 1]
+
+
+# ClickHouse
+
+
+def test_chdb_opens_its_folder(tmp_path: Path) -> None:
+    pytest.importorskip("chdb")
+    from chdb import session as chdb_session
+
+    get_format("clickhouse").write(fleet(), tmp_path / "x")
+    session = chdb_session.Session(str(tmp_path / "x"))
+    try:
+        joined = "lab.samples JOIN lab.series USING (series)"
+        query = f"SELECT metric_name, labels, toUnixTimestamp(timestamp) AS time, value FROM {joined}"
+        found = [json.loads(line) for line in session.query(query, "JSONEachRow").data().splitlines()]
+        rows = [(one["metric_name"], one["labels"], one["time"], one["value"] or np.inf) for one in found]
+        assert sorted(rows, key=str) == sorted([(*row[:3], row[3] or np.inf) for row in rows_of(fleet())], key=str)
+        query = f"SELECT sum(value) FROM {joined} WHERE labels['host'] = 'b' AND timestamp < '2023-11-14 22:13:50'"
+        assert session.query(query, "TSVRaw").data().strip() == "0.75"
+    finally:
+        session.close()
 
 
 # Folders
