@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -14,6 +15,10 @@ from squeezelab.registry import check_choice, check_range
 
 ENCODINGS = {"dictionary": None, "plain": "PLAIN", "byte_stream_split": "BYTE_STREAM_SPLIT"}
 DELTA = {"delta": "DELTA_BINARY_PACKED"}
+SCALED = {"scaled_delta": "DELTA_BINARY_PACKED"}
+MOST_PLACES = 15
+PLACES = [str(places) for places in range(MOST_PLACES + 1)]
+EXACT = 2.0**53
 LEVELS = {"zstd": 22, "brotli": 11, "gzip": 9, "snappy": 0, "lz4": 0, "none": 0}
 """The strongest level of each compression; 0 where there are none to choose from."""
 
@@ -23,9 +28,10 @@ class Parquet(ColumnCodec):
 
     Parameters
     ----------
-    encoding : {"dictionary", "plain", "byte_stream_split", "delta"}
+    encoding : {"dictionary", "plain", "byte_stream_split", "delta", "scaled_delta"}
         ``dictionary`` falls back to plain where it grows too large, as Parquet writers do by default; ``delta`` is
-        DELTA_BINARY_PACKED, for integers only.
+        DELTA_BINARY_PACKED, for integers only; ``scaled_delta`` is that of decimals times a power of ten, which the
+        column's name tells, where all come back, and else plain doubles.
     compression : {"zstd", "brotli", "gzip", "snappy", "lz4", "none"}
         What compresses the pages.
     level : int
@@ -34,7 +40,8 @@ class Parquet(ColumnCodec):
     Notes
     -----
     The payload is a whole Parquet file of one column, without statistics and the schema of Arrow, which it needs not:
-    for a column of 1,000 values its footer still weighs. `squeezelab.formats` has Parquet for whole data sets. Source:
+    for a column of 1,000 values its footer still weighs. ALP, which Parquet is about to have, neither pyarrow 26 nor
+    DuckDB 2.0 writes. `squeezelab.formats` has Parquet for whole data sets. Source:
     https://parquet.apache.org/docs/file-format/data-pages/encodings/
 
     Examples
@@ -47,12 +54,12 @@ class Parquet(ColumnCodec):
 
     name = "parquet"
     kind = "peers"
-    showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=plain,level=22")
+    showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=scaled_delta", "encoding=plain,level=22")
     # Runs of one dictionary entry take a few bytes, whatever their length, and pages are compressed behind that.
     max_expansion = 2**26
 
     def __init__(self, encoding: str = "dictionary", compression: str = "zstd", level: int = 0) -> None:
-        check_choice("parquet", "encoding", encoding, ENCODINGS | DELTA)
+        check_choice("parquet", "encoding", encoding, ENCODINGS | DELTA | SCALED)
         check_choice("parquet", "compression", compression, LEVELS)
         check_range(f"{compression} in parquet", "level", level, 0, LEVELS[compression])
         self.encoding = encoding
@@ -61,7 +68,7 @@ class Parquet(ColumnCodec):
         self.dtypes = (INT64,) if encoding in DELTA else (INT64, FLOAT64)
         self._options: dict[str, Any] = {
             "use_dictionary": encoding == "dictionary",
-            "column_encoding": (ENCODINGS | DELTA)[encoding],
+            "column_encoding": (ENCODINGS | DELTA | SCALED)[encoding],
             "compression": compression,
             "compression_level": level or None,
             "write_statistics": False,
@@ -89,21 +96,41 @@ class Parquet(ColumnCodec):
 
     def pack(self, column: Column) -> Bytes:
         """Write a file of one column."""
-        file = pa.BufferOutputStream()
-        pq.write_table(pa.table({"": column}), file, **self._options)
+        file, options, places = pa.BufferOutputStream(), self._options, None
+        if self.encoding in SCALED and column.dtype == FLOAT64:
+            places = _decimal_places(column)
+            if places is None:
+                options = options | {"column_encoding": "PLAIN"}
+            else:
+                column = np.rint(column * 10.0**places).astype(np.int64)
+        pq.write_table(pa.table({"" if places is None else str(places): column}), file, **options)
         return as_bytes(file.getvalue())
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Read the file's only column."""
         with reading("Parquet"):
             file = pq.ParquetFile(pa.BufferReader(data[frame.start : frame.stop]))
-            kind = pa.from_numpy_dtype(column.dtype)
-            if file.metadata.num_rows != column.size or file.schema_arrow.types != [kind]:
+            kinds, (name, *others) = file.schema_arrow.types, file.schema_arrow.names
+            scaled = column.dtype == FLOAT64 and name in PLACES
+            kind = pa.int64() if scaled else pa.from_numpy_dtype(column.dtype)
+            if file.metadata.num_rows != column.size or others or kinds != [kind]:
                 raise CorruptDataError("the Parquet file holds another column than promised: it is damaged")
             (values,) = file.read(use_threads=False).columns
             if values.null_count:
                 raise CorruptDataError("the Parquet file lacks values: it is damaged")
-            column[:] = values.to_numpy()
+            column[:] = values.to_numpy() / 10.0 ** int(name) if scaled else values.to_numpy()
+
+
+def _decimal_places(column: Column) -> int | None:
+    """Return the fewest decimal places with which all values come back from integers, None if there are none."""
+    with np.errstate(all="ignore"):
+        for places in range(MOST_PLACES + 1):
+            numbers = np.rint(column * 10.0**places)
+            if not np.all(np.abs(numbers) < EXACT):
+                return None
+            if np.array_equal((numbers.astype(np.int64) / 10.0**places).view(np.int64), column.view(np.int64)):
+                return places
+    return None
 
 
 def is_slow(compression: str, level: int) -> bool:

@@ -79,6 +79,21 @@ def test_parquets_deltas_are_of_integers() -> None:
         get_codec("parquet:encoding=delta").encode(VALUES)
 
 
+def test_parquets_scaled_deltas_are_of_decimals_that_all_come_back() -> None:
+    codec = get_codec("parquet:encoding=scaled_delta")
+    decimals = np.round(20 + np.cumsum(np.random.default_rng(0).normal(size=5000)), 2) + 0.0  # no -0.0
+    assert len(codec.encode(decimals)) < 0.7 * len(get_codec("parquet:encoding=plain").encode(decimals))
+    for column, name in (
+        (decimals, "2"),
+        (decimals // 1, "0"),
+        (np.append(decimals, np.pi), ""),
+        (np.append(decimals, -0.0), ""),
+    ):
+        (found,) = pq.read_table(io.BytesIO(bytes(codec.pack(column)))).column_names
+        assert found == name
+        assert same_bits(codec.decode(codec.encode(column)), column)
+
+
 def test_a_parquet_column_of_another_type_or_with_gaps_is_damage() -> None:
     import pyarrow as pa
 
