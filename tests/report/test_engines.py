@@ -153,3 +153,10 @@ def test_what_is_not_known_is_left_open(bare: Results) -> None:
     assert "an hour" not in in_a_sentence(results)
     assert draw_engines(results) is not None
     report_html(results)
+
+
+def test_a_page_is_made_where_databases_alone_ran(small: MetricDataset) -> None:
+    nothing_else = measure_dataset(small.select([0, 1]), codecs=[], formats=[], budget=0)
+    page = report_html(replace(nothing_else, engines=ENGINES[:2]))
+    assert 'id="engines-section"' in page
+    assert ratios_markdown(replace(nothing_else, engines=ENGINES[:2]), [])
