@@ -134,7 +134,9 @@ class VictoriaMetrics(HttpServer):
         """Read a line of JSON, in which infinities may stand bare."""
         head, mark, rest = line.rpartition(b'"values":[')
         values, end, times = rest.partition(b"]")
-        read = json.loads(head + mark + INFINITY.sub(rb"\1Infinity", values) + end + times)
+        if b"nf" in values:
+            values = INFINITY.sub(rb"\1Infinity", values)
+        read = json.loads(head + mark + values + end + times)
         order = np.argsort(stamps := np.array(read["timestamps"], np.int64), kind="stable")
         found = np.array(read["values"], np.float64)  # None becomes NaN
         return Series(to_key(read["metric"]), from_milliseconds(stamps[order], self.time_unit), found[order])
