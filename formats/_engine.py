@@ -137,8 +137,8 @@ class EngineFile(Format):
 class EngineFolder(EngineFile):
     """Base of formats for which an engine has a folder of files; as bytes it is a ZIP of them, not compressed.
 
-    What is counted is what the files of the folder take. In a ZIP each has a checksum; those of a folder are as the
-    engine has them, and `digest_of` is to be kept among them.
+    What is counted is what the files of the folder take. The comment of the ZIP is the checksum of all before; files of
+    a folder are checked as the engine does it, and `digest_of` is to be kept among them.
     """
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
@@ -149,7 +149,10 @@ class EngineFolder(EngineFile):
             with ZipFile(packed, "w") as archive:
                 for path in files_in(folder):
                     archive.writestr(ZipInfo(path.relative_to(folder).as_posix()), path.read_bytes())
-        yield packed.getbuffer()
+                archive.comment = MARK + bytes(8)
+        data = packed.getbuffer()[:-SEAL_BYTES]
+        yield data
+        yield MARK + xxhash.xxh3_64_digest(data)
 
     def write(self, dataset: MetricDataset, path: str | os.PathLike[str]) -> int:
         """Write the folder, whole or not at all, and return the bytes that its files take."""
@@ -168,6 +171,7 @@ class EngineFolder(EngineFile):
                 path = Path(source)
             else:
                 data = Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source
+                self.check(data)
                 path = stack.enter_context(workplace(MEMORY))
                 with reading(self.name):
                     _unpack(data, path)

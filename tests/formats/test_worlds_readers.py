@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
 from squeezelab.errors import SqueezelabError
@@ -324,8 +325,9 @@ def test_a_folder_whose_samples_changed_is_noticed(name: str, tmp_path: Path) ->
     get_format(name).write(fleet(), tmp_path / "x")
     whole = {path: path.read_bytes() for path in (tmp_path / "x").rglob("*") if path.is_file()}
     rng = np.random.default_rng(7)
+    count = 1 if name == "clickhouse" else 8  # opening a session takes long
     for path, content in whole.items():
-        for place in rng.integers(0, len(content), 8).tolist() if content else []:
+        for place in rng.integers(0, len(content), count).tolist() if content else []:
             path.write_bytes(
                 content[:place] + bytes([content[place] ^ 1 << int(rng.integers(8))]) + content[place + 1 :]
             )
@@ -343,8 +345,10 @@ def test_a_folders_file_cannot_be_written_beside_it(place: str) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(zipfile.ZipInfo(place), b"x")
+        archive.comment = MARK + bytes(8)
+    data = packed.getvalue()[:-SEAL_BYTES]
     with pytest.raises(CorruptDataError, match="leads elsewhere"):
-        get_format(FOLDERS[0]).decode(packed.getvalue())
+        get_format(FOLDERS[0]).decode(data + MARK + xxhash.xxh3_64_digest(data))
 
 
 # All of them
@@ -380,10 +384,10 @@ def test_half_a_surrogate_pair_is_refused_in_one_line(name: str, key: SeriesKey,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in FOLDERS])
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_not_the_labs_is_refused(name: str) -> None:
     whole = get_format(name).encode(fleet())
-    at = whole.index(MARK)
+    at = whole.rindex(MARK)
     theirs = whole[:at] + whole[at + SEAL_BYTES :]
     with pytest.raises(CorruptDataError, match="this is no whole"):
         get_format(name).decode(theirs)
