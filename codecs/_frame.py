@@ -83,6 +83,8 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     CorruptDataError
         If the data end first, or the number does not fit 64 bits.
     """
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     number = 0
     for shift in range(0, 64, 7):
         if at >= len(data):
@@ -121,7 +123,7 @@ def _seed(codec_name: str) -> int:
     return xxhash.xxh3_64_intdigest(codec_name.encode())
 
 
-def _checksum(codec_name: str, header: bytes | Bytes, payload: bytes | memoryview | Bytes) -> bytes:
+def _checksum(codec_name: str, header: bytes | memoryview, payload: bytes | memoryview | Bytes) -> bytes:
     return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
 
 
@@ -140,16 +142,15 @@ def parse_frame(data: Bytes, at: int = 0) -> Frame:
         If no frame begins there, or the data end before it does.
     """
     head = data[at : at + LONGEST_HEADER].tobytes()
-    if not head or head[0] not in _DTYPES:
+    dtype = _DTYPES.get(head[0]) if head else None
+    if dtype is None:
         raise CorruptDataError("no frame begins here: the data are damaged or of another kind")
-    count, behind = read_varint(head, 1)
-    size, behind = read_varint(head, behind)
-    start = at + behind
-    stop = start + size
-    length = behind + size + CHECKSUM_BYTES
-    if at + length > len(data):
-        raise CorruptDataError(f"the frame needs {length} bytes, {len(data) - at} are there: it is cut short")
-    return Frame(_DTYPES[head[0]], count, start, stop, length)
+    count, after = read_varint(head, 1)
+    size, after = read_varint(head, after)
+    length = after + size + CHECKSUM_BYTES
+    if at + length > data.size:
+        raise CorruptDataError(f"the frame needs {length} bytes, {data.size - at} are there: it is cut short")
+    return Frame(dtype, count, at + after, at + after + size, length)
 
 
 def open_frame(codec_name: str, data: Bytes) -> Frame:
@@ -161,9 +162,10 @@ def open_frame(codec_name: str, data: Bytes) -> Frame:
         If the data are anything but one whole, undamaged frame of this codec.
     """
     frame = parse_frame(data)
-    if frame.length != len(data):
-        raise CorruptDataError(f"{len(data) - frame.length} bytes follow the frame: decode one frame at a time")
-    if _checksum(codec_name, data[: frame.start], data[frame.start : frame.stop]) != data[frame.stop :].tobytes():
+    if frame.length != data.size:
+        raise CorruptDataError(f"{data.size - frame.length} bytes follow the frame: decode one frame at a time")
+    view = memoryview(data)
+    if _checksum(codec_name, view[: frame.start], view[frame.start : frame.stop]) != view[frame.stop :]:
         raise CorruptDataError(f"the checksum differs: the frame is damaged, or not one of codec {codec_name!r}")
     return frame
 

@@ -157,16 +157,46 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         data = as_bytes(buf)
         frame = open_frame(self.frame_name, data)
         self.check_plausible(frame)
-        native = frame.dtype.newbyteorder("=")
-        result = _allocate(frame.size, frame.dtype) if out is None else out
-        column = result.view(native) if out is None else _as_output(out, frame, data)
-        if frame.size:
-            self.unpack(data, frame._replace(dtype=native), column)
-        elif frame.stop != frame.start:
-            raise CorruptDataError("the frame claims no values but has a payload: it is damaged")
-        if frame.dtype != native:
+        if out is None and frame.dtype.isnative:
+            column = result = _allocate(frame.size, frame.dtype)
+        else:
+            result = _allocate(frame.size, frame.dtype) if out is None else out
+            column = _as_output(result, frame, data)
+        if not frame.size:
+            if frame.stop != frame.start:
+                raise CorruptDataError("the frame claims no values but has a payload: it is damaged")
+        elif frame.dtype.isnative:
+            self.unpack(data, frame, column)
+        else:
+            self.unpack(data, frame._replace(dtype=column.dtype), column)
             column.byteswap(inplace=True)
         return result
+
+    def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
+        """Return the frame of each column; for many short ones faster than one call each, where a codec can.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from squeezelab.codecs import get_codec
+        >>> codec = get_codec("tally")
+        >>> columns = [np.arange(5), np.array([0.5, 0.25])]
+        >>> codec.encode_many(columns) == [codec.encode(column) for column in columns]
+        True
+        >>> [column.tolist() for column in codec.decode_many(codec.encode_many(columns))]
+        [[0, 1, 2, 3, 4], [0.5, 0.25]]
+        """
+        return [self.encode(column) for column in columns]
+
+    def decode_many(self, frames: Sequence[Any]) -> list[Column]:
+        """Return the column of each frame.
+
+        Raises
+        ------
+        CorruptDataError
+            If any is not one whole, undamaged frame of this codec.
+        """
+        return [self.decode(frame) for frame in frames]
 
     def check_plausible(self, frame: Frame) -> None:
         """Refuse a frame of a kind or length that no frame of this codec can have, before memory is asked for.
@@ -176,7 +206,8 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         CorruptDataError
             If the header claims it.
         """
-        if frame.dtype.newbyteorder("=") not in self.dtypes:
+        native = frame.dtype if frame.dtype.isnative else frame.dtype.newbyteorder("=")
+        if native not in self.dtypes:
             raise CorruptDataError(f"codec {self.frame_name!r} makes no frames of {frame.dtype}: it is damaged")
         if frame.size * frame.dtype.itemsize > (frame.stop - frame.start) * self.max_expansion:
             raise CorruptDataError(f"the frame claims {frame.size} values, more than its bytes can hold: it is damaged")
@@ -186,7 +217,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         array = np.asarray(memoryview(buf) if isinstance(buf, bytes) else buf)
         if array.dtype.kind in "mM":
             array = array.view(array.dtype.str[0] + "i8")
-        native = array.dtype.newbyteorder("=")
+        native = array.dtype if array.dtype.isnative else array.dtype.newbyteorder("=")
         if native not in self.dtypes:
             wanted = " or ".join(str(dtype) for dtype in self.dtypes)
             raise TypeError(f"codec {self.name!r} takes {wanted}, not {array.dtype}: convert with .astype() first")
@@ -222,6 +253,8 @@ def reading(library: str) -> Iterator[None]:
 
 def as_bytes(buf: Any) -> Bytes:
     """Return a read-only byte view of anything that offers a buffer; copies only what is not contiguous."""
+    if type(buf) is bytes and buf:
+        return np.frombuffer(buf, np.uint8)
     if isinstance(buf, np.ndarray):
         buf = np.ascontiguousarray(buf).reshape(-1).view(np.uint8)
     elif isinstance(buf, memoryview) and not buf.c_contiguous:

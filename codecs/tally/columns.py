@@ -24,7 +24,9 @@ import numpy.typing as npt
 
 from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, signed_varint, varint
 from squeezelab.codecs.tally import blocks
+from squeezelab.codecs.tally.adaptive import write_adaptive
 from squeezelab.codecs.tally.blocks import Room, plan_block, write_block
+from squeezelab.codecs.tally.prediction import OTHERS, common_divisor
 from squeezelab.codecs.tally.quanta import (
     _DIVISORS,
     _SPREAD,
@@ -42,26 +44,10 @@ from squeezelab.codecs.tally.quanta import (
     restore,
     split,
 )
-from squeezelab.codecs.tally.shapes import BANK
-from squeezelab.codecs.tally.static import (
-    BLOCK,
-    DISTANCES,
-    DIVIDED,
-    GAPS,
-    LANES,
-    NOISE,
-    NUMBERS,
-    ONE,
-    OTHERS,
-    RESULT,
-    ROWS,
-    WEIGHTS,
-    common_divisor,
-    read_stream,
-    write_residuals,
-    write_stream,
-)
+from squeezelab.codecs.tally.shapes import BANK, ONE
+from squeezelab.codecs.tally.static_streams import DIVIDED, LANES, read_stream, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
+from squeezelab.codecs.tally.workspace import BLOCK, DISTANCES, GAPS, NOISE, NUMBERS, RESULT, ROWS, WEIGHTS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_little, put_varint, store_little, take_varint, word_of
 
@@ -72,23 +58,28 @@ VERSION = 2
 FAST, SMALL, SMALLEST = 1, 2, 3
 KIND, RANKED, DISTANT = 7, 8, 16
 ADAPTIVE, AS_THEY_ARE = 6, 7
-MOST_BLOCK_BYTES = 9 * BLOCK + 4096
-"""More than any block takes while it is written."""
+MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
+"""More than any block, and what it is compared with, takes while it is written."""
+MOST_REFERENCES = 3
+"""From how many other columns one may be predicted."""
+FEW_MISSED, NEAR = 64, 64
+"""A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
 WORTH_ADAPTING = 0.97
 FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
 MUCH = 24
-NO_OTHERS = np.empty((0, 1), np.uint64)
 
 _kept = threading.local()
 
 
 class Workspace(NamedTuple):
-    """What kernels work in: rows of words, and a buffer for what is written."""
+    """What kernels work in: rows of words, a buffer for what is written, and what reading takes."""
 
     rows: Words
     buffer: Bytes
     levels: Words
+    others: Words
     room: Room
+    single: Single
 
     @classmethod
     def of_thread(cls) -> Workspace:
@@ -96,7 +87,9 @@ class Workspace(NamedTuple):
         space: Workspace | None = getattr(_kept, "space", None)
         if space is None:
             rows, buffer = np.zeros((ROWS, BLOCK), np.uint64), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
-            space = _kept.space = cls(rows, buffer, np.empty(BLOCK, np.uint64), Room.of(BLOCK))
+            others = np.zeros((MOST_REFERENCES, BLOCK), np.uint64)
+            levels = np.empty(BLOCK, np.uint64)
+            space = _kept.space = cls(rows, buffer, levels, others, Room.of(BLOCK), Single.make())
         return space
 
 
@@ -104,7 +97,9 @@ class Workspace(NamedTuple):
 
 
 @kernel
-def write_columns(words, doubles, is_double, offsets, first, level, divisors, spread, bank, work, buffer, sizes):
+def write_columns(
+    words, doubles, is_double, offsets, first, level, divisors, spread, bank, work, models, ages, buffer, sizes
+):
     """Write columns as blocks, with their sizes before them, until one needs a closer look.
 
     Parameters
@@ -119,7 +114,7 @@ def write_columns(words, doubles, is_double, offsets, first, level, divisors, sp
         Which value to begin with: the first of a block.
     level : uint64
         1, 2 or 3.
-    divisors, spread, bank, work
+    divisors, spread, bank, work, models, ages
         Constants, and room to work in.
     buffer : uint8[...]
         Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
@@ -133,128 +128,160 @@ def write_columns(words, doubles, is_double, offsets, first, level, divisors, sp
         else the columns are done or the buffer is full.
     """
     at, column = U(0), np.searchsorted(offsets, first, "right") - 1
-    divisor = 0.0
     while column < offsets.size - 1:
         while first < offsets[column + 1]:
             if U(buffer.size) - at < U(MOST_BLOCK_BYTES):
                 return first, at, False
             last = min(first + BLOCK, offsets[column + 1])
-            end, divisor = write_easy(
-                words[first:last], doubles[first:last], is_double, level, divisor, divisors, spread, bank, work,
+            end = write_easy(
+                words[first:last], doubles[first:last], is_double, level, divisors, spread, bank, work, models, ages,
                 buffer, at + U(3),
             )  # fmt: skip
             if end == U(0):
                 return first, at, True
             begin = at
-            at = put_varint(buffer, at, end - at - U(3))
-            source = begin + U(3)
-            if at < source:
-                for i in range(U(0), end - source, U(8)):
-                    store_little(buffer, at + i, load_little(buffer, source + i))
-            at += end - source
+            at = _with_size(buffer, at, end)
             sizes[column] += np.int64(at - begin)
             first = last
         column += 1
-        divisor = 0.0
     return first, at, False
 
 
 @kernel
-def write_easy(words, doubles, is_double, level, last_divisor, divisors, spread, bank, work, buffer, at):
-    """Write a block whose numbers are whole, or multiples of the inverse of a divisor but for roundings.
+def _with_size(buffer, at, end):
+    """Put the size of what stands three bytes after a place before it; return the byte after it."""
+    source = at + U(3)
+    size = end - source
+    at = put_varint(buffer, at, size)
+    if at < source:
+        for i in range(U(0), size, U(8)):
+            store_little(buffer, at + i, load_little(buffer, source + i))
+    return at + size
+
+
+@kernel(inline="always")
+def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, models, ages, buffer, at):
+    """Write a block whose numbers are whole, or multiples of the inverse of a divisor but for roundings and a few.
 
     Returns
     -------
-    at, divisor : uint64, float64
-        The byte after the block, 0 if it needs a closer look, and the divisor for the next block to try first.
+    at : uint64
+        The byte after the block; 0 if it needs a closer look.
     """
-    count = U(words.size)
+    count, begin = U(words.size), at
     numbers = work[NUMBERS][:count]
-    begin, divisor = at, 0.0
+    divisor, missed, kind = 0.0, U(0), U(BITS)
     if is_double:
-        divisor = _divisor_of(words, doubles, last_divisor, divisors, spread, work)
-        if divisor == 0.0 or not _divide(words, doubles, divisor, numbers):
-            return U(0), 0.0
-        buffer[at] = DIVIDE
+        kind = U(DIVIDE)
+        divisor = _divisor_of(doubles, divisors, spread, work)
+        missed = count
+        if divisor != 0.0:
+            missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[DISTANCES])
+        if missed > count // U(FEW_MISSED):
+            return U(0)
         at = put_varint(buffer, at + U(1), np.uint64(divisor))
+        if missed:
+            at = put_varint(buffer, at, missed)
+        buffer[begin] = U(DIVIDE) | (U(DISTANT) if missed else U(0))
     else:
         buffer[at] = BITS
         at += U(1)
         for i in range(count):
             numbers[i] = words[i]
-    after, gain = write_stream(numbers, level, bank, work, buffer, at)
-    bits = np.int64(after - begin) << 3
-    if bits > np.int64(count) and _few_distinct(numbers):
-        return U(0), 0.0
-    if level > U(1) and buffer[at] & 3 == LANES:
-        least = bits * 3 // 100 if level == U(2) else np.int64(0)
-        if gain > least * ONE:
-            return U(0), 0.0
-    if after - begin > (count << U(3)):
+    streams, own, gain = U(3) if missed else U(1), U(0), np.int64(0)
+    for stream in range(streams):
+        integers = work[U(NUMBERS) + stream][: missed if stream else count]
+        is_last = stream + U(1) == streams
+        place = at if is_last else at + U(3)
+        after, saved = write_stream(integers, level, False, bank, work, buffer, place)
+        if stream == U(0):
+            own, gain = U(buffer[place]) & U(3), saved
+        at = after if is_last else _with_size(buffer, at, after)
+    size = at - begin
+    if (size << U(3)) > count and _are_sparse(numbers, work):
+        return U(0)
+    least = np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
+    if level > U(1) and own == U(LANES) and gain > least:
+        limit = size * U(97) // U(100) if level == U(2) else size - U(1)
+        after = write_adaptive(
+            kind, np.uint64(divisor), count, missed, work, models, ages, limit, buffer, begin + U(1), at
+        )
+        if after:
+            buffer[begin] = ADAPTIVE
+            return after
+    if size > (count << U(3)):
         buffer[begin] = AS_THEY_ARE
         at = begin + U(1)
         for i in range(count):
             store_little(buffer, at, words[i])
             at += U(8)
-        return at, divisor
-    return after, divisor
+    return at
 
 
 @kernel
-def _divisor_of(words, doubles, last, divisors, spread, work):
-    """Return the least divisor that made most of a sample; the last block's, if it fits and no smaller one may."""
+def _divisor_of(doubles, divisors, spread, work):
+    """Return the least divisor that made most of a sample; 0 for none."""
     sample, count = work[WEIGHTS].view(np.float64), 0
     for i in range(spread.size):
-        double = doubles[np.int64(spread[i] * words.size)]
+        double = doubles[np.int64(spread[i] * doubles.size)]
         if double != 0.0 and abs(double) < 1e300:
             sample[count] = double
             count += 1
-    if count == 0:
-        return 1.0
-    few = min(count, 8)
-    found = least_divisor(sample[:few], sample[:few].view(np.uint64), divisors)
-    if found == 0.0 or found > last:
-        return least_divisor(sample[:count], sample[:count].view(np.uint64), divisors)
-    if found == last:
-        return least_divisor(sample[:count], sample[:count].view(np.uint64), divisors)
-    return least_divisor(sample[:count], sample[:count].view(np.uint64), divisors)
+    return least_divisor(sample[:count], sample[:count].view(np.uint64), divisors) if count else 1.0
 
 
 @kernel
-def _divide(words, doubles, divisor, numbers):
-    """Fill whole numbers; return whether all doubles are these over the divisor."""
-    missed = U(0)
-    for i in range(U(words.size)):
+def _divide(words, doubles, divisor, numbers, gaps, distances):
+    """Fill whole numbers, and the gaps and distances of those doubles that are not these over the divisor.
+
+    Returns
+    -------
+    missed : uint64
+        How many; all, where one is missed that a rounding may have made: another arithmetic may miss none.
+    """
+    every, count = U(0), U(words.size)
+    for i in range(count):
         scaled = np.rint(doubles[i] * divisor)
         number = np.int64(scaled) if abs(scaled) < 4503599627370496.0 else np.int64(0)
         numbers[i] = np.uint64(number)
-        missed |= word_of(np.float64(number) / divisor) ^ words[i]
-    return missed == U(0)
+        every |= word_of(np.float64(number) / divisor) ^ words[i]
+    if every == U(0):
+        return U(0)
+    missed, next_one = U(0), U(0)
+    for i in range(count):
+        scaled = np.rint(doubles[i] * divisor)
+        if not abs(scaled) < 4503599627370496.0:
+            # What is no number, or too large a one, repeats the integer before, which costs least.
+            numbers[i] = numbers[i - U(1)] if i else U(0)
+        distance = ordered(words[i]) - ordered(word_of(np.float64(np.int64(numbers[i])) / divisor))
+        if distance:
+            if min(distance, U(0) - distance) <= U(NEAR) or missed > count // U(FEW_MISSED):
+                return count
+            gaps[missed], distances[missed] = i - next_one, distance
+            missed, next_one = missed + U(1), i + U(1)
+    return missed
 
 
 @kernel
-def _few_distinct(numbers):
-    """Return whether numbers are far apart, but often the same: by 128 of them, spread evenly."""
-    count = U(numbers.size)
+def _are_sparse(numbers, work):
+    """Return whether few numbers are distinct of those that lie between the least and the largest, and come again."""
+    count, distinct = U(numbers.size), U(0)
+    if count < U(64):
+        return False
     least, most = np.int64(numbers[0]), np.int64(numbers[0])
     for i in range(count):
         least, most = min(least, np.int64(numbers[i])), max(most, np.int64(numbers[i]))
-    if np.uint64(most - least) < U(4) * count or count < U(64):
+    seen = work[WEIGHTS][:1024]
+    for i in range(U(1024)):
+        seen[i] = U(0)
+    for i in range(count):
+        slot = (numbers[i] * U(0x9E3779B97F4A7C15)) >> U(48)
+        distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
+        seen[slot >> U(6)] |= U(1) << (slot & U(63))
+    span = np.uint64(most - least)
+    if U(2) * distinct > count or span < U(4) * distinct:
         return False
-    step = max(count // U(128), U(1))
-    seen = 0
-    slots0, slots1 = U(0), U(0)
-    total = 0
-    for i in range(U(0), count, step):
-        slot = (numbers[i] * U(0x9E3779B97F4A7C15)) >> U(57)
-        total += 1
-        if slot < U(64):
-            seen += not (slots0 >> slot) & U(1)
-            slots0 |= U(1) << slot
-        else:
-            seen += not (slots1 >> (slot - U(64))) & U(1)
-            slots1 |= U(1) << (slot - U(64))
-    return 2 * seen < total
+    return span // max(common_divisor(numbers, np.uint64(least)), U(1)) >= U(4) * distinct
 
 
 def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -> list[bytes]:
@@ -283,7 +310,7 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         begin = done
         done, at, hard = write_columns(
             words, doubles, column.dtype == FLOAT64, offsets, begin, U(level), _DIVISORS, _SPREAD, BANK, space.rows,
-            buffer, sizes,
+            space.room.models, space.room.ages, buffer, sizes,
         )  # fmt: skip
         if at:
             parts.append(buffer[: int(at)].tobytes())
@@ -299,6 +326,35 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         return [whole]
     ends = np.cumsum(sizes).tolist()
     return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def decode_columns(
+    data: Bytes, begins: Sequence[int], ends: Sequence[int], coders: Sequence[int], offsets: npt.NDArray[np.int64],
+    column: Column,
+) -> bool:  # fmt: skip
+    """Fill columns that stand one after another in an array; return whether they are whole.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        `READ_SLACK` bytes after each column's blocks must be readable.
+    begins, ends, coders : sequence of int
+        Where the blocks of each column lie, with their sizes before them, and of which version they are.
+    offsets : int64[columns + 1]
+        Where each column begins; 0 first, n last.
+    column : int64[n] or float64[n]
+    """
+    space, columns = Workspace.of_thread(), len(begins)
+    counts = np.diff(offsets)
+    blocks_at = np.zeros(columns + 1, np.int64)
+    np.cumsum(-(-counts // BLOCK), out=blocks_at[1:])
+    none = np.full((columns, MOST_REFERENCES), -1, np.int64)
+    after = read_columns(
+        data, counts, blocks_at, np.array(begins, np.uint64), np.array(ends, np.uint64), none,
+        np.array(coders, np.int64), offsets[:-1], none[:, 0].copy(), True, column.dtype == FLOAT64, BANK, space.rows,
+        *space.room, space.others, space.levels, column.view(np.uint64),
+    )  # fmt: skip
+    return columns == 0 or int(after) == ends[-1]
 
 
 def blocks_within(framed: bytes) -> list[bytes]:
@@ -317,17 +373,14 @@ def blocks_within(framed: bytes) -> list[bytes]:
 
 def levels_of(block: bytes, column: Column) -> Words:
     """Return what a reader of a block, predicted from nothing, holds as its levels."""
-    data = np.frombuffer(block + bytes(8), np.uint8)
-    space = Workspace.of_thread()
-    words, levels = np.empty(column.size, np.uint64), np.empty(column.size, np.uint64)
-    read_block(data, U(0), U(len(block)), column.dtype == FLOAT64, NO_OTHERS, U(0), BANK, space.rows, *space.room,
-               levels, words)  # fmt: skip
+    levels = np.empty(column.size, np.uint64)
+    decode_column(np.frombuffer(block + bytes(8), np.uint8), 0, len(block), VERSION, np.empty_like(column), levels)
     return levels
 
 
 def _stream(integers: Words, level: int) -> bytes:
     space = Workspace.of_thread()
-    at, _ = write_stream(as_constant(integers), U(level), BANK, space.rows, space.buffer, U(0))
+    at, _ = write_stream(as_constant(integers), U(level), False, BANK, space.rows, space.buffer, U(0))
     return space.buffer[: int(at)].tobytes()
 
 
@@ -394,9 +447,9 @@ def _stream_from(integers: Words, others: Sequence[Words]) -> tuple[bytes, int]:
     signed = (residuals >> U(1)) ^ (U(0) - (residuals & U(1)))
     divided = varint(int(divisor)) if divisor > U(1) else b""
     head = signed_varint(first) + divided + b"".join(map(signed_varint, plan.weights))
-    coder, at, gain = write_residuals(signed, BANK, space.rows, space.buffer, U(0))
-    kind = int(coder) | OTHERS << 2 | DIVIDED * bool(divided)
-    return bytes([kind]) + head + space.buffer[: int(at)].tobytes(), int(gain)
+    at, gain = write_stream(as_constant(signed), U(SMALL), True, BANK, space.rows, space.buffer, U(0))
+    kind = int(space.buffer[0]) | OTHERS << 2 | DIVIDED * bool(divided)
+    return bytes([kind]) + head + space.buffer[1 : int(at)].tobytes(), int(gain)
 
 
 def _least_gain(size: int) -> int:
@@ -470,9 +523,144 @@ def _ranked(column: Column, level: int) -> list[bytes]:
 # Reading
 
 
+class Single(NamedTuple):
+    """The arrays that `read_columns` takes, of a single column."""
+
+    counts: npt.NDArray[np.int64]
+    blocks: npt.NDArray[np.int64]
+    begins: Words
+    ends: Words
+    references: npt.NDArray[np.int64]
+    coders: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    levels_at: npt.NDArray[np.int64]
+
+    @classmethod
+    def make(cls) -> Single:
+        """Return arrays for any column that is predicted from nothing."""
+        none, zero = np.full((1, MOST_REFERENCES), -1, np.int64), np.zeros(1, np.int64)
+        begins, ends = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
+        return cls(zero.copy(), np.zeros(2, np.int64), begins, ends, none, zero.copy(), zero.copy(), none[0, :1].copy())
+
+
+def decode_column(data: Bytes, begin: int, end: int, coder: int, column: Column, levels: Words | None = None) -> int:
+    """Fill a column from its blocks.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        `READ_SLACK` bytes after ``end`` must be readable.
+    begin, end : int
+        Where the blocks lie, each with its size before it; with ``levels`` one block, without its size.
+    coder : int
+        The blocks' version.
+    column : int64[n] or float64[n]
+    levels : uint64[n], optional
+        Filled with what other columns may be predicted from.
+
+    Returns
+    -------
+    after : int
+        The byte after the last block; -1 if they do not hold exactly n values.
+    """
+    space = Workspace.of_thread()
+    one = space.single
+    one.counts[0], one.blocks[1] = column.size, -(-column.size // BLOCK)
+    one.begins[0], one.ends[0], one.coders[0] = begin, end, coder
+    one.levels_at[0] = -1 if levels is None else 0
+    after: int = read_columns(
+        data, *one, levels is None, column.dtype == FLOAT64, BANK, space.rows, *space.room, space.others,
+        space.levels if levels is None else levels, column.view(np.uint64),
+    )  # fmt: skip
+    return after
+
+
 @kernel
-def read_block(data, at, stop, is_double, others, known, bank, work, models, ages, rows, cursor, stops, levels, words):
-    """Decode a block of version 2 into a column of up to `BLOCK` values.
+def read_columns(
+    data, counts, blocks_at, begins, ends, references, coders, offsets, levels_at, sized, is_double, bank, work,
+    models, ages, rows, cursor, stops, others, levels, words,
+):  # fmt: skip
+    """Fill the words of columns from their blocks.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        Where all blocks are; `READ_SLACK` bytes after each must be readable.
+    counts : int64[columns]
+        How many values each has.
+    blocks_at : int64[columns + 1]
+        Column i has the blocks ``blocks_at[i]:blocks_at[i + 1]``.
+    begins, ends : uint64[blocks of all]
+        Where each lies. If they are ``sized``, of each column: where its blocks, with their sizes before them, begin
+        and end; those of the last one may end earlier.
+    references : int64[columns, MOST_REFERENCES]
+        Which columns each is predicted from; -1 for none.
+    coders : int64[columns]
+        Of which version the blocks of each are.
+    offsets, levels_at : int64[columns]
+        Where each column's words begin, and where its levels are kept; -1 if they need not be.
+    sized, is_double : bool
+        Whether sizes stand before the blocks; whether the columns hold doubles.
+    bank, work, models, ages, rows, cursor, stops
+        `BANK`, and the `Workspace`.
+    others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[BLOCK or more]
+        Room to work in, and where levels are kept.
+    words : uint64[values of all]
+        Filled.
+
+    Returns
+    -------
+    after : int64
+        The byte after the last block, -1 if any does not hold exactly as many values as it should.
+    """
+    after = U(0)
+    for i in range(counts.size):
+        known = U(0)
+        while known < U(references.shape[1]) and references[i, known] >= 0:
+            known += U(1)
+        kept = levels_at[i] >= 0
+        if sized:
+            if i and after != ends[i - 1]:
+                return -1
+            after = begins[i]
+        for block in range(blocks_at[i], blocks_at[i + 1]):
+            first = (block - blocks_at[i]) * BLOCK
+            size = min(counts[i] - first, BLOCK)
+            for j in range(known):
+                place = levels_at[references[i, j]] + first
+                for k in range(size):
+                    others[j, k] = levels[place + k]
+            if sized:
+                length, at = take_varint(data, after, ends[i])
+                if at > ends[i] or length > ends[i] - at:
+                    return -1
+                after = at + length
+            else:
+                at, after = begins[block], ends[block]
+            own = levels_at[i] + first if kept else 0
+            mine, filled = levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size]
+            is_old = coders[i] == 1
+            if not is_old and at < after and data[at] == ADAPTIVE:
+                is_old = True
+                at += U(1)
+            if is_old:
+                whole = blocks.read_block(
+                    data, at, after, is_double, others, known, models, ages, rows, cursor, stops, mine, filled
+                )
+            else:
+                whole = read_block(data, at, after, is_double, others, known, bank, work, kept, mine, filled)
+            if not whole:
+                return -1
+    return np.int64(after)
+
+
+OWN, OWN_NOISE, OWN_GAPS, OWN_DISTANCES, OWN_RANKS = range(5)
+STREAM_ROWS = (RESULT, NOISE, GAPS, DISTANCES, NUMBERS)
+
+
+@kernel
+def read_block(data, at, stop, is_double, others, known, bank, work, kept, levels, words):
+    """Decode a block of version 2, but `ADAPTIVE`, into a column of up to `BLOCK` values.
 
     Parameters
     ----------
@@ -484,10 +672,10 @@ def read_block(data, at, stop, is_double, others, known, bank, work, models, age
         Levels of other columns, and from how many of them this one may be predicted: the first ones.
     bank, work
         `BANK`, and `Workspace.rows`.
-    models, ages, rows, cursor, stops
-        `Room`, for blocks of version 1.
+    kept : bool
+        Whether levels are filled.
     levels, words : uint64[n]
-        Filled with what other columns may be predicted from, and with the column's bits. ``levels`` may be empty.
+        Filled with what other columns may be predicted from, and with the column's bits.
 
     Returns
     -------
@@ -496,23 +684,18 @@ def read_block(data, at, stop, is_double, others, known, bank, work, models, age
     """
     if at >= stop or words.size > BLOCK:
         return False
-    flags = U(data[at])
+    flags, count = U(data[at]), U(words.size)
     at += U(1)
-    if flags == U(ADAPTIVE):
-        own = levels if levels.size else work[NUMBERS][: words.size]
-        return blocks.read_block(
-            data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, own, words
-        )
-    count = U(words.size)
     if flags == U(AS_THEY_ARE):
         if stop - at != count << U(3):
             return False
         for i in range(count):
             words[i] = load_little(data, at + (i << U(3)))
-        for i in range(U(levels.size)):
-            levels[i] = words[i]
+            if kept:
+                levels[i] = words[i]
         return True
     kind, ranked, distant = flags & U(KIND), flags & U(RANKED) != U(0), flags & U(DISTANT) != U(0)
+    noisy = kind == U(GRID) or kind == U(CUT)
     if kind > U(CUT) or flags >> U(5) or (kind != U(BITS) and not is_double):
         return False
     distinct, divisor, window, precision, distances = count, U(1), U(1), U(0), U(0)
@@ -520,7 +703,7 @@ def read_block(data, at, stop, is_double, others, known, bank, work, models, age
         distinct, at = take_varint(data, at, stop)
     if kind != U(BITS):
         divisor, at = take_varint(data, at, stop)
-    if kind == U(GRID) or kind == U(CUT):
+    if noisy:
         window, at = take_varint(data, at, stop)
         precision, at = take_varint(data, at, stop)
     if distant:
@@ -529,83 +712,68 @@ def read_block(data, at, stop, is_double, others, known, bank, work, models, age
         return False
     if divisor == U(0) or window == U(0) or precision > U(60) or (kind == U(STEPS) and divisor > U(22)):
         return False
-    noisy = kind == U(GRID) or kind == U(CUT)
-    own = work[RESULT][:distinct]
-    end, more = _end_of_stream(data, at, stop, noisy or distant or ranked)
-    whole, base, factor = read_stream(data, more, end, others, U(0) if ranked else known, bank, work, own)
-    if not whole:
-        return False
-    at = end
-    target = work[RESULT + 1][:distinct] if ranked else words
-    if not ranked:
-        for i in range(U(levels.size)):
-            levels[i] = own[i]
-    noise = work[NOISE][:distinct]
-    if noisy:
-        numbers = work[NUMBERS][:distinct]
-        for i in range(distinct):
-            numbers[i] = base + factor * own[i]
-        end, more = _end_of_stream(data, at, stop, distant or ranked)
-        whole, base, factor = read_stream(data, more, end, others, U(0), bank, work, noise)
+    left = 1 + noisy + 2 * distant + ranked
+    base, factor = U(0), U(1)
+    for stream in range(5):
+        of_distances = stream in (OWN_GAPS, OWN_DISTANCES)
+        if (
+            (stream == OWN_NOISE and not noisy)
+            or (stream == OWN_RANKS and not ranked)
+            or (of_distances and not distant)
+        ):
+            continue
+        left -= 1
+        end = stop
+        if left:
+            size, at = take_varint(data, at, stop)
+            if at > stop or size > stop - at:
+                return False
+            end = at + size
+        size = distinct
+        if of_distances:
+            size = distances
+        elif stream == OWN_RANKS:
+            size = count
+        predicted = stream == (OWN_RANKS if ranked else OWN)
+        own = work[STREAM_ROWS[stream]][:size]
+        whole, first, step = read_stream(data, at, end, others, known if predicted else U(0), bank, work, own)
         if not whole:
             return False
         at = end
-        for i in range(distinct):
-            noise[i] = base + factor * noise[i]
-        restore(kind, divisor, window, precision, numbers, noise, target, target.view(np.float64))
-    elif not is_double:
-        for i in range(distinct):
-            target[i] = base + factor * own[i]
-    elif kind == U(DIVIDE):
+        if predicted and kept:
+            for i in range(count):
+                levels[i] = own[i]
+        if stream == OWN:
+            base, factor = first, step
+        else:
+            for i in range(size):
+                own[i] = first + step * own[i]
+    own, noise = work[RESULT][:distinct], work[NOISE][:distinct]
+    target = work[RESULT + 1][:distinct] if ranked else words
+    if is_double and kind == U(DIVIDE):
         _quotients(own, base, factor, np.float64(divisor), target.view(np.float64))
     else:
         for i in range(distinct):
             own[i] = base + factor * own[i]
-        restore(kind, divisor, window, precision, own, noise, target, target.view(np.float64))
-    if distant:
-        gaps, far = work[GAPS][:distances], work[DISTANCES][:distances]
-        end, more = _end_of_stream(data, at, stop, True)
-        whole, first, step = read_stream(data, more, end, others, U(0), bank, work, gaps)
-        if not whole:
+        if is_double:
+            restore(kind, divisor, window, precision, own, noise, target, target.view(np.float64))
+        else:
+            for i in range(distinct):
+                target[i] = own[i]
+    place = ~U(0)
+    for i in range(distances):
+        gap = work[GAPS][i]
+        if gap >= distinct - U(1) - place:
             return False
-        at = end
-        end, more = _end_of_stream(data, at, stop, ranked)
-        whole, base, factor = read_stream(data, more, end, others, U(0), bank, work, far)
-        if not whole:
-            return False
-        at = end
-        place = ~U(0)
-        for i in range(distances):
-            gap = first + step * gaps[i]
-            if gap >= distinct - U(1) - place:
-                return False
-            place += gap + U(1)
-            target[place] = ordered(ordered(target[place]) + base + factor * far[i])
+        place += gap + U(1)
+        target[place] = ordered(ordered(target[place]) + work[DISTANCES][i])
     if ranked:
-        own = work[RESULT][:count]
-        whole, base, factor = read_stream(data, at, stop, others, known, bank, work, own)
-        if not whole:
-            return False
-        for i in range(U(levels.size)):
-            levels[i] = own[i]
         for i in range(count):
-            rank = base + factor * own[i]
+            rank = work[NUMBERS][i]
             if rank >= distinct:
                 return False
             words[i] = target[rank]
-        at = stop
     return at == stop
-
-
-@kernel(forceinline=True)
-def _end_of_stream(data, at, stop, sized):
-    """Return the end of a stream, and where it begins: after its size, if more follows it."""
-    if not sized:
-        return stop, at
-    size, at = take_varint(data, at, stop)
-    if at > stop or size > stop - at:
-        return U(0), U(1)
-    return at + size, at
 
 
 @kernel
@@ -617,29 +785,3 @@ def _quotients(levels, base, factor, divisor, doubles):
     else:
         for i in range(U(levels.size)):
             doubles[i] = np.float64(np.int64(base + factor * levels[i])) / divisor
-
-
-@kernel
-def read_columns(
-    data, begins, ends, offsets, is_double, others, bank, work, models, ages, rows, cursor, stops, levels, words
-):
-    """Decode columns from their blocks, which have their sizes before them; return whether they are whole.
-
-    Column i has the blocks ``data[begins[i]:ends[i]]`` and the words ``offsets[i]`` to ``offsets[i + 1]``.
-    """
-    for column in range(begins.size):
-        at, stop = U(begins[column]), U(ends[column])
-        for first in range(offsets[column], offsets[column + 1], BLOCK):
-            last = min(first + BLOCK, offsets[column + 1])
-            size, at = take_varint(data, at, stop)
-            if at > stop or size > stop - at:
-                return False
-            if not read_block(
-                data, at, at + size, is_double, others, U(0), bank, work, models, ages, rows, cursor, stops, levels,
-                words[first:last],
-            ):  # fmt: skip
-                return False
-            at += size
-        if at != stop:
-            return False
-    return True

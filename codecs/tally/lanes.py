@@ -24,10 +24,7 @@ LOWEST = U(1) << U(23)
 """A state below this takes in 32 bits."""
 MOST_RAW = U(10)
 """Raw bits in a state: one step with 11 bits of table and these leaves enough for one word to fill it again."""
-ROUNDS = 256
-"""Values of each lane that are read before a bound is checked."""
-LANE_SLACK = 8192
-"""Bytes after a stream that may be read in so many rounds."""
+FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS = 1536, 1024
 
 
 @kernel(forceinline=True)
@@ -44,6 +41,18 @@ def token_of(number, mantissa):
 
 
 @kernel(forceinline=True)
+def lanes_of(count):
+    """Return how many lanes so many values have."""
+    return U(4) if count >= U(FEWEST_FOR_FOUR) else U(2)
+
+
+@kernel(forceinline=True)
+def epochs_of(count):
+    """Return in how many spans a lane's table may change."""
+    return U(4) if count >= U(FEWEST_FOR_EPOCHS) else U(1)
+
+
+@kernel(forceinline=True)
 def begin_of(lane, count, lanes):
     """Return the place of a lane's first value: the first lanes have one more where they cannot all have as many."""
     per = count // lanes
@@ -51,27 +60,30 @@ def begin_of(lane, count, lanes):
 
 
 @kernel(forceinline=True)
-def _step(data, at, table, offset, log, mask, state):
-    """Return an integer of a lane, the lane's state after it, and where the next word is."""
+def _step(data, at, stop, table, offset, log, mask, state):
+    """Return an integer of a lane, the lane's state after it, and where the next word is.
+
+    Of damaged data that place may come to lie after ``stop``: nothing is read there.
+    """
     entry = table[offset + (state & mask)]
     raw = (entry >> U(24)) & U(15)
     left = (entry & U(0xFFF)) * (state >> log) + ((entry >> U(12)) & U(0xFFF))
     number = shift_down(entry, U(38)) + (left & ((U(1) << raw) - U(1)))
     left >>= raw
     low = left < LOWEST
-    return number, (left << U(32)) | load_half(data, at) if low else left, at + (U(low) << U(2)), entry
+    return number, (left << U(32)) | load_half(data, min(at, stop)) if low else left, at + (U(low) << U(2)), entry
 
 
 @kernel(forceinline=True)
-def _plane(data, entry, number, position):
+def _plane(data, stop, entry, number, position):
     """Return an integer with its bits of the plane, and the position after these."""
     width = (entry >> U(32)) & U(63)
-    low = (load_little(data, position >> U(3)) >> (position & U(7))) & ((U(1) << width) - U(1))
+    low = (load_little(data, min(position >> U(3), stop)) >> (position & U(7))) & ((U(1) << width) - U(1))
     return (number << width) | low, position + width
 
 
 @kernel
-def read_four(data, at, table, log, states, sums, offsets, begins, keep, first, last, out):
+def read_four(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out):
     """Decode rounds ``first`` to ``last`` of four lanes; ``keep`` is all ones to add each integer to the one before."""
     mask = (U(1) << log) - U(1)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
@@ -79,10 +91,10 @@ def read_four(data, at, table, log, states, sums, offsets, begins, keep, first, 
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
     b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
     for i in range(first, last):
-        v0, s0, at, _ = _step(data, at, table, o0, log, mask, s0)
-        v1, s1, at, _ = _step(data, at, table, o1, log, mask, s1)
-        v2, s2, at, _ = _step(data, at, table, o2, log, mask, s2)
-        v3, s3, at, _ = _step(data, at, table, o3, log, mask, s3)
+        v0, s0, at, _ = _step(data, at, stop, table, o0, log, mask, s0)
+        v1, s1, at, _ = _step(data, at, stop, table, o1, log, mask, s1)
+        v2, s2, at, _ = _step(data, at, stop, table, o2, log, mask, s2)
+        v3, s3, at, _ = _step(data, at, stop, table, o3, log, mask, s3)
         a0, a1, a2, a3 = (a0 & keep) + v0, (a1 & keep) + v1, (a2 & keep) + v2, (a3 & keep) + v3
         out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
@@ -91,14 +103,14 @@ def read_four(data, at, table, log, states, sums, offsets, begins, keep, first, 
 
 
 @kernel
-def read_two(data, at, table, log, states, sums, offsets, begins, keep, first, last, out):
+def read_two(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out):
     """Decode rounds of two lanes, as `read_four` does."""
     mask = (U(1) << log) - U(1)
     s0, s1, a0, a1 = states[0], states[1], sums[0], sums[1]
     o0, o1, b0, b1 = offsets[0], offsets[1], begins[0], begins[1]
     for i in range(first, last):
-        v0, s0, at, _ = _step(data, at, table, o0, log, mask, s0)
-        v1, s1, at, _ = _step(data, at, table, o1, log, mask, s1)
+        v0, s0, at, _ = _step(data, at, stop, table, o0, log, mask, s0)
+        v1, s1, at, _ = _step(data, at, stop, table, o1, log, mask, s1)
         a0, a1 = (a0 & keep) + v0, (a1 & keep) + v1
         out[b0 + i], out[b1 + i] = a0, a1
     states[0], states[1], sums[0], sums[1] = s0, s1, a0, a1
@@ -106,7 +118,7 @@ def read_two(data, at, table, log, states, sums, offsets, begins, keep, first, l
 
 
 @kernel
-def read_four_planes(data, at, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
+def read_four_planes(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
     """Decode rounds of four lanes that have planes as well."""
     mask = (U(1) << log) - U(1)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
@@ -115,14 +127,14 @@ def read_four_planes(data, at, table, log, states, sums, offsets, begins, positi
     b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
     p0, p1, p2, p3 = positions[0], positions[1], positions[2], positions[3]
     for i in range(first, last):
-        v0, s0, at, e0 = _step(data, at, table, o0, log, mask, s0)
-        v1, s1, at, e1 = _step(data, at, table, o1, log, mask, s1)
-        v2, s2, at, e2 = _step(data, at, table, o2, log, mask, s2)
-        v3, s3, at, e3 = _step(data, at, table, o3, log, mask, s3)
-        v0, p0 = _plane(data, e0, v0, p0)
-        v1, p1 = _plane(data, e1, v1, p1)
-        v2, p2 = _plane(data, e2, v2, p2)
-        v3, p3 = _plane(data, e3, v3, p3)
+        v0, s0, at, e0 = _step(data, at, stop, table, o0, log, mask, s0)
+        v1, s1, at, e1 = _step(data, at, stop, table, o1, log, mask, s1)
+        v2, s2, at, e2 = _step(data, at, stop, table, o2, log, mask, s2)
+        v3, s3, at, e3 = _step(data, at, stop, table, o3, log, mask, s3)
+        v0, p0 = _plane(data, stop, e0, v0, p0)
+        v1, p1 = _plane(data, stop, e1, v1, p1)
+        v2, p2 = _plane(data, stop, e2, v2, p2)
+        v3, p3 = _plane(data, stop, e3, v3, p3)
         a0, a1, a2, a3 = (a0 & keep) + v0, (a1 & keep) + v1, (a2 & keep) + v2, (a3 & keep) + v3
         out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
@@ -132,16 +144,16 @@ def read_four_planes(data, at, table, log, states, sums, offsets, begins, positi
 
 
 @kernel
-def read_two_planes(data, at, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
+def read_two_planes(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
     """Decode rounds of two lanes that have planes as well."""
     mask = (U(1) << log) - U(1)
     s0, s1, a0, a1 = states[0], states[1], sums[0], sums[1]
     o0, o1, b0, b1, p0, p1 = offsets[0], offsets[1], begins[0], begins[1], positions[0], positions[1]
     for i in range(first, last):
-        v0, s0, at, e0 = _step(data, at, table, o0, log, mask, s0)
-        v1, s1, at, e1 = _step(data, at, table, o1, log, mask, s1)
-        v0, p0 = _plane(data, e0, v0, p0)
-        v1, p1 = _plane(data, e1, v1, p1)
+        v0, s0, at, e0 = _step(data, at, stop, table, o0, log, mask, s0)
+        v1, s1, at, e1 = _step(data, at, stop, table, o1, log, mask, s1)
+        v0, p0 = _plane(data, stop, e0, v0, p0)
+        v1, p1 = _plane(data, stop, e1, v1, p1)
         a0, a1 = (a0 & keep) + v0, (a1 & keep) + v1
         out[b0 + i], out[b1 + i] = a0, a1
     states[0], states[1], sums[0], sums[1] = s0, s1, a0, a1
@@ -150,12 +162,12 @@ def read_two_planes(data, at, table, log, states, sums, offsets, begins, positio
 
 
 @kernel
-def read_rest(data, at, table, log, states, sums, offsets, begins, positions, keep, per, lanes, out):
+def read_rest(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, per, lanes, out):
     """Decode the last round, which only the first lanes have."""
     mask = (U(1) << log) - U(1)
     for lane in range(lanes):
-        number, states[lane], at, entry = _step(data, at, table, offsets[lane], log, mask, states[lane])
-        number, positions[lane] = _plane(data, entry, number, positions[lane])
+        number, states[lane], at, entry = _step(data, at, stop, table, offsets[lane], log, mask, states[lane])
+        number, positions[lane] = _plane(data, stop, entry, number, positions[lane])
         sums[lane] = (sums[lane] & keep) + number
         out[begins[lane] + per] = sums[lane]
     return at
@@ -168,7 +180,7 @@ def read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, segments, 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
-        The words are ``data[at:stop]``; `LANE_SLACK` bytes after them are readable.
+        The words are ``data[at:stop]``; `READ_SLACK` bytes after them are readable.
     ends : uint64[lanes]
         The position, in bits, where each lane's plane must end.
     wide : bool
@@ -194,28 +206,22 @@ def read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, segments, 
         for lane in range(lanes):
             offsets[lane] = segments[lane * epochs + epoch]
         first, last = epoch * per // epochs, (epoch + U(1)) * per // epochs
-        while first < last:
-            until = min(first + U(ROUNDS), last)
-            if wide:
-                if lanes == U(4):
-                    at = read_four_planes(
-                        data, at, table, log, states, sums, offsets, begins, positions, keep, first, until, out
-                    )
-                else:
-                    at = read_two_planes(
-                        data, at, table, log, states, sums, offsets, begins, positions, keep, first, until, out
-                    )
-                for lane in range(lanes):
-                    if positions[lane] > ends[lane]:
-                        return False
-            elif lanes == U(4):
-                at = read_four(data, at, table, log, states, sums, offsets, begins, keep, first, until, out)
+        if wide:
+            if lanes == U(4):
+                at = read_four_planes(
+                    data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out
+                )
             else:
-                at = read_two(data, at, table, log, states, sums, offsets, begins, keep, first, until, out)
-            if at > stop:
-                return False
-            first = until
-    at = read_rest(data, at, table, log, states, sums, offsets, begins, positions, keep, per, count - per * lanes, out)
+                at = read_two_planes(
+                    data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out
+                )
+        elif lanes == U(4):
+            at = read_four(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out)
+        else:
+            at = read_two(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out)
+    at = read_rest(
+        data, at, stop, table, log, states, sums, offsets, begins, positions, keep, per, count - per * lanes, out
+    )
     for lane in range(lanes):
         if states[lane] != LOWEST or (wide and positions[lane] != ends[lane]):
             return False

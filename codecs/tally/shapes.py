@@ -35,6 +35,7 @@ FIRST_SCALE = 8
 
 FRACTION = 12
 """Costs in bits are counted in units of 2^-12."""
+ONE = 1 << FRACTION
 LENGTH_UNITS = 128.0
 """A shape's code lengths have units of 1/128 bit: a block's sums of them are below 2^24, exact in float32."""
 LONGEST_LENGTH = 11 * 128

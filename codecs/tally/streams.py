@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from squeezelab.codecs._frame import signed_varint, varint
 from squeezelab.codecs.tally.nibbles import FRESH, MODELS, TARGETS, model_integers, read_integers
+from squeezelab.codecs.tally.shapes import LOG2, NLOGN, ONE
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     WRITE_SLACK,
@@ -319,11 +320,12 @@ def estimate_bits(residuals, counts):
         counts[i] = 0
     for residual in residuals:
         counts[residual if residual < U(32) else U(64) - leading_zeros(residual) + U(26)] += 1
-    bits = 0.0
+    # Integers: a logarithm of doubles is not the same on all machines.
+    bits = np.int64(0)
     for i in range(CELLS):
         if counts[i]:
-            bits += 3.0 + counts[i] * (np.log2(residuals.size / counts[i]) + max(i - 27, 0))
-    return bits
+            bits += 3 * ONE + counts[i] * (LOG2[residuals.size] + max(i - 27, 0) * ONE) - NLOGN[counts[i]]
+    return np.float64(bits) / ONE
 
 
 @kernel

@@ -15,20 +15,17 @@ import xxhash
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.tally import BLOCK
-from squeezelab.codecs.tally.blocks import read_block as read_block_1
-from squeezelab.codecs.tally.columns import NO_OTHERS, Workspace
-from squeezelab.codecs.tally.columns import read_block as read_block_2
+from squeezelab.codecs.tally.columns import MOST_REFERENCES, Workspace, read_columns
 from squeezelab.codecs.tally.shapes import BANK
 from squeezelab.codecs.tally.streams import Words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer
-from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U
 
 BLOCK_CHECKSUM_BYTES = 4
-MOST_REFERENCES = 3
 TASKS_A_THREAD = 4
 """Into how many tasks work is cut for each thread, so that none waits long for the others."""
+BLOCKS_A_TASK = 32
+"""More blocks of one column are read by several threads."""
 
 Integers = npt.NDArray[np.int64]
 T = TypeVar("T")
@@ -145,11 +142,22 @@ def decode_spans(data: Bytes, columns: Columns, spans: Sequence[Span], is_double
     CorruptDataError
         If a block does not hold what it promises.
     """
-    tasks = list(chain.from_iterable(_tasks(columns, group) for group in _by_place(spans)))
+    pieces = {span: _cut(span) for span in spans}
+    groups = _by_place(list(chain.from_iterable(pieces.values())))
+    tasks = list(chain.from_iterable(_tasks(columns, group) for group in groups))
     decoded: dict[Span, Words] = {}
     for part in in_threads(lambda task: _decode_task(data, columns, task, is_double), tasks):
         decoded |= part
-    return decoded
+    return {
+        span: decoded[cut[0]] if len(cut) == 1 else np.concatenate([decoded[piece] for piece in cut])
+        for span, cut in pieces.items()
+    }
+
+
+def _cut(span: Span) -> list[Span]:
+    """Cut a span that is long enough for several threads."""
+    firsts = range(span.first, span.last, BLOCKS_A_TASK)
+    return [span._replace(first=one, last=min(one + BLOCKS_A_TASK, span.last)) for one in firsts] or [span]
 
 
 def _by_place(spans: Sequence[Span]) -> list[list[Span]]:
@@ -202,77 +210,10 @@ def _decode(data: Bytes, columns: Columns, is_double: bool) -> Words:
     levels_at = np.where(referred, BLOCK + begins_of(columns.counts * referred)[:-1], -1)
     levels = np.empty(BLOCK + int((columns.counts * referred).sum()), np.uint64)
     words = np.empty(int(columns.counts.sum()), np.uint64)
-    others = np.empty((MOST_REFERENCES, BLOCK), np.uint64)
-    offsets, space = begins_of(columns.counts), Workspace.of_thread()
-    if not read_columns(
-        data, *columns, is_double, BANK, space.rows, *space.room, offsets, levels_at, others, levels, words
-    ):
+    offsets, space = begins_of(columns.counts)[:-1], Workspace.of_thread()
+    after = read_columns(
+        data, *columns, offsets, levels_at, False, is_double, BANK, space.rows, *space.room, space.others, levels, words
+    )
+    if after < 0:
         raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
     return words
-
-
-@kernel
-def read_columns(
-    data, counts, blocks, begins, ends, references, coders, is_double, bank, work, models, ages, rows, cursor, stops,
-    offsets, levels_at, others, levels, words,
-):  # fmt: skip
-    """Fill the words of columns; return whether their blocks hold exactly these many.
-
-    Parameters
-    ----------
-    data : uint8[...]
-        The file.
-    counts, blocks, begins, ends, references, coders
-        `Columns`.
-    is_double : bool
-        Whether they hold doubles.
-    bank, work, models, ages, rows, cursor, stops
-        What `read_block` works in.
-    offsets, levels_at : int64[columns]
-        Where each column's words begin, and where its levels are kept; -1 if they need not be.
-    others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[...]
-        Room to work in.
-    words : uint64[values of all]
-        Filled.
-    """
-    for i in range(counts.size):
-        known = U(0)
-        while known < U(MOST_REFERENCES) and references[i, known] >= 0:
-            known += U(1)
-        for block in range(blocks[i], blocks[i + 1]):
-            first = (block - blocks[i]) * BLOCK
-            size = min(counts[i] - first, BLOCK)
-            for j in range(known):
-                at = levels_at[references[i, j]] + first
-                for k in range(size):
-                    others[j, k] = levels[at + k]
-            own = max(levels_at[i], 0) + (first if levels_at[i] >= 0 else 0)
-            if not read_block(
-                data, begins[block], ends[block], coders[i], is_double, others, known, bank, work, models, ages, rows,
-                cursor, stops, levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size],
-            ):  # fmt: skip
-                return False
-    return True
-
-
-@kernel
-def read_block(
-    data, at, stop, coder, is_double, others, known, bank, work, models, ages, rows, cursor, stops, levels, words
-):
-    """Decode a block of either version; see `squeezelab.codecs.tally.columns.read_block`."""
-    if coder == 1:
-        return read_block_1(data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, levels, words)
-    return read_block_2(
-        data, at, stop, is_double, others, known, bank, work, models, ages, rows, cursor, stops, levels, words
-    )
-
-
-def decode_block(data: Bytes, begin: int, end: int, coder: int, is_double: bool, words: Words) -> bool:
-    """Decode a block that is predicted from nothing; return whether it is whole."""
-    space = Workspace.of_thread()
-    levels = space.levels[: words.size]
-    return bool(
-        read_block(
-            data, U(begin), U(end), coder, is_double, NO_OTHERS, U(0), BANK, space.rows, *space.room, levels, words
-        )
-    )

@@ -15,17 +15,15 @@ import numpy.typing as npt
 from squeezelab.codecs._frame import read_varint, varint
 from squeezelab.codecs.base import as_bytes
 from squeezelab.codecs.tally import BLOCK, SMALL
-from squeezelab.codecs.tally.columns import encode_columns
+from squeezelab.codecs.tally.columns import MOST_REFERENCES, decode_column, encode_columns
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.tally.columns import (
     BLOCK_CHECKSUM_BYTES,
-    MOST_REFERENCES,
     Columns,
     Integers,
     begins_of,
     block_counts,
-    decode_block,
     locate,
 )
 from squeezelab.kernels.bits import READ_SLACK
@@ -183,16 +181,12 @@ class _Columns:
         if size > self._left or -(-size // BLOCK) > len(self._index) or count not in (None, size):
             raise CorruptDataError("a column of the index has more or fewer numbers than it may: it is damaged")
         self._left -= size
-        words = np.empty(size, np.uint64)
-        for first in range(0, size, BLOCK):
-            length, begin = read_varint(self._index, self._at)
-            self._at = begin + length
-            part = words[first : first + BLOCK]
-            if self._at > len(self._index) or not decode_block(
-                self._data, begin, self._at, self._coder, dtype == np.float64, part
-            ):
+        column = np.empty(size, dtype)
+        if size:
+            self._at = decode_column(self._data, self._at, len(self._index), self._coder, column)
+            if self._at < 0:
                 raise CorruptDataError("a column of the index does not hold what it promises: it is damaged")
-        return words.view(dtype)
+        return column
 
     def end(self) -> None:
         """Check that nothing but padding is left."""

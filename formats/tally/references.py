@@ -8,8 +8,15 @@ from functools import cached_property
 
 import numpy as np
 
-from squeezelab.codecs.tally.columns import Column, Split, Words, levels_of, predicted_block, split_best
-from squeezelab.formats.tally.columns import MOST_REFERENCES
+from squeezelab.codecs.tally.columns import (
+    MOST_REFERENCES,
+    Column,
+    Split,
+    Words,
+    levels_of,
+    predicted_block,
+    split_best,
+)
 from squeezelab.formats.tally.part import Doubles
 from squeezelab.kernels import kernel
 

@@ -10,10 +10,11 @@ import xxhash
 from squeezelab.codecs._frame import read_varint, read_varints
 from squeezelab.codecs._integers import unzigzag
 from squeezelab.codecs.tally import BLOCK
+from squeezelab.codecs.tally.columns import MOST_REFERENCES
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary import decode_keys
 from squeezelab.formats.compressed import expand
-from squeezelab.formats.tally.columns import BLOCK_CHECKSUM_BYTES, MOST_REFERENCES, Columns, begins_of, locate
+from squeezelab.formats.tally.columns import BLOCK_CHECKSUM_BYTES, Columns, begins_of, locate
 from squeezelab.formats.tally.part import TIME_UNITS, Part
 
 FIRST_LINE = b"squeezelab tally 1\n"

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from squeezelab import generate_metric_data
+from squeezelab import MetricDataset, generate_metric_data
 from squeezelab.codecs import get_codec
 from squeezelab.codecs._frame import FLOAT64
-from squeezelab.codecs.tally import blocks
+from squeezelab.codecs.tally import BLOCK, blocks
 from squeezelab.codecs.tally.columns import ADAPTIVE
-from squeezelab.codecs.tally.static import BLOCK
+from squeezelab.formats import get_format
+from squeezelab.readers import load
 
 Columns = list[np.ndarray]
 PEER = get_codec("pcodec:level=8")
@@ -96,6 +97,28 @@ def compare_sizes(title: str, columns: Columns) -> None:
     )
 
 
+def compare_many(title: str, columns: Columns, rounds: int = 9) -> None:
+    """Print a row of many columns in one call, against as many calls of pcodec."""
+    codec = get_codec("tally")
+    ours, theirs = codec.encode_many(columns), [PEER.encode(column) for column in columns]
+    for found, column in zip(codec.decode_many(ours), columns, strict=True):
+        assert np.array_equal(found.view(np.uint64), column.view(np.uint64))
+    decode = medians([lambda: codec.decode_many(ours), lambda: [PEER.decode(frame) for frame in theirs]], rounds)
+    encode = medians(
+        [lambda: codec.encode_many(columns), lambda: [PEER.encode(column) for column in columns]], max(3, rounds // 3)
+    )
+    print(
+        f"{title:<44} in one call   decode {decode[1] / decode[0]:.2f}x pcodec   encode {encode[1] / encode[0]:.2f}x",
+        flush=True,
+    )
+
+
+def compare_file(title: str, dataset: MetricDataset) -> None:
+    """Print how many bytes a sample takes in a tally file."""
+    file = get_format("tally").encode(dataset)
+    print(f"{title:<44} file {len(file) / dataset.values.size:.4f} bytes a sample", flush=True)
+
+
 def walk(count: int) -> np.ndarray:
     return np.cumsum(np.random.default_rng(0).normal(0, 5, count).round()) / 10
 
@@ -115,6 +138,8 @@ def numbers_of(path: Path, column: int) -> np.ndarray:
 
 
 def shared(folder: Path) -> None:
+    for name in ("westermo", "nab"):
+        compare_file(name, load(sorted(folder.glob(f"{name}/*.csv"))).dataset)
     for path in sorted(folder.glob("westermo/*.csv")):
         width = len(path.open(encoding="utf-8").readline().split(","))
         compare_sizes(f"westermo {path.stem}", [numbers_of(path, i) for i in range(1, width)])
@@ -135,6 +160,8 @@ def main() -> None:
         compare(f"{name}, joined", [np.concatenate(columns)], rounds=5)
     for name, columns in families().items():
         compare(f"{name}, 1,000 values, framed", [column[:1000] for column in columns[:20]], rounds=5)
+        compare_many(f"{name}, 50 of 1,000 values", [column[:1000] for column in 50 * columns][:50], rounds=5)
+    compare_file("synthetic", generate_metric_data("synthetic", "small"))
     if folder:
         shared(folder)
 

@@ -1,0 +1,317 @@
+"""Prediction in static blocks: from the levels before, from a few of them by taps, from other columns.
+
+What is decided is decided by integers, or by floating-point sums in a fixed order: all machines write the same bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from squeezelab.codecs.tally.lanes import begin_of, lanes_of, token_of
+from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
+from squeezelab.codecs.tally.tables import FULL, TOKENS
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_RESIDUALS, RESIDUALS
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, put_varint, shift_down, take_varint, unzigzag, zigzag
+
+PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
+FEWEST_FOR_TAPS = 16
+
+
+# Choosing
+
+
+@kernel
+def common_divisor(integers, least):
+    """Return the largest divisor of all distances to the least integer; it is found in a few and checked in all."""
+    divisor, count = U(0), U(integers.size)
+    for pace in (max(count // U(32), U(1)), U(1)):
+        for i in range(U(0), count, pace):
+            one = integers[i] - least
+            if divisor and pace == U(1) and one % divisor == U(0):
+                continue
+            while one:
+                divisor, one = one, (divisor % one if divisor else U(0))
+            if divisor == U(1):
+                return divisor
+    return divisor
+
+
+@kernel
+def choose_predictor(levels, span, work):
+    """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row."""
+    count = levels.size
+    cells, room = work[COUNTS].view(np.uint32), work[COSTS].view(np.int64)
+    best, order, slope = np.int64(1) << 60, U(PLAIN), U(0)
+    zero = U(0)
+    for candidate in range(3):
+        row = work[RESIDUALS + candidate][: levels.size]
+        subtract_plan(levels, U(candidate), zero, row)
+        middle = zero
+        if candidate == 0:
+            middle = median_of(row, 0, room)
+        elif candidate == 1 and count > 2:
+            middle = median_of(row, 1, room)
+        elif candidate == 2:
+            middle = levels[1] - levels[0]
+        if middle:
+            subtract_plan(levels, U(candidate), middle, row)
+        bits = estimate(row, cells) + candidate * 8 * ONE
+        if candidate == 2:
+            bits += bits // 128
+        if bits < best:
+            best, order, slope = bits, U(candidate), middle
+    if order:
+        chosen, own = work[RESIDUALS + np.int64(order)], work[RESIDUALS]
+        for i in range(U(count)):
+            own[i] = chosen[i]
+    a, b, c = zero, zero, zero
+    if count > 64 and span < U(1) << U(40) and best > count * ONE // 4:
+        large = span > U(1) << U(20)
+        f1, f2, f3 = fit_taps(levels, 0.5 * float(np.int64(span)))
+        n1 = np.int64(np.rint(min(max(f1, -1.9), 1.9) * 64.0))
+        n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
+        n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
+        if n1 or n2 or n3:
+            row = work[OTHER_RESIDUALS][:count]
+            w1, w2, w3 = tap_weights(np.uint64(n1), np.uint64(n2), np.uint64(n3))
+            subtract_taps(levels, w1, w2, w3, row)
+            bits = estimate(row, cells) + 110 * ONE
+            if bits < best - best // 50:
+                order, a, b, c = U(TAPS), np.uint64(n1), np.uint64(n2), np.uint64(n3)
+    return order, slope, a, b, c
+
+
+@kernel
+def subtract_plan(levels, order, slope, residuals):
+    """Fill residuals of levels: less a constant, the delta before, or the change of deltas."""
+    count = U(levels.size)
+    if order == U(PLAIN):
+        for i in range(count):
+            residuals[i] = levels[i] - slope
+        return
+    residuals[0] = U(0)
+    if order == U(DELTA):
+        for i in range(U(1), count):
+            residuals[i] = levels[i] - levels[i - U(1)] - slope
+        return
+    if count > U(1):
+        residuals[1] = levels[1] - levels[0] - slope
+    for i in range(U(2), count):
+        residuals[i] = levels[i] - (levels[i - U(1)] << U(1)) + levels[i - U(2)]
+
+
+@kernel
+def estimate(residuals, cells):
+    """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many."""
+    for i in range(TOKENS):
+        cells[i] = 0
+    count = residuals.size
+    step = 64 if count > 1024 else count
+    raw, seen, begin = U(0), 0, 0
+    while begin < count:
+        for i in range(U(begin), U(min(begin + step, count))):
+            token, bits = token_of(residuals[i], U(3))
+            cells[(token + U(FULL)) & U(TOKENS - 1)] += np.uint32(1)
+            raw += bits
+        seen += min(begin + step, count) - begin
+        begin += step if step == count else 512
+    bits, used = NLOGN[seen] + (np.int64(raw) << FRACTION), 0
+    for i in range(TOKENS):
+        if cells[i]:
+            bits -= NLOGN[cells[i]]
+            used += 1
+    return bits * count // seen + used * (5 * ONE // 2)
+
+
+@kernel
+def median_of(numbers, first, room):
+    """Return the median of up to 31 numbers, signed, evenly spread from the first one on."""
+    size = numbers.size - first
+    count = min(31, size)
+    for i in range(count):
+        number = np.int64(numbers[first + i * size // count])
+        j = i
+        while j > 0 and room[j - 1] > number:
+            room[j] = room[j - 1]
+            j -= 1
+        room[j] = number
+    return np.uint64(room[count // 2])
+
+
+@kernel
+def fit_taps(levels, middle):
+    """Return least-squares weights: of the last change, the one before, and the distance from the middle.
+
+    The sums are in the order of the values, and none is fused: all machines find the same.
+    """
+    a11, a12, a13, a22, a23, a33, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    step = 1 if levels.size <= 1024 else 3
+    for i in range(U(3), U(levels.size), U(step)):
+        now, one = float(np.int64(levels[i])), float(np.int64(levels[i - U(1)]))
+        two, three = float(np.int64(levels[i - U(2)])), float(np.int64(levels[i - U(3)]))
+        change, last, before, away = now - one, one - two, two - three, one - middle
+        a11 += last * last
+        a12 += last * before
+        a13 += last * away
+        a22 += before * before
+        a23 += before * away
+        a33 += away * away
+        b1 += change * last
+        b2 += change * before
+        b3 += change * away
+    little = 1e-9 * (a11 + 1.0)
+    a11, a22, a33 = a11 + little, a22 + little, a33 + 1e-9 * (a33 + 1.0) + little
+    f, g = a12 / a11, a13 / a11
+    c22, c23, c33 = a22 - f * a12, a23 - f * a13, a33 - g * a13
+    d2, d3 = b2 - f * b1, b3 - g * b1
+    h = c23 / c22 if c22 > 0.0 else 0.0
+    e33, e3 = c33 - h * c23, d3 - h * d2
+    w3 = e3 / e33 if e33 > 1e-9 * a33 else 0.0
+    w2 = (d2 - c23 * w3) / c22 if c22 > 0.0 else 0.0
+    return (b1 - a12 * w2 - a13 * w3) / a11, w2, w3
+
+
+# Taps, deltas, other columns
+
+
+@kernel(forceinline=True)
+def tap_weights(a, b, c):
+    """Return the weights, in 2^-16, of the three levels before; a and b are 2^-6, c is 2^-8."""
+    return U(1 << 16) + (a << U(10)) + (c << U(8)), (b - a) << U(10), U(0) - (b << U(10))
+
+
+@kernel(forceinline=True)
+def _tap(one, two, three, w1, w2, w3, constant):
+    return shift_down(w1 * one + w2 * two + w3 * three + constant, U(16))
+
+
+@kernel
+def subtract_taps(levels, w1, w2, w3, residuals):
+    """Fill residuals of levels predicted from three before; the first three are 0."""
+    for i in range(min(U(3), U(levels.size))):
+        residuals[i] = U(0)
+    for i in range(U(3), U(levels.size)):
+        residuals[i] = levels[i] - _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, U(32768))
+
+
+@kernel
+def put_taps(levels, a, b, c, residuals, work, buffer, at):
+    """Write the taps, a constant and how each lane begins; fill the residuals."""
+    count = U(levels.size)
+    w1, w2, w3 = tap_weights(a, b, c)
+    subtract_taps(levels, w1, w2, w3, residuals)
+    constant = median_of(residuals, 3, work[COSTS].view(np.int64))
+    lanes = lanes_of(count)
+    total = (constant << U(16)) + U(32768)
+    for i in range(U(3), count):
+        residuals[i] = levels[i] - _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, total)
+    at = put_varint(buffer, at, zigzag(a))
+    at = put_varint(buffer, at, zigzag(b))
+    at = put_varint(buffer, at, zigzag(c))
+    at = put_varint(buffer, at, zigzag(constant))
+    before = U(0)
+    for lane in range(lanes):
+        begin = begin_of(lane, count, lanes)
+        for i in range(begin, begin + U(3)):
+            residuals[i] = U(0)
+            if i:
+                at = put_varint(buffer, at, zigzag(levels[i] - before))
+            before = levels[i]
+    return at
+
+
+@kernel
+def _add_taps_in_two(row, begin, other, size, w1, w2, w3, constant):
+    """Turn residuals into levels in two lanes; the first three of each are levels."""
+    a3, a2, a1 = row[begin], row[begin + U(1)], row[begin + U(2)]
+    b3, b2, b1 = row[other], row[other + U(1)], row[other + U(2)]
+    for i in range(U(3), size):
+        a = row[begin + i] + _tap(a1, a2, a3, w1, w2, w3, constant)
+        b = row[other + i] + _tap(b1, b2, b3, w1, w2, w3, constant)
+        row[begin + i], row[other + i] = a, b
+        a3, a2, a1, b3, b2, b1 = a2, a1, a, b2, b1, b
+
+
+@kernel
+def _add_taps_in_four(row, begins, size, w1, w2, w3, constant):
+    """Turn residuals into levels in four lanes."""
+    o, p, q, r = begins[0], begins[1], begins[2], begins[3]
+    a3, a2, a1 = row[o], row[o + U(1)], row[o + U(2)]
+    b3, b2, b1 = row[p], row[p + U(1)], row[p + U(2)]
+    c3, c2, c1 = row[q], row[q + U(1)], row[q + U(2)]
+    d3, d2, d1 = row[r], row[r + U(1)], row[r + U(2)]
+    for i in range(U(3), size):
+        a = row[o + i] + _tap(a1, a2, a3, w1, w2, w3, constant)
+        b = row[p + i] + _tap(b1, b2, b3, w1, w2, w3, constant)
+        c = row[q + i] + _tap(c1, c2, c3, w1, w2, w3, constant)
+        d = row[r + i] + _tap(d1, d2, d3, w1, w2, w3, constant)
+        row[o + i], row[p + i], row[q + i], row[r + i] = a, b, c, d
+        a3, a2, a1, b3, b2, b1 = a2, a1, a, b2, b1, b
+        c3, c2, c1, d3, d2, d1 = c2, c1, c, d2, d1, d
+
+
+@kernel
+def add_taps(row, w1, w2, w3, constant):
+    """Turn residuals into levels, each lane by itself; the first three of each lane are levels."""
+    count = U(row.size)
+    lanes = lanes_of(count)
+    per = count // lanes
+    begins = (U(0), begin_of(U(1), count, lanes), begin_of(U(2), count, lanes), begin_of(U(3), count, lanes))
+    if lanes == U(4):
+        _add_taps_in_four(row, begins, per, w1, w2, w3, constant)
+    else:
+        _add_taps_in_two(row, begins[0], begins[1], per, w1, w2, w3, constant)
+    for lane in range(count - per * lanes):
+        i = begins[lane] + per
+        row[i] += _tap(row[i - U(1)], row[i - U(2)], row[i - U(3)], w1, w2, w3, constant)
+
+
+@kernel
+def add_deltas(levels, slope, summed):
+    """Turn residuals into levels; ``summed`` if each lane has been summed up by itself."""
+    count = U(levels.size)
+    if not summed:
+        level = U(0)
+        levels[0] = U(0)
+        for i in range(U(1), count):
+            level += levels[i] + slope
+            levels[i] = level
+        return
+    lanes = lanes_of(count)
+    before = U(0)
+    for lane in range(lanes):
+        begin, end = begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)
+        own = levels[begin:end]
+        if slope == U(0):
+            if before:
+                for i in range(U(own.size)):
+                    own[i] += before
+        else:
+            first = before + slope * begin
+            if lane:
+                first = before + slope
+            for i in range(U(own.size)):
+                own[i] += first + slope * i
+        before = levels[end - U(1)]
+
+
+@kernel
+def add_others(data, at, stop, others, known, work, levels):
+    """Turn residuals into levels, with those of other columns at the same place and at the one before."""
+    sums, count = work[OTHER_RESIDUALS], U(levels.size)
+    own, at = take_varint(data, at, stop)
+    constant, at = take_varint(data, at, stop)
+    for i in range(count):
+        sums[i] = unzigzag(constant)
+    for row in range(known):
+        same, at = take_varint(data, at, stop)
+        before, at = take_varint(data, at, stop)
+        same, before = unzigzag(same), unzigzag(before)
+        for i in range(U(1), count):
+            sums[i] += same * others[row, i] + before * others[row, i - U(1)]
+    own, level = unzigzag(own), U(0)
+    levels[0] = U(0)
+    for i in range(U(1), count):
+        level = levels[i] + shift_down(sums[i] + own * level, U(16))
+        levels[i] = level

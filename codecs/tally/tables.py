@@ -1,0 +1,412 @@
+"""Tables of tokens: frequencies by shapes or explicit levels, and which of them take the fewest bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, token_of
+from squeezelab.codecs.tally.shapes import (
+    CELLS,
+    FAMILIES,
+    FIRST_SCALE,
+    FRACTION,
+    HALF_POWERS,
+    LOG2,
+    ONE,
+    SCALES,
+    SIDE,
+)
+from squeezelab.codecs.tally.workspace import COSTS, WEIGHTS
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import (
+    U,
+    leading_zeros,
+    load_little,
+    shift_down,
+    store_little,
+    trailing_zeros,
+    unzigzag,
+    zigzag,
+)
+
+MANTISSAS = (3, 1, 6)
+"""Mantissa bits of tokens, by the number that a stream's header has."""
+TOKENS, FULL = 1024, 512
+"""Cells where tokens of three mantissa bits of any integer are counted, and the one of token 0."""
+HIGHEST_LEVEL = 24
+LOG2_E = 5909
+
+
+# Bits of tables, lowest first
+
+
+@kernel(forceinline=True)
+def put_bits(buffer, position, number, size):
+    """Append up to 32 bits; what follows in the last byte becomes 0."""
+    at, shift = position >> U(3), position & U(7)
+    store_little(buffer, at, (U(buffer[at]) & ((U(1) << shift) - U(1))) | (number << shift))
+    return position + size
+
+
+@kernel(forceinline=True)
+def take_bits(data, position, limit, size):
+    """Return up to 32 bits, and the position after them, which may lie beyond the limit: nothing is read there."""
+    word = load_little(data, min(position, limit) >> U(3)) >> (position & U(7))
+    return word & ((U(1) << size) - U(1)), position + size
+
+
+@kernel(forceinline=True)
+def put_gamma(buffer, position, number):
+    """Append a number from 0 on in Elias' gamma code of the one after it."""
+    size = U(63) - leading_zeros(number + U(1))
+    position = put_bits(buffer, position, U(1) << size, size + U(1))
+    return put_bits(buffer, position, (number + U(1)) & ((U(1) << size) - U(1)), size)
+
+
+@kernel(forceinline=True)
+def take_gamma(data, position, limit):
+    """Return the number that `put_gamma` wrote, of at most 20 bits, and the position after it, as `take_bits` does."""
+    word = load_little(data, min(position, limit) >> U(3)) >> (position & U(7))
+    size = min(trailing_zeros(word), U(20))
+    number = (U(1) << size) | ((word >> (size + U(1))) & ((U(1) << size) - U(1)))
+    return number - U(1), position + (size << U(1)) + U(1)
+
+
+@kernel(forceinline=True)
+def gamma_bits(number):
+    """Return the length of a gamma code."""
+    return 2 * (63 - np.int64(leading_zeros(np.uint64(number + 1)))) + 1
+
+
+# Tables from weights
+
+
+@kernel
+def frequencies_of(weights, tokens, log, shares):
+    """Fill the frequencies, which add up to 2^log, from weights; every token with a weight has one."""
+    total, most = U(0), U(0)
+    for i in range(tokens):
+        total += weights[i]
+        most = max(most, weights[i])
+    size = U(1) << log
+    scale, left = (size << U(24)) // total, size
+    for i in range(tokens):
+        share = max((weights[i] * scale) >> U(24), U(weights[i] > U(0)))
+        shares[i] = share
+        left -= share
+    largest = U(0)
+    while weights[largest] != most:
+        largest += U(1)
+    while left >> U(63):
+        less = min(U(0) - left, max(shares[largest] >> U(1), U(shares[largest] > U(1))))
+        shares[largest] -= less
+        left += less
+        if left >> U(63):
+            for i in range(tokens):
+                if shares[i] > shares[largest]:
+                    largest = U(i)
+    shares[largest] += left
+
+
+@kernel
+def fill_table(shares, tokens, low, shift, mantissa, table, offset):
+    """Fill a decoding table: see `squeezelab.codecs.tally.lanes` for its entries."""
+    at = offset
+    for i in range(tokens):
+        token, share = i - low, shares[i]
+        sign = U(0) - (token >> U(63))
+        size = token ^ sign
+        octave = size >> mantissa
+        raw = octave - U(1) if octave > U(1) else U(0)
+        lowest = (size - (raw << mantissa)) << raw
+        lowest = U(0) - (lowest + (U(1) << raw)) if sign else lowest
+        high = raw - MOST_RAW if raw > MOST_RAW else U(0)
+        entry = share | ((raw - high) << U(24)) | ((shift + high) << U(32)) | (shift_down(lowest, high) << U(38))
+        for place in range(share):
+            table[at + place] = entry + (place << U(12))
+        at += share
+
+
+# Explicit tables
+
+
+@kernel
+def symbol_of_step(step, sparse):
+    """Return the number that a step between levels has, other than a run of zeros."""
+    folded = np.int64(zigzag(np.uint64(step)))
+    if sparse:
+        return folded + 1
+    return folded if folded < 3 else folded + 1
+
+
+@kernel
+def explicit_levels(cells, tokens, count, log, sparse, levels, back):
+    """Choose the level of each token's frequency; return about how many bits table and tokens take, in 2^-12.
+
+    Levels are found by dynamic programming over the nearest one, the one below and the one above (Viterbi, 1967).
+    """
+    top = 2 * np.int64(log) + 1
+    cost = np.int64(0)
+    run = np.int64(0)
+    shrink = np.int64(log)
+    c0, c1, c2, l0, first = np.int64(0), np.int64(0), np.int64(0), np.int64(0), True
+    for i in range(tokens):
+        seen = np.int64(cells[i])
+        if seen == 0:
+            run += 1
+            continue
+        if run:
+            cost += (gamma_bits(0 if sparse else 3) + gamma_bits(run - 1)) << FRACTION
+            run = np.int64(0)
+        nearest = (2 * (LOG2[seen] + (shrink << FRACTION) - LOG2[count]) + (ONE >> 1) * 2 // 2 + (ONE >> 1)) // ONE + 1
+        nearest = min(max(nearest, 2), top - 1)
+        n0, n1, n2 = np.int64(0), np.int64(0), np.int64(0)
+        for j in range(3):
+            level = nearest + j - 1
+            own = seen * ((shrink << FRACTION) - ((level - 1) << (FRACTION - 1)))
+            own += count * np.int64(HALF_POWERS[level - 1]) * LOG2_E >> (8 + shrink)
+            best, came = np.int64(1) << np.int64(60), 0
+            for k in range(3):
+                if first and k:
+                    break
+                earlier = c0 if k == 0 else (c1 if k == 1 else c2)
+                step = level - (l0 + k) if not first else level
+                total = earlier + (gamma_bits(symbol_of_step(step, sparse)) << FRACTION)
+                if total < best:
+                    best, came = total, k
+            back[i * U(3) + U(j)] = came
+            if j == 0:
+                n0 = best + own
+            elif j == 1:
+                n1 = best + own
+            else:
+                n2 = best + own
+        c0, c1, c2, l0, first = n0, n1, n2, nearest - 1, False
+        levels[i] = nearest
+    if run:
+        cost += (gamma_bits(0 if sparse else 3) + gamma_bits(run - 1)) << FRACTION
+    best, came = c0, 0
+    if c1 < best:
+        best, came = c1, 1
+    if c2 < best:
+        best, came = c2, 2
+    for j in range(tokens):
+        i = tokens - U(1) - j
+        if cells[i]:
+            levels[i] += U(came) - U(1)
+            came = int(back[i * U(3) + U(came)])
+        else:
+            levels[i] = U(0)
+    return cost + best - count * LOG2_E
+
+
+@kernel
+def put_levels(levels, tokens, sparse, buffer, position):
+    """Append an explicit table: steps between levels, and runs of tokens that there are none of."""
+    last, i = U(0), U(0)
+    while i < tokens:
+        if levels[i]:
+            position = put_gamma(buffer, position, U(symbol_of_step(np.int64(levels[i] - last), sparse)))
+            last = levels[i]
+            i += U(1)
+        else:
+            run = U(0)
+            while i < tokens and levels[i] == U(0):
+                run += U(1)
+                i += U(1)
+            position = put_gamma(buffer, position, U(0) if sparse else U(3))
+            position = put_gamma(buffer, position, run - U(1))
+    return position
+
+
+@kernel
+def take_levels(data, position, stop, tokens, sparse, weights):
+    """Fill weights from an explicit table; return the position after it, and whether it makes sense."""
+    level, i, some = U(0), U(0), False
+    marker = U(0) if sparse else U(3)
+    while i < tokens:
+        symbol, position = take_gamma(data, position, stop)
+        if position > stop:
+            return position, False
+        if symbol == marker:
+            run, position = take_gamma(data, position, stop)
+            if run >= tokens - i:
+                return position, False
+            for _ in range(run + U(1)):
+                weights[i] = U(0)
+                i += U(1)
+        else:
+            level += unzigzag(symbol - U(symbol > marker))
+            if level == U(0) or level > U(HIGHEST_LEVEL):
+                return position, False
+            weights[i] = HALF_POWERS[level - U(1)]
+            some = True
+            i += U(1)
+    return position, some and position <= stop
+
+
+# Shapes
+
+
+@kernel(fastmath=True)
+def _dot(counts, lengths):
+    """Return the sum of products of whole numbers that stays below 2^24, whatever the order of additions."""
+    total = np.float32(0)
+    for i in range(U(counts.size)):
+        total += counts[i] * lengths[i]
+    return total
+
+
+@kernel
+def _cost_of(bank, shape, counts, low, high):
+    return np.int64(_dot(counts[low:high], bank[U(1), shape].view(np.float32)[low:high])) << (FRACTION - 7)
+
+
+@kernel
+def best_shape(bank, cells, low, high, count, counts):
+    """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these."""
+    half, below, middle = count >> 1, np.int64(0), np.int64(16)
+    for i in range(SIDE):
+        here = np.int64(cells[SIDE + i]) + np.int64(cells[SIDE - 1 - i])
+        if below + here > half:
+            raw = max((i >> 3) - 1, 0)
+            base = (i - (raw << 3)) << raw
+            middle = max(np.int64(base * 16) + ((half - below) * (16 << raw)) // here, np.int64(4))
+            break
+        below += here
+    size = 63 - np.int64(leading_zeros(np.uint64(middle)))
+    quarter = 4 * size + ((middle << 2 >> size) & 3)
+    start = int(min(max(int(quarter) - 16 + FIRST_SCALE, 0), SCALES - 1))
+    for i in range(U(low), U(high)):
+        counts[i] = np.float32(np.int32(cells[i]))
+    best, shape = np.int64(1) << 60, 0
+    for family in range(FAMILIES):
+        scale = start
+        bits = _cost_of(bank, U(family * SCALES + scale), counts, U(low), U(high))
+        if best < bits * 3 // 4:
+            continue
+        first = bits
+        while scale + 1 < SCALES:
+            more = _cost_of(bank, U(family * SCALES + scale + 1), counts, U(low), U(high))
+            if more >= bits:
+                break
+            bits, scale = more, scale + 1
+        while bits == first and scale > 0:
+            more = _cost_of(bank, U(family * SCALES + scale - 1), counts, U(low), U(high))
+            if more >= bits:
+                break
+            bits, first, scale = more, more, scale - 1
+        if bits < best:
+            best, shape = bits, family * SCALES + scale
+    return shape, best
+
+
+@kernel
+def cells_at(full, shift, mantissa, middle, cells):
+    """Fill counts of tokens of shifted integers from those of all integers by three bits; return the raw bits left.
+
+    ``middle`` is the cell of token 0. What has more mantissa bits than three cannot be told apart.
+    """
+    for i in range(cells.size):
+        cells[i] = 0
+    raw = np.int64(0)
+    for i in range(TOKENS):
+        if full[i] == 0:
+            continue
+        token = U(i) - U(FULL)
+        sign = U(0) - (token >> U(63))
+        size = token ^ sign
+        octave = size >> U(3)
+        bits = octave - U(1) if octave > U(1) else U(0)
+        number = ((size - (bits << U(3))) << bits) >> shift
+        small, left = token_of(number, mantissa)
+        cells[(small ^ sign) + middle] += full[i]
+        raw += np.int64(full[i]) * np.int64(left + shift)
+    return raw
+
+
+@kernel
+def span_of(cells):
+    """Return the first counted cell and the one after the last."""
+    low, high = 0, cells.size
+    while cells[low] == 0:
+        low += 1
+    while cells[high - 1] == 0:
+        high -= 1
+    return low, high
+
+
+@kernel
+def shapes_of_segments(residuals, shift, lanes, epochs, bank, cells, work, owner, chosen, best, low, high):
+    """Give each lane and epoch a shape, neighbours one while that saves bits; return how many, and the bits."""
+    count = U(residuals.size)
+    per = count // lanes
+    segments = np.int64(lanes * epochs)
+    costs, gains, sizes = (
+        work[COSTS].view(np.int64)[:32],
+        work[COSTS].view(np.int64)[32:64],
+        work[COSTS].view(np.int64)[64:96],
+    )
+    members, joint = work[COSTS].view(np.int64)[96:128], work[COSTS].view(np.int64)[128:160]
+    room = work[WEIGHTS].view(np.float32)
+    total = np.int64(15 * ONE)
+    for lane in range(lanes):
+        begin, end = begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)
+        for epoch in range(epochs):
+            segment = np.int64(lane * epochs + epoch)
+            own = cells[256 * segment : 256 * segment + 256]
+            for i in range(CELLS):
+                own[i] = 0
+            last = begin + (epoch + U(1)) * per // epochs if epoch + U(1) < epochs else end
+            first = begin + epoch * per // epochs
+            for i in range(first, last):
+                token, _ = token_of(shift_down(residuals[i], shift), U(3))
+                own[token + U(SIDE)] += np.uint32(1)
+            sizes[segment] = np.int64(last - first)
+            shape, costs[segment] = best_shape(bank, own, low, high, sizes[segment], room)
+            chosen[segment], members[segment] = U(shape), segment
+            owner[segment] = U(segment)
+            total += costs[segment]
+    groups = segments
+    if total - 4 * ONE >= best:
+        return 0, total
+    for j in range(groups - 1):
+        gains[j] = -2
+    while groups > 1:
+        most, at = np.int64(0), -1
+        for j in range(groups - 1):
+            if gains[j] == -2:
+                both = cells[256 * 32 : 256 * 32 + 256]
+                one, two = cells[256 * members[j] :], cells[256 * members[j + 1] :]
+                for i in range(U(CELLS)):
+                    both[i] = one[i] + two[i]
+                shape, cost = best_shape(bank, both, low, high, sizes[j] + sizes[j + 1], room)
+                gains[j], joint[j] = costs[j] + costs[j + 1] + 9 * ONE + ONE // 2 - cost, shape
+                if gains[j] < 0:
+                    gains[j] = -1
+            if gains[j] > most:
+                most, at = gains[j], j
+        if at < 0:
+            break
+        one, two = cells[256 * members[at] :], cells[256 * members[at + 1] :]
+        for i in range(U(CELLS)):
+            one[i] += two[i]
+        costs[at] += costs[at + 1] + 9 * ONE + ONE // 2 - most
+        chosen[at] = U(joint[at])
+        sizes[at] += sizes[at + 1]
+        for j in range(at + 1, groups - 1):
+            costs[j], chosen[j], members[j], sizes[j] = costs[j + 1], chosen[j + 1], members[j + 1], sizes[j + 1]
+        for j in range(at, groups - 2):
+            gains[j], joint[j] = gains[j + 1], joint[j + 1]
+        groups -= 1
+        if at > 0:
+            gains[at - 1] = -2
+        if at < groups - 1:
+            gains[at] = -2
+        for i in range(segments):
+            if owner[i] > U(at):
+                owner[i] -= U(1)
+    total = np.int64(segments + 1) * ONE
+    for j in range(groups):
+        total += costs[j] + 9 * ONE
+    return groups, total
