@@ -36,7 +36,8 @@ class TileDB(EngineFolder):
     `write` leaves a folder, `encode` returns a ZIP of it; what counts is all its files, schema and commits included.
     The array's metadata have ``metric_name``, ``labels`` and ``row_size`` of each series, as JSON, whose cells stand
     one after another, and a checksum of all samples. Tiles hold 65,536 cells, or all there are. TileDB's double delta
-    takes no differences beyond 63 bits: where timestamps have such, there is none before zstd.
+    takes no differences beyond 63 bits: where timestamps have such, there is none before zstd. TileDB's library may
+    take for ever over a damaged folder; damaged bytes are kept from it by the ZIP's checksum.
 
     Source: S. Papadopoulos et al.: The TileDB Array Data Storage Manager, PVLDB 10(4), 2016;
     https://github.com/TileDB-Inc/TileDB/tree/main/format_spec
