@@ -204,7 +204,7 @@ def _read_all(
         try:
             with _explaining(source, reader):
                 _read_one(source, reader, options, facts, collector, room)
-        except (DataSourceError, CorruptDataError) as error:
+        except DataSourceError as error:
             if named:
                 raise
             words.append(f"{source.path} was not read{' to its end' * bool(facts.samples)}: {error}")
@@ -217,6 +217,8 @@ def _explaining(source: Source, reader: Reader) -> Iterator[None]:
     """Make one line of what libraries raise when they read a damaged file."""
     try:
         yield
+    except CorruptDataError as error:
+        raise DataSourceError(f"{source.path}: {error}") from error
     except SqueezelabError:
         raise
     except (ArithmeticError, LookupError, MemoryError, OSError, RecursionError, TypeError, ValueError) as error:

@@ -21,8 +21,8 @@ from squeezelab.readers._table import LABEL_TEXT_NAMES, Batch, read_table
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Samples
 from squeezelab.readers.options import ReadOptions
+from squeezelab.readers.prometheus import HISTOGRAMS
 
-HISTOGRAMS = "native histograms: {} samples were left out, for only numbers are measured"
 LATE_FIELDS = "fields that the first records lack were left out: {} times"
 
 _BITS = re.compile(r"[0-9a-fA-F]{16}")

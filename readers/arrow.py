@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import feather, ipc, parquet
+from pyarrow import ipc
 
 from squeezelab.errors import DataSourceError
+from squeezelab.readers import _arrow_child
 from squeezelab.readers._sources import Source
 from squeezelab.readers._table import Batch, read_table
 from squeezelab.readers.base import FileFacts, Reader, Samples
 from squeezelab.readers.options import ReadOptions
 
-BATCH_ROWS = 2**18
+# -P: the folder of the script has modules that are called as Python's own.
+COMMAND = [sys.executable, "-P", str(Path(_arrow_child.__file__))]
 
 
 class Parquet(Reader):
@@ -32,10 +39,7 @@ class Parquet(Reader):
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, row group after row group."""
-        with _seekable(source) as file, _explaining(facts, "Parquet"):
-            table = parquet.ParquetFile(file)
-            batches = table.iter_batches(batch_size=BATCH_ROWS)
-            yield from _read(table.schema_arrow, batches, file, source, options, facts)
+        yield from _read("Parquet", source, options, facts)
 
 
 class Arrow(Reader):
@@ -50,78 +54,107 @@ class Arrow(Reader):
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, record batch after record batch."""
-        with _seekable(source) as file, _explaining(facts, "Arrow"):
-            schema, batches = _open_arrow(source, file)
-            yield from _read(schema, batches, file, source, options, facts)
+        yield from _read("Arrow", source, options, facts)
 
 
-def _open_arrow(source: Source, file: Any) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    if source.head.startswith(b"FEA1"):
-        table = feather.read_table(file)
-        return table.schema, iter(table.to_batches())
-    if source.head.startswith(b"ARROW1"):
-        reader = ipc.open_file(file)
-        return reader.schema, (reader.get_batch(i) for i in range(reader.num_record_batches))
-    stream = ipc.open_stream(file)
-    return stream.schema, iter(stream)
-
-
-@contextmanager
-def _seekable(source: Source) -> Iterator[Any]:
-    """Open a file that can be read from anywhere; a compressed one is unpacked in memory."""
-    if source.packed:
-        with source.open() as file:
-            yield pa.BufferReader(file.read())
-    else:
-        with pa.OSFile(str(source.path)) as file:
-            yield file
-
-
-@contextmanager
-def _explaining(facts: FileFacts, kind: str) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise DataSourceError(f"{facts.name} is no whole {kind} file: {str(error).splitlines()[0]}") from error
-
-
-def _read(
-    schema: pa.Schema,
-    batches: Iterator[pa.RecordBatch],
-    file: Any,
-    source: Source,
-    options: ReadOptions,
-    facts: FileFacts,
-) -> Iterator[Samples]:
+def _read(kind: str, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
     facts.place = "row"
-    names = [name for field in schema for name, _ in _plain(field.name, pa.array([], field.type))]
+    batches = _batches(kind, source, facts)
+    schema = next(batches)
+    names = json.loads(schema.metadata[b"names"])
 
     def numbered() -> Iterator[Batch]:
         row = 1
         for batch in batches:
-            columns = [
-                column for name, raw in zip(schema.names, batch.columns, strict=True) for _, column in _plain(name, raw)
-            ]
-            yield Batch(columns, np.arange(row, row + batch.num_rows))
+            yield Batch(batch.columns, np.arange(row, row + batch.num_rows))
             row += batch.num_rows
-            if not source.packed:
-                source.on_bytes(file.tell())
 
     yield from read_table(names, numbered(), source, options, facts)
 
 
-def _plain(name: str, column: Any) -> Iterator[tuple[str, pa.Array]]:
-    """Yield a column as plain ones: dictionaries as what they stand for, the fields of a struct one by one."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        yield from _plain(name, column.dictionary_decode())
-    elif pa.types.is_struct(kind):
-        for field, child in zip(kind, column.flatten(), strict=True):
-            yield from _plain(field.name, child)
-    elif pa.types.is_map(kind):
-        rows = (None if row is None else json.dumps(dict(row)) for row in column.to_pylist())
-        yield name, pa.array(rows, pa.string())
-    elif pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        yield name, column.cast(pa.string())
-    else:
-        yield name, column
+# The child process
+
+
+class _Child:
+    """A process that reads files, as many as there are, one after the other."""
+
+    idle: list[_Child] = []  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.process = subprocess.Popen(
+            COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.requests, self.answers = self.process.stdin, self.process.stdout
+
+    @classmethod
+    def take(cls) -> _Child:
+        """Return one that waits, or a new one."""
+        while cls.idle:
+            child = cls.idle.pop()
+            if child.owner == os.getpid() and child.process.poll() is None:
+                return child
+        return cls()
+
+    def close(self) -> None:
+        """End the process."""
+        if self.owner == os.getpid():
+            self.process.kill()
+            for stream in (self.requests, self.answers):
+                with suppress(OSError):
+                    stream.close()
+            self.process.wait()
+
+    def receive(self, count: int) -> bytes:
+        """Return so many bytes of an answer."""
+        data = self.answers.read(count)
+        if len(data) < count:
+            raise EOFError
+        return data
+
+
+@atexit.register
+def _close_all() -> None:
+    while _Child.idle:
+        _Child.idle.pop().close()
+
+
+def _batches(kind: str, source: Source, facts: FileFacts) -> Iterator[pa.Schema | pa.RecordBatch]:
+    """Yield the schema and the record batches of a file, which a child process has read and checked in full."""
+    child, finished = _Child.take(), False
+    request = {"path": str(source.path.resolve()), "kind": kind.lower(), "packed": source.packed}
+    schema: pa.Schema | None = None
+    try:
+        child.requests.write(json.dumps(request).encode() + b"\n")
+        child.requests.flush()
+        while True:
+            what, length, position = _arrow_child.HEAD.unpack(child.receive(_arrow_child.HEAD.size))
+            data = child.receive(length)
+            if what in b"ZE":
+                finished = True
+            if what == b"E":
+                raise DataSourceError(f"{facts.name} is no whole {kind} file: {data.decode(errors='replace')}")
+            if what == b"Z":
+                return
+            source.on_bytes(position)
+            message = pa.py_buffer(data)
+            if schema is None:
+                schema = ipc.read_schema(message)
+                yield schema
+            else:
+                yield ipc.read_record_batch(message, schema)
+    except (EOFError, BrokenPipeError) as error:
+        status = child.process.wait()
+        how = signal.Signals(-status).name if status < 0 else f"status {status}"
+        raise DataSourceError(f"{facts.name} is damaged: Arrow crashed on it with {how}") from error
+    finally:
+        if finished:
+            _Child.idle.append(child)
+        else:
+            child.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
+from squeezelab.errors import DataSourceError
 from squeezelab.readers._numbers import to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
@@ -25,6 +27,10 @@ LINE = re.compile(
     r"(?:[ \t]+(?P<time>[-+]?[0-9][0-9.eE+-]*))?[ \t]*(?:#.*)?",
     re.IGNORECASE,
 )
+_HISTOGRAM = re.compile(rf"[ \t]*{_SERIES}[ \t]+\{{count:[^}}]*\}}[ \t]+[-+0-9.eE]+[ \t]*")
+"""A native histogram, as promtool dumps it."""
+HISTOGRAMS = "native histograms: {} samples were left out, for only numbers are measured"
+TIMELESS = "it has no timestamp"
 _LABEL = re.compile(rf"(?:(?P<name>[^\s,{{}}=\"]+)|(?P<quoted>{_QUOTED}))\s*(?:=\s*(?P<value>{_QUOTED}))?\s*,?")
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
@@ -35,7 +41,9 @@ class Prometheus(Reader):
     Notes
     -----
     Prometheus counts milliseconds, OpenMetrics seconds with a fraction: which of them a file has is told by the size of
-    its numbers. Comments and exemplars are passed over; lines without a timestamp are refused.
+    its numbers. Comments and exemplars are passed over. Lines without a timestamp are refused, unless an interval is
+    given: the file is then one page after another, and each sample of a series that much later than the one before it.
+    Native histograms are counted and left out.
 
     References
     ----------
@@ -53,7 +61,7 @@ class Prometheus(Reader):
     def recognises(self, source: Source) -> bool:
         """Tell whether most of the first lines are samples."""
         lines = [line for line in source.first_lines() if not line.startswith("#")]
-        fitting = sum(bool(LINE.fullmatch(line)) for line in lines)
+        fitting = sum(bool(LINE.fullmatch(line) or _HISTOGRAM.fullmatch(line)) for line in lines)
         return source.is_text and 2 * fitting > len(lines)
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
@@ -63,14 +71,29 @@ class Prometheus(Reader):
 
 def read_pieces(pieces: Iterable[Piece], options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
     """Yield the samples of lines as Prometheus writes them."""
-    clock = Clock.of(options)
+    clock = Clock.of(options) if options.interval is None else Clock("ns")
     known: dict[str, int] = {}
     keys: list[SeriesKey] = []
+    seen: Counter[int] = Counter()
+    timeless = 0
     for piece in pieces:
-        parts = _split(piece, known, facts)
+        parts, without = _split(piece, known, facts, untimed=options.interval is not None)
+        timeless += without
+        if options.interval_nanoseconds is not None:
+            for i, series in enumerate(parts.series):
+                parts.times[i] = str(seen[series] * options.interval_nanoseconds)
+                seen[series] += 1
         keys += map(parse_series, islice(known, len(keys), None))
         if parts.rows:
             yield _convert(piece, parts, keys, clock, facts)
+    if options.interval is not None:
+        facts.time = f"none: pages every {options.interval}"
+    if timeless and not keys:
+        raise DataSourceError(
+            f"{facts.name} has no timestamps: a page of /metrics is one sample a series, and series are needed. Give a "
+            "Prometheus data folder, an answer of /api/v1/query_range or OpenMetrics with times; or many pages one "
+            "after another with --interval 15s"
+        )
     for word in clock.words:
         facts.say(word)
 
@@ -84,8 +107,12 @@ class _Parts(NamedTuple):
     times: list[str]
 
 
-def _split(piece: Piece, known: dict[str, int], facts: FileFacts) -> _Parts:
-    """Take lines apart; most are three texts between blanks, of which the first one has been seen before."""
+def _split(piece: Piece, known: dict[str, int], facts: FileFacts, *, untimed: bool) -> tuple[_Parts, int]:
+    """Take lines apart, and count those without a time that need one.
+
+    Most are three texts between blanks, of which the first one has been seen before.
+    """
+    timeless = 0
     parts = _Parts([], [], [], [])
     for row, line in enumerate(text_lines(piece, facts.refuse)):
         texts: Sequence[str] = line.rsplit(" ", 2)
@@ -93,17 +120,21 @@ def _split(piece: Piece, known: dict[str, int], facts: FileFacts) -> _Parts:
             found = LINE.fullmatch(line)
             if not found and (not line.strip() or line.lstrip().startswith("#")):
                 continue
-            if not found or not found["time"]:
+            if not found or not (found["time"] or untimed):
                 facts.rows += 1
-                facts.refuse(piece.line + row, "it has no timestamp" if found else f"{clip(line)} is no sample")
+                if _HISTOGRAM.fullmatch(line):
+                    facts.count(HISTOGRAMS, 1)
+                else:
+                    timeless += found is not None
+                    facts.refuse(piece.line + row, TIMELESS if found else f"{clip(line)} is no sample")
                 continue
-            texts = found["series"].strip(), found["value"], found["time"]
+            texts = found["series"].strip(), found["value"], found["time"] or ""
         parts.rows.append(row)
         parts.series.append(known.setdefault(texts[0], len(known)))
         parts.values.append(texts[1])
         parts.times.append(texts[2])
     facts.rows += len(parts.rows)
-    return parts
+    return parts, timeless
 
 
 def _convert(piece: Piece, parts: _Parts, keys: list[SeriesKey], clock: Clock, facts: FileFacts) -> Samples:

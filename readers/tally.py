@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from squeezelab.dataset import Series
+from squeezelab.errors import CorruptDataError, DataSourceError
 from squeezelab.readers._sources import Source
 from squeezelab.readers.base import FileFacts, Reader, Samples
 from squeezelab.readers.options import ReadOptions
@@ -27,6 +28,12 @@ class Tally(Reader):
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield the samples, some series at a time."""
+        try:
+            yield from self._read(source, facts)
+        except CorruptDataError as error:
+            raise DataSourceError(f"{facts.name} cannot be read as tally: {error}") from error
+
+    def _read(self, source: Source, facts: FileFacts) -> Iterator[Samples]:
         from squeezelab.formats.tally import TallyFile
 
         facts.place = "series"

@@ -96,7 +96,7 @@ def _dump(command: list[str], facts: FileFacts) -> Iterator[IO[bytes]]:
             yield process.stdout
             if process.wait():
                 complaints.seek(0)
-                reason = complaints.read().decode(errors="replace").strip()
+                reason = (complaints.read().decode(errors="replace").strip().splitlines() or ["it does not say why"])[0]
                 raise DataSourceError(f"{facts.name}: promtool cannot read it: {reason}")
         finally:
             process.kill()

@@ -114,7 +114,7 @@ def _split(
     """Yield each metric of each group of rows: its column, labels, and samples in the order of time."""
     import pandas as pd
 
-    groups: npt.NDArray[np.int64] = np.zeros(len(frame), np.int64)
+    groups: npt.NDArray[Any] = np.zeros(len(frame), np.int64)
     if labels:
         groups = frame.groupby(list(labels), dropna=False, sort=False, observed=True).ngroup().to_numpy(np.int64)
     order = np.lexsort((timestamps, groups))

@@ -79,9 +79,23 @@ def test_openmetrics_counts_seconds_with_a_fraction(read: Callable[..., Loaded])
     assert np.isnan(loaded.dataset.values[1])
 
 
-def test_text_without_timestamps_says_so(read: Callable[..., Loaded]) -> None:
-    with pytest.raises(DataSourceError, match=r"2 rows refused, the first: .*line 1: it has no timestamp"):
-        read('up{a="b"} 1\nup 2\n')
+def test_a_page_without_timestamps_says_what_else_is_needed(read: Callable[..., Loaded]) -> None:
+    with pytest.raises(DataSourceError, match=r"no timestamps: a page of /metrics is one sample a series.*query_range"):
+        read('# TYPE up gauge\nup{a="b"} 1\nup 2\n')
+
+
+def test_pages_one_after_another_have_an_interval(read: Callable[..., Loaded]) -> None:
+    loaded = read('up 1\nx{a="b"} 2\n\nup 3\nx{a="b"} 4\n', interval="15s")
+    assert as_dict(loaded) == {"up{}": [(0, 1), (15, 3)], 'x{a="b"}': [(0, 2), (15, 4)]}
+
+
+def test_native_histograms_are_counted(read: Callable[..., Loaded]) -> None:
+    """As promtool dumps them; see String of Prometheus' histograms."""
+    histogram = f'{{__name__="lag"}} {{count:5, sum:18.4, [-0.001,0.001]:2, (0.5,1]:3}} {T}000\n'
+    loaded = read(f'{{__name__="up"}} 1 {T}000\n' + 3 * histogram)
+    assert as_dict(loaded) == {"up{}": [(T, 1)]}
+    assert loaded.files[0].words == ["native histograms: 3 samples were left out, for only numbers are measured"]
+    assert (loaded.files[0].rows, loaded.refused) == (4, 0)
 
 
 LABEL_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x85\u2028\u2029"), max_size=8)

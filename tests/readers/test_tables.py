@@ -1,6 +1,8 @@
 """CSV, Parquet, Arrow and Feather: wide and long tables, and what is wrong with some of their rows."""
 
+import contextlib
 import gzip
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from pyarrow import feather, ipc, parquet
 
 from columns import same_bits
 from squeezelab.dataset import SeriesKey
-from squeezelab.errors import DataSourceError, InvalidRequestError
+from squeezelab.errors import DataSourceError, InvalidRequestError, SqueezelabError
 from squeezelab.readers import Loaded, load
 
 T = 1_700_000_000
@@ -442,3 +444,46 @@ def test_labels_in_a_map_or_json(tmp_path: Path) -> None:
         pa.table({"time": [T, T], "name": ["x", "x"], "labels": labels, "value": [1, 2]}), tmp_path / "x"
     )
     assert [key.labels["host"] for key in load(tmp_path / "x").dataset.keys] == ["a", "b"]
+
+
+def test_a_crash_of_the_library_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parquet.write_table(TABLE, tmp_path / "x.parquet")
+    crash = "import os, signal; input(); os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr("squeezelab.readers.arrow.COMMAND", [sys.executable, "-c", crash])
+    monkeypatch.setattr("squeezelab.readers.arrow._Child.idle", [])
+    with pytest.raises(DataSourceError, match=r"x\.parquet is damaged: Arrow crashed on it with SIGSEGV"):
+        load(tmp_path / "x.parquet")
+
+
+def test_offsets_that_lead_outside_are_found(tmp_path: Path) -> None:
+    """Arrow checks them only when asked to; what they lead to may be no memory of the process."""
+    offsets = pa.py_buffer(np.array([0, 2**30, 2], np.int32))
+    hosts = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"ab")])
+    batch = pa.record_batch([pa.array([T, T + 1]), pa.array([1.0, 2.0]), hosts], ["time", "a", "host"])
+    with ipc.new_file(str(tmp_path / "x.arrow"), batch.schema) as file:
+        file.write_batch(batch)
+    with pytest.raises(DataSourceError, match="is no whole Arrow file"):
+        load(tmp_path / "x.arrow")
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
+def test_damage_anywhere_is_one_line(name: str, tmp_path: Path) -> None:
+    write = parquet.write_table if name == "x.parquet" else feather.write_feather
+    write(TABLE.select(["when", "a", "host"]), str(tmp_path / name))
+    whole = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for at in rng.integers(0, len(whole), 4).tolist():
+            damaged[at] ^= int(rng.integers(1, 256))
+        (tmp_path / name).write_bytes(damaged)
+        with contextlib.suppress(SqueezelabError):
+            str(load(tmp_path / name))
+
+
+@pytest.mark.parametrize("cell", ["1e999999999999", "1" * 400, "1e99999999 KiB", "1,5e9999999999", "9" * 5000, "\x00"])
+@pytest.mark.parametrize("column", ["time", "a"])
+def test_numbers_beyond_all_bounds_are_one_line(read: Callable[..., Loaded], cell: str, column: str) -> None:
+    row = {"time": str(T), "a": "1"} | {column: cell}
+    with contextlib.suppress(SqueezelabError):
+        str(read("time;a\n" + f"{row['time']};{row['a']}\n" * 3 + f"{T + 1};2\n"))
