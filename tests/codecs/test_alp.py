@@ -176,7 +176,7 @@ def of_many_kinds(vectors: int) -> np.ndarray:
     columns[3] = rng.normal(size=1024)
     columns[4][::3] = rng.normal(size=342)
     columns[5] = rng.integers(0, 2**64, 1024, np.uint64).view(np.float64)
-    columns[6][7:18] = np.array(SPECIAL_WORDS, np.uint64).view(np.float64)
+    columns[6][7 : 7 + len(SPECIAL_WORDS)] = np.array(SPECIAL_WORDS, np.uint64).view(np.float64)
     columns[-1] = columns[-1][:100]
     return np.concatenate(columns)
 
