@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -67,13 +68,24 @@ class Zstd(ByteCodec):
         """Expand one zstd frame."""
         if not hasattr(_contexts, "decompressor"):
             _contexts.decompressor = zstandard.ZstdDecompressor()
-        if content_size(data) != out.size:
-            raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
-        try:
-            expanded = _contexts.decompressor.decompress(data, allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
-        np.copyto(out, np.frombuffer(expanded, np.uint8))
+        expand_with(_contexts.decompressor, data, out)
+
+
+def expand_with(decompressor: Any, data: Bytes, out: Bytes) -> None:
+    """Expand one zstd frame into as many bytes as are promised.
+
+    Raises
+    ------
+    CorruptDataError
+        If it is no whole frame of these.
+    """
+    if content_size(data) != out.size:
+        raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
+    try:
+        expanded = decompressor.decompress(data, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
+    np.copyto(out, np.frombuffer(expanded, np.uint8))
 
 
 def content_size(data: Bytes) -> int:

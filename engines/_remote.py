@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from squeezelab.codecs._frame import varint
 from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, SeriesKey
 from squeezelab.engines._names import escape, unescape
 from squeezelab.errors import EngineError
@@ -221,16 +222,6 @@ def take_varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value, at
         shift += 7
-
-
-def varint(value: int) -> bytes:
-    """Return a number in 7 bits a byte, the lowest first."""
-    found = bytearray()
-    while value > 127:
-        found.append(value & 127 | 128)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -68,8 +68,8 @@ class Session:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self._workplace = workplace(self._parent)
-        self.folder = self._workplace.__enter__()
+        self._exits = ExitStack()
+        self.folder = self._exits.enter_context(workplace(self._parent))
         self.folder.parent.chmod(0o755)  # an engine that refuses root is another user
         ours, theirs = socket.socketpair()
         try:
@@ -83,7 +83,7 @@ class Session:
                     pass_fds=[theirs.fileno()],
                     start_new_session=True,
                 )
-            self._connection = Connection(ours.detach())
+            self._connection = self._exits.enter_context(Connection(ours.detach()))
             self._connection.send(sys.path)
             self._connection.send(self.engine)
         except BaseException:
@@ -130,9 +130,7 @@ class Session:
 
     def _end(self) -> None:
         self._kill()
-        if hasattr(self, "_connection"):
-            self._connection.close()
-        self._workplace.__exit__(None, None, None)
+        self._exits.close()
 
     def _kill(self) -> None:
         """End the process and all that it has started."""

@@ -90,19 +90,16 @@ class EngineFile(Format):
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Check the whole file, and have the engine read it."""
-        with self._opened(data) as reader:
+        with self.open(data) as reader:
             return reader.read_all()
 
     def read(self, path: str | os.PathLike[str]) -> MetricDataset:
         """Read a file that `write` has made, from where it is."""
-        with self._opened(path) as reader:
+        with self.open(path) as reader:
             return reader.read_all()
 
-    def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
+    def open(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
         """Check the whole file, and open it."""
-        return self._opened(source)
-
-    def _opened(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
         with ExitStack() as stack:
             if isinstance(source, str | os.PathLike):
                 path = Path(source)
@@ -165,7 +162,8 @@ class EngineFolder(EngineFile):
         with ZipFile(io.BytesIO(encoded)) as archive:
             return sum(one.file_size for one in archive.infolist())
 
-    def _opened(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
+    def open(self, source: Buffer | str | os.PathLike[str]) -> OpenFile:
+        """Open a folder where it is, or unpack the files of a ZIP that is whole."""
         with ExitStack() as stack:
             if isinstance(source, str | os.PathLike) and Path(source).is_dir():
                 path = Path(source)

@@ -10,7 +10,7 @@ import numpy as np
 import zstandard
 
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, varint
-from squeezelab.codecs.zstd import Zstd, content_size
+from squeezelab.codecs.zstd import Zstd, expand_with
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
@@ -130,10 +130,4 @@ class _Zstd(Zstd):
         return compressed
 
     def expand(self, data: Bytes, out: Bytes) -> None:
-        if content_size(data) != out.size:
-            raise CorruptDataError("the zstd frame is of another size than promised: it is damaged")
-        try:
-            expanded = self.decompressor.decompress(data, allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise CorruptDataError(f"zstd cannot read the payload: {error}") from error
-        np.copyto(out, np.frombuffer(expanded, np.uint8))
+        expand_with(self.decompressor, data, out)

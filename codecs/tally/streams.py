@@ -211,7 +211,7 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     rows = [[float(cell) for cell in row] for row in gram[:-1]]
     for place, row in enumerate(rows):
         row[place] += RIDGE * row[place] + TINY
-    weights = [min(max(float(round(one * WEIGHT)), -MOST_WEIGHT), MOST_WEIGHT) for one in _solved(rows)]
+    weights = [min(max(float(round(one * WEIGHT)), -MOST_WEIGHT), MOST_WEIGHT) for one in solve(rows)]
     explained = 0.0
     for weight, mean in zip(weights, means[:-1].tolist(), strict=True):
         explained += weight * mean
@@ -226,7 +226,7 @@ def fit_linear(levels: Words, others: Sequence[Words]) -> tuple[Plan, Words]:
     return plan, residuals
 
 
-def _solved(rows: list[list[float]]) -> list[float]:
+def solve(rows: list[list[float]]) -> list[float]:
     """Return what solves linear equations, the right side last in each row: by Gauss, as their matrix is positive."""
     for place, pivot in enumerate(rows):
         for other in rows:

@@ -17,6 +17,7 @@ from squeezelab.codecs.tally.columns import (
     predicted_block,
     split_best,
 )
+from squeezelab.codecs.tally.streams import solve
 from squeezelab.formats.tally.part import Doubles
 from squeezelab.kernels import kernel
 
@@ -95,14 +96,8 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
 
 
 def _weights(likeness: Doubles, i: int, tried: list[int]) -> list[float]:
-    """Return the weights of those columns that explain another best: by Gauss, as their matrix is positive."""
-    rows = [[float(likeness[j, k]) + TINY * (j == k) for k in tried] + [float(likeness[i, j])] for j in tried]
-    for place, pivot in enumerate(rows):
-        for other in rows:
-            if other is not pivot:
-                factor = other[place] / pivot[place]
-                other[:] = [a - factor * b for a, b in zip(other, pivot, strict=True)]
-    return [row[-1] / row[place] for place, row in enumerate(rows)]
+    """Return the weights of those columns that explain another best."""
+    return solve([[float(likeness[j, k]) + TINY * (j == k) for k in tried] + [float(likeness[i, j])] for j in tried])
 
 
 @kernel

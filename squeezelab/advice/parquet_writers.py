@@ -30,6 +30,13 @@ class _Writer(System):
         return {"as given": {one.name: () for one in layout.tables}, **super().orders(layout)}
 
 
+def _given(setting: Setting, compression: str) -> tuple[dict[str, str], str, str]:
+    """Return the options that are given, and apart from them the compression and its level."""
+    given = {name: value for name, value in setting.options.items() if value}
+    method, _, level = given.pop(compression, "").partition(" ")
+    return given, method, level
+
+
 class ParquetDuckDB(_Writer):
     """Parquet: the options of DuckDB's ``COPY ... TO``.
 
@@ -61,8 +68,7 @@ class ParquetDuckDB(_Writer):
     def text(self, layout: Layout, setting: Setting) -> str:
         """Return a COPY a table."""
         order = self.orders(layout)[setting.order]
-        given = {name: value for name, value in setting.options.items() if value}
-        compression, _, level = given.pop("COMPRESSION", "").partition(" ")
+        given, compression, level = _given(setting, "COMPRESSION")
         given |= {"COMPRESSION": compression} if compression else {}
         given |= {"COMPRESSION_LEVEL": level} if level else {}
         options = ", ".join(["FORMAT parquet", *(f"{name} {value}" for name, value in given.items())])
@@ -106,8 +112,7 @@ class ParquetPolars(_Writer):
     def text(self, layout: Layout, setting: Setting) -> str:
         """Return Python that writes the tables."""
         order = self.orders(layout)[setting.order]
-        given = {name: value for name, value in setting.options.items() if value}
-        compression, _, level = given.pop("compression", "").partition(" ")
+        given, compression, level = _given(setting, "compression")
         given = ({"compression": f'"{compression}"'} if compression else {}) | given
         given |= {"compression_level": level} if level else {}
         arguments = "".join(f", {name}={value}" for name, value in given.items())

@@ -15,14 +15,52 @@ from squeezelab.engines.prometheus import Prometheus
 from squeezelab.engines.victoriametrics import VictoriaMetrics
 
 
-class AdvisedPrometheus(EngineSystem):
+class _NothingToSet(EngineSystem):
+    """A server that is advised as it is; a subclass names it, and what runs it."""
+
+    lossy = True
+    works: ClassVar[type[Workshop]]
+
+    @property
+    def workshop(self) -> type[Workshop]:
+        """What runs it."""
+        return self.works
+
+    def text(self, layout: Layout, setting: Setting) -> str:
+        """Return a comment."""
+        return f"# {self.title}: there is nothing to set\n"
+
+
+class _AsItIs(EngineWorkshop):
+    """Starts a server as it is."""
+
+    kind: ClassVar[type[Engine]]
+
+    def make(self, text: str) -> Engine:
+        """Return the engine; the text sets nothing."""
+        return self.kind()
+
+
+class PrometheusWorkshop(_AsItIs):
+    """Starts Prometheus."""
+
+    kind = Prometheus
+
+
+class VictoriaMetricsWorkshop(_AsItIs):
+    """Starts VictoriaMetrics."""
+
+    kind = VictoriaMetrics
+
+
+class AdvisedPrometheus(_NothingToSet):
     """Prometheus, of which nothing is to be set for the size of samples."""
 
     name = "prometheus"
     title = "Prometheus"
     engine = Prometheus
     file = "prometheus.txt"
-    lossy = True
+    works = PrometheusWorkshop
 
     @property
     def note(self) -> str:
@@ -33,32 +71,15 @@ class AdvisedPrometheus(EngineSystem):
             "Fewer series, longer scrape intervals and shorter retention are what is left"
         )
 
-    @property
-    def workshop(self) -> type[Workshop]:
-        """What runs it."""
-        return PrometheusWorkshop
 
-    def text(self, layout: Layout, setting: Setting) -> str:
-        """Return a comment."""
-        return "# Prometheus: there is nothing to set\n"
-
-
-class PrometheusWorkshop(EngineWorkshop):
-    """A server as it is."""
-
-    def make(self, text: str) -> Engine:
-        """Return the engine; the text sets nothing."""
-        return Prometheus()
-
-
-class AdvisedVictoriaMetrics(EngineSystem):
+class AdvisedVictoriaMetrics(_NothingToSet):
     """VictoriaMetrics, of which nothing is to be set that keeps values as they are."""
 
     name = "victoriametrics"
     title = "VictoriaMetrics"
     engine = VictoriaMetrics
     file = "victoriametrics.txt"
-    lossy = True
+    works = VictoriaMetricsWorkshop
 
     @property
     def note(self) -> str:
@@ -67,23 +88,6 @@ class AdvisedVictoriaMetrics(EngineSystem):
             "no flag makes samples smaller as they are: -precisionBits and -dedup.minScrapeInterval do so at a loss, "
             "and are not advised"
         )
-
-    @property
-    def workshop(self) -> type[Workshop]:
-        """What runs it."""
-        return VictoriaMetricsWorkshop
-
-    def text(self, layout: Layout, setting: Setting) -> str:
-        """Return a comment."""
-        return "# VictoriaMetrics: there is nothing to set\n"
-
-
-class VictoriaMetricsWorkshop(EngineWorkshop):
-    """A server as it is."""
-
-    def make(self, text: str) -> Engine:
-        """Return the engine; the text sets nothing."""
-        return VictoriaMetrics()
 
 
 class AdvisedInfluxDB(EngineSystem):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from squeezelab.engines._processes import die_with_parent
 from squeezelab.errors import SqueezelabError
 
 PATIENCE = 600.0
 """Seconds that one call may take."""
-PR_SET_PDEATHSIG = 1
 
 
 class SystemFailedError(SqueezelabError):
@@ -52,9 +52,9 @@ class Worker:
     """
 
     def __init__(self, kind: type[Any], folder: Path) -> None:
-        ours, theirs = (Connection(fd) for fd in _pair())
+        ours, theirs = socket.socketpair()
+        self._connection = Connection(ours.detach())
         with theirs:
-            self._connection = ours
             code = f"from squeezelab.advice.worker import serve; serve({theirs.fileno()})"
             with (folder / "worker.log").open("wb") as log:
                 self._process = subprocess.Popen(
@@ -112,13 +112,6 @@ class Worker:
         return answer
 
 
-def _pair() -> tuple[int, int]:
-    from socket import socketpair
-
-    ours, theirs = socketpair()
-    return ours.detach(), theirs.detach()
-
-
 def serve(descriptor: int) -> None:
     """Answer calls until the pipe ends; what the child process does."""
     connection = Connection(descriptor)
@@ -134,7 +127,7 @@ def serve(descriptor: int) -> None:
         try:
             if served is None:
                 module, name, parent = message
-                _die_with(parent)
+                die_with_parent(parent)
                 served = getattr(import_module(module), name)()
                 answer = None
             else:
@@ -145,11 +138,3 @@ def serve(descriptor: int) -> None:
             told = " ".join(f"{type(error).__name__}: {error}".split())
             reply = pickle.dumps((False, told), protocol=5)
         connection.send_bytes(reply)
-
-
-def _die_with(parent: int) -> None:
-    """Have the system kill this process once its parent is gone."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)

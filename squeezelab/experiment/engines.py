@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -126,13 +127,14 @@ def measure_engine(
         returned = compare_returned(dataset, found)
         expected = dataset if returned.exact else found
         notes: list[str] = []
-        queries = _queries(running, dataset, expected)
+        family = _largest_family(dataset)
+        queries = _queries(running, dataset, expected, family)
         timings = {name: _time(each, notes, timed) for name, each in queries.items()}
         measurement = replace(
             measurement,
             returned=returned,
             queries_agree=all(one.agrees for one in timings.values()),
-            family_series=sum(key.metric_name == _largest_family(dataset) for key in dataset.keys),
+            family_series=sum(key.metric_name == family for key in dataset.keys),
             memory_mb=running.session.memory_mb(),
             hour_ms=timings["hour"].ms,
             hour_ci=timings["hour"].interval,
@@ -230,7 +232,7 @@ Query = Callable[[], Any]
 
 
 def _queries(
-    running: _Running, dataset: MetricDataset, expected: MetricDataset
+    running: _Running, dataset: MetricDataset, expected: MetricDataset, family: str
 ) -> dict[str, list[tuple[Query, MetricDataset]]]:
     """Return the queries of each kind, each with what it is to give."""
     hour = HOUR * dataset.second
@@ -241,7 +243,6 @@ def _queries(
     for one in chosen:
         start = _middle(one)
         hours.append((partial(running.call, "read", one.key, start, start + hour), _cut(held, [one.key], start, hour)))
-    family = _largest_family(dataset)
     members = [one.key for one in every if one.key.metric_name == family]
     start = _middle(next(one for one in every if one.key.metric_name == family))
     of_all = partial(running.call, "read_family", family, start, start + hour)
@@ -258,11 +259,7 @@ def _middle(series: Series) -> int:
 
 def _largest_family(dataset: MetricDataset) -> str:
     """Return the metric family of most series, the first of those."""
-    names = [key.metric_name for key in dataset.keys]
-    counts = dict.fromkeys(names, 0)
-    for name in names:
-        counts[name] += 1
-    return max(counts, key=counts.__getitem__)
+    return Counter(key.metric_name for key in dataset.keys).most_common(1)[0][0]
 
 
 def _cut(held: dict[SeriesKey, Series], keys: Sequence[SeriesKey], start: int, span: int) -> MetricDataset:

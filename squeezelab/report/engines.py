@@ -163,7 +163,8 @@ def engine_points(results: Results) -> list[dict[str, Any]]:
 
 def best_engines(results: Results) -> Sequence[tuple[str, EngineMeasurement]]:
     """Return the smallest database that gave back every bit, and the quickest to query; with what each is."""
-    exact = [one for one in ranked(results) if one.exact and one.samples == ranked(results)[0].samples]
+    order = ranked(results)
+    exact = [one for one in order if one.exact and one.samples == order[0].samples]
     if not exact:
         return []
     timed = [one for one in exact if one.hour_ms is not None]
