@@ -25,14 +25,12 @@ from squeezelab.report.columns import best_first
 from squeezelab.report.engines import PARTS, engine_label, ranked
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.published import TIMESTAMP_CODEC, VALUE_CODEC
-from squeezelab.report.winners import family_shares
+from squeezelab.report.winners import largest_families
 from squeezelab.results import Measurement, Results
 from squeezelab.store.files import replacing
 
 logger = logging.getLogger(__name__)
 
-MOST_FAMILIES = 20
-"""Of data sets with more families, those of most bytes are drawn."""
 Numbers = npt.NDArray[np.float64]
 # Okabe and Ito's palette.
 BLUE, ORANGE, GREEN, GREY, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#8C8C8C", "#D55E00", "#CC79A7"
@@ -221,9 +219,7 @@ def draw_families(results: Results) -> Figure | None:
     }
     if not parts:
         return None
-    shares = family_shares(results)
-    largest = sorted(parts, key=lambda name: -shares.get(name, 0.0))[:MOST_FAMILIES]
-    names = sorted(largest, key=lambda name: -sum(parts[name]))
+    names = sorted(largest_families(results, parts), key=lambda name: -sum(parts[name]))
     figure, (axes,) = new_figure(2.0 + 0.45 * len(names))
     timestamps, values = [parts[name][0] for name in names], [parts[name][1] for name in names]
     axes.barh(names, timestamps, color=ORANGE, label=f"timestamps, {TIMESTAMP_CODEC}")

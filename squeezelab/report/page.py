@@ -29,12 +29,14 @@ from squeezelab.report.engines import (
 from squeezelab.report.labels import KINDS, coverage, frontier, label
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.report.winners import (
+    MOST_FAMILIES,
     codec_of,
     distance_of,
     explained_in_words,
     family_shares,
     family_winners,
     floor_of,
+    largest_families,
     runner_up_of,
 )
 from squeezelab.results import Measurement, Results, finite
@@ -48,8 +50,6 @@ MARKS = {
     "noisy": "the interval of its speed is wider than 10 %",
     "whole file": "its times are those of the whole write and read",
 }
-MOST_FAMILIES = 20
-"""Of data sets with more, the heat maps show those of most bytes; the table of winners has all."""
 COLDEST = 4
 """Cells of the heat map lose their colour at so many times the fewest bits."""
 
@@ -225,11 +225,11 @@ def engine_listing(results: Results) -> Listing:
 def heat_map(results: Results, subject: str) -> Listing:
     """Return bits of each codec on each metric family; the fewer beside the fewest of the family, the hotter."""
     cells = {(one.codec, one.metric): one for one in results.measurements if one.subject == subject and one.metric}
-    families = _largest(results, list(dict.fromkeys(str(metric) for _, metric in cells)))
+    families = largest_families(results, dict.fromkeys(str(metric) for _, metric in cells))
     exact: dict[str, list[float]] = {family: [] for family in families}
     for (_, family), one in cells.items():
-        if not one.lossy:
-            exact[str(family)].append(one.bits_per_item)
+        if not one.lossy and family in exact:
+            exact[family].append(one.bits_per_item)
     fewest = {family: min(bits, default=0) for family, bits in exact.items()}
     rows = [
         Row(
@@ -244,13 +244,6 @@ def heat_map(results: Results, subject: str) -> Listing:
     ]
     title = f"Metric families: bits a {subject.removesuffix('s')}"
     return Listing(f"families-{subject}", title, ["codec", *families], rows)
-
-
-def _largest(results: Results, families: Sequence[str]) -> list[str]:
-    """Return the families of most bytes, in their order: more columns than these help no one."""
-    shares = family_shares(results)
-    most = sorted(families, key=lambda family: -shares.get(family, 0.0))[:MOST_FAMILIES]
-    return [family for family in families if family in most]
 
 
 def family_listing(results: Results) -> Listing:

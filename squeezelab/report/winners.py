@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from squeezelab.report.sentences import explain_text, percent, why
 from squeezelab.report.table import Table
 from squeezelab.results import Explained, Results, Winner
 
+MOST_FAMILIES = 20
+"""Of data sets with more, charts and heat maps show those of most bytes; the table of winners has all."""
 NOTE = (
     "The smallest lossless codec of those that ran on all of a family; with bits an item, header and checksum "
     "included. Why: what the values are like; distinct ones are those of one series. Floor: the least zeroth-order "
@@ -44,6 +48,13 @@ def explained_in_words(results: Results) -> dict[str, list[str]]:
         for one in results.explanations
         if one.series is None
     }
+
+
+def largest_families(results: Results, families: Iterable[str]) -> list[str]:
+    """Return the families of most bytes, in their order: more of them beside each other help no one."""
+    shares, every = family_shares(results), list(families)
+    most = sorted(every, key=lambda family: -shares.get(family, 0.0))[:MOST_FAMILIES]
+    return [family for family in every if family in most]
 
 
 def family_shares(results: Results) -> dict[str, float]:

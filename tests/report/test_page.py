@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from squeezelab import MetricDataset
+from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.experiment.run import measure_dataset
 from squeezelab.report.answer import COLUMNS, FILES, best, used_in_the_field
 from squeezelab.report.labels import KINDS, frontier
-from squeezelab.report.page import report_html
+from squeezelab.report.page import family_listing, heat_map, report_html
+from squeezelab.report.winners import MOST_FAMILIES
 from squeezelab.results import Access, Results
 
 HOSTILE = "a</script><b>&\"'\u2028 é"
@@ -78,6 +80,22 @@ def renamed(results: Results, old: str, **changes: Any) -> Results:
 
 
 # ---- What it says without a script ----
+
+
+def test_more_families_than_a_heat_map_has_columns_are_all_in_the_table_of_winners() -> None:
+    """As of the Westermo data: 23 families. Those of most samples are shown."""
+    rng = np.random.default_rng(1)
+    series = [
+        Series(SeriesKey(f"metric_{i:02}", {}), np.arange(count), rng.normal(size=count).round(1))
+        for i, count in enumerate(range(60, 60 + 2 * (MOST_FAMILIES + 3), 2))
+    ]
+    options = {"codecs": ["raw", "xor"], "formats": [], "budget": 0}
+    results = measure_dataset(MetricDataset.from_series(series), generator="file", size="many", **options)
+    heat = heat_map(results, "values")
+    assert heat.headers == ["codec", *(one.key.metric_name for one in series[3:])]
+    assert len(heat.rows) == 2
+    assert len(family_listing(results).rows) == len(series)
+    assert "metric_00" in report_html(results)
 
 
 def test_it_is_one_file_that_fetches_nothing_and_is_light(page: str) -> None:
