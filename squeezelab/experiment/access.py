@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
-
-import numpy as np
+from time import perf_counter
 
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.experiment.proof import spread
-from squeezelab.experiment.timing import race
+from squeezelab.experiment.timing import QUICK_SECONDS, race
 from squeezelab.formats import Format
 from squeezelab.formats.base import Reader, between
 from squeezelab.results import Access
@@ -45,16 +44,21 @@ class Reads:
 
 
 def time_access(
-    dataset: MetricDataset, files: Mapping[str, Format], notes: list[str] | None = None
+    dataset: MetricDataset,
+    files: Mapping[str, Format],
+    encoded: Mapping[str, bytes] | None = None,
+    notes: list[str] | None = None,
 ) -> Iterator[Access]:
     """Time reading a little of each format's file of a data set, which is open; formats take turns.
 
     Parameters
     ----------
     dataset : MetricDataset
-        What the files hold.
+        What the files hold: no series without samples, which NDJSON does not know.
     files : mapping of str to Format
         By name.
+    encoded : mapping of str to bytes, optional
+        What they have made of the data set; where it lacks, it is made here.
     notes : list of str, optional
         Where a format that is left out is named, with the reason: one that fails, or that cannot be timed.
 
@@ -71,35 +75,40 @@ def time_access(
     >>> access.bit_exact
     True
     """
-    dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # NDJSON knows of no others
     told = [] if notes is None else notes
     with ExitStack() as stack:
         folder = stack.enter_context(workplace(MEMORY))
-        reads, sizes = {}, {}
+        reads: dict[str, dict[str, Reads]] = {}
+        sizes, warm = {}, {}
         for number, (name, file) in enumerate(files.items()):
             if file.untimed_access:
                 told.append(f"Random access to {name} is not timed: {file.untimed_access}.")
                 continue
             try:
-                sizes[name] = file.write(dataset, folder / f"{number}")
+                data = (encoded or {}).get(name) or file.encode(dataset)
+                sizes[name] = file.stored_bytes(data)
+                (folder / f"{number}").write_bytes(data)
                 reader = stack.enter_context(file.open(folder / f"{number}"))
                 reads[name] = _wanted_parts(dataset, reader, file.decodes_all)
-                for parts in reads[name].values():
+                for what, parts in reads[name].items():
+                    started = perf_counter()
                     parts()
+                    if (seconds := perf_counter() - started) > QUICK_SECONDS:
+                        warm[name, what] = seconds
             except Exception as error:
                 reads.pop(name, None)
                 if notes is None:
                     raise
                 told.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
         cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
-        timed = race(cells, 0, rounds=ROUNDS)
+        timed = race(cells, 0, rounds=ROUNDS, warm=warm)
     for name, kinds in reads.items():
-        seconds = {what: timed[name, what].seconds / len(parts.reads) for what, parts in kinds.items()}
+        took = {what: timed[name, what].seconds / len(parts.reads) for what, parts in kinds.items()}
         yield Access(
             name,
-            seconds.get("sample", seconds["series"]),
-            seconds["series"],
-            seconds.get("hour", seconds["series"]),
+            took.get("sample", took["series"]),
+            took["series"],
+            took.get("hour", took["series"]),
             samples=len(dataset),
             file_bytes=sizes[name],
             decodes_all=files[name].decodes_all,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -92,17 +93,21 @@ def try_files(
         return FileTrial()
     common = _part(dataset, COMMON_SAMPLES)
     timed = _part(dataset, min(max(len(dataset) // 2, FEWEST_TIMED_SAMPLES), TIMED_SAMPLES))
+    timed = timed.select(np.flatnonzero(np.diff(timed.offsets)))
     with stopwatch.stage("formats"):
         first = _prove(common, plan.formats)
         large = _prove(dataset, _choose_fitting(first, dataset, plan)) if len(common) < len(dataset) else None
         running = {name: plan.formats[name] for name in first.proofs}
-        metered = _weigh(timed, running)
-        further = _weigh_further(first, running)
+        half = _halve(common)
+        weighed = half if len(half) <= TIMED_SAMPLES else timed
+        metered, encoded = _weigh(weighed, running)
+        sizes = {name: running[name].stored_bytes(data) for name, data in encoded.items()}
+        further = _weigh_further(first, len(half), sizes if weighed is half else _sizes(half, running))
     with stopwatch.stage("timing"):
         timings = time_named("file formats", running, partial(_cut, timed), plan.rounds, budget)
     notes = [f"{name} failed as a file and is left out: {reason}." for name, reason in first.failures.items()]
     with stopwatch.stage("access"):
-        access = list(time_access(timed, running, notes)) if timings else []
+        access = list(time_access(weighed, running, encoded, notes)) if timings else []
     summed = partial(_sum_up, plan=plan, timings=timings, metered=metered, further=further)
     return FileTrial(_measurements(first, large, facts, summed), timings, access, notes)
 
@@ -148,42 +153,50 @@ def _choose_fitting(first: Proofs, dataset: MetricDataset, plan: Plan) -> dict[s
     return {name: file for name, file in plan.formats.items() if name in fitting}
 
 
-def _weigh(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, Metered]:
-    """Return how much memory each format takes at its highest, one at a time, on what it was warmed up with."""
+def _weigh(dataset: MetricDataset, formats: Mapping[str, Format]) -> tuple[dict[str, Metered], dict[str, bytes]]:
+    """Return how much memory each format takes at its highest, one at a time, and what it made; it is warm by then."""
     metered = {name: Metered(file) for name, file in formats.items()}
-    for meter in metered.values():
-        meter.decode(meter.encode(dataset))
-    return metered
+    encoded = {}
+    with settled(), progress_bar() as progress:
+        task = progress.add_task("Weighing file formats", total=len(formats), unit="formats")
+        for name, meter in metered.items():
+            with suppress(Exception):  # it was proven on more, which is what counts
+                encoded[name] = meter.encode(dataset)
+                meter.decode(encoded[name])
+            progress.advance(task)
+    return metered, encoded
 
 
-def _weigh_further(first: Proofs, formats: Mapping[str, Format]) -> dict[str, tuple[float, float]]:
+def _halve(dataset: MetricDataset) -> MetricDataset:
+    """Return the first half of each series, one sample at least; a series that has none is left out."""
+    lengths = np.diff(dataset.offsets).tolist()
+    return take(dataset, [Window(i, 0, (length + 1) // 2) for i, length in enumerate(lengths) if length])
+
+
+def _sizes(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, int]:
+    """Return the bytes that each format takes for a data set; one that cannot hold it is left out."""
+
+    def size(name: str) -> int | None:
+        try:
+            return formats[name].stored_bytes(formats[name].encode(dataset))
+        except Exception:  # as when it was weighed
+            return None
+
+    with settled(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = dict(zip(formats, pool.map(size, formats), strict=True))
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def _weigh_further(first: Proofs, samples: int, sizes: Mapping[str, int]) -> dict[str, tuple[float, float]]:
     """Return the bytes that each file takes however little it holds, and those of each further sample.
 
     They are those of the line through two files: of the same series, and of twice as many samples in the one as in the
-    other. Names and labels are in both, and count as fixed. Only the half is made here; a format that cannot hold
-    it, or a data set that has none, is left out.
+    other, which has so many and takes these sizes. Names and labels are in both, and count as fixed.
     """
-    lengths = np.diff(first.proven.offsets).tolist()
-    half = take(first.proven, [Window(i, 0, length // 2) for i, length in enumerate(lengths)])
-    if len(half) == len(first.proven):
-        return {}
-
-    def size_of_half(name: str) -> int | None:
-        try:
-            return len(formats[name].encode(half))
-        except Exception:  # it was proven on the whole, which is what counts
-            return None
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sizes = dict(zip(formats, pool.map(size_of_half, formats), strict=True))
-    slopes = {
-        name: (first.proofs[name].encoded_bytes - size) / (len(first.proven) - len(half))
-        for name, size in sizes.items()
-        if size is not None
-    }
-    return {
-        name: (first.proofs[name].encoded_bytes - slope * len(first.proven), slope) for name, slope in slopes.items()
-    }
+    more = len(first.proven) - samples
+    whole = {name: first.proofs[name].encoded_bytes for name in sizes}
+    slopes = {name: (whole[name] - size) / more for name, size in sizes.items()} if more else {}
+    return {name: (whole[name] - slope * len(first.proven), slope) for name, slope in slopes.items()}
 
 
 def _measurements(

@@ -32,8 +32,8 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     from squeezelab.report.tables import to_csv
 
     folder = Path(folder)
-    charts = draw_charts(results, folder)
     results.write(folder / "results.json")
+    charts = draw_charts(results, folder)
     texts = {
         "report.html": report_html(results, {path.stem: path.name for path in charts if path.suffix == ".png"}),
         "ratios.md": ratios_markdown(results, charts),

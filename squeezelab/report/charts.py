@@ -6,6 +6,9 @@ import io
 import itertools
 import logging
 import math
+import os
+import subprocess
+import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -53,17 +56,38 @@ STYLE: dict[Any, Any] = {
 
 
 def draw_charts(results: Results, folder: Path) -> list[Path]:
-    """Draw every chart that the results have data for, as PNG and SVG.
+    """Draw every chart that the results have data for, as PNG and SVG, on two cores where there are two.
+
+    Parameters
+    ----------
+    results : Results
+        What a run measured.
+    folder : Path
+        Where charts are written; results.json is there already.
 
     Returns
     -------
     list of Path
         The files, PNG before SVG.
     """
+    if (os.cpu_count() or 1) < 2:
+        return _draw(CHARTS, results, folder)
+    # A process: Matplotlib holds the interpreter's lock, and a fork would take over locks of threads that it has not.
+    with subprocess.Popen([sys.executable, "-m", __name__, folder], stdin=subprocess.DEVNULL) as other:
+        paths = _draw([name for name in CHARTS if name not in DRAWN_ELSEWHERE], results, folder)
+    if other.returncode:
+        paths += _draw(DRAWN_ELSEWHERE, results, folder)
+    else:
+        paths += [path for name in DRAWN_ELSEWHERE for path in _paths(folder / name) if path.exists()]
+    return sorted(paths, key=lambda path: list(CHARTS).index(path.stem))
+
+
+def _draw(names: Iterable[str], results: Results, folder: Path) -> list[Path]:
+    """Draw these charts; return their files."""
     paths = []
-    for name, draw in CHARTS.items():
+    for name in names:
         try:
-            drawn = save_figure(partial(draw, results), folder / name)
+            drawn = save_figure(partial(CHARTS[name], results), folder / name)
         except OSError:  # a folder that cannot be written is the end of the report
             raise
         except Exception as error:  # one chart costs a line, not the report of what was measured
@@ -72,10 +96,14 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
             )
             drawn = []
         if not drawn:  # what an earlier run drew is not of this one
-            for suffix in (".png", ".svg"):
-                (folder / name).with_suffix(suffix).unlink(missing_ok=True)
+            for path in _paths(folder / name):
+                path.unlink(missing_ok=True)
         paths += drawn
     return paths
+
+
+def _paths(path: Path) -> list[Path]:
+    return [path.with_suffix(".png"), path.with_suffix(".svg")]
 
 
 def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
@@ -92,7 +120,7 @@ def save_figure(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
         for suffix, metadata in ((".png", None), (".svg", {"Date": None})):
             with replacing(path.with_suffix(suffix)) as file:
                 figure.savefig(file, format=suffix[1:], metadata=metadata)
-    return [path.with_suffix(".png"), path.with_suffix(".svg")]
+    return _paths(path)
 
 
 class Picture(Figure):
@@ -428,3 +456,8 @@ CHARTS: dict[str, Callable[[Results], Figure | None]] = {
     "frontier": draw_frontier,
     "engines": draw_engines,
 }
+DRAWN_ELSEWHERE = ("families", "frontier")
+"""About half of the work."""
+
+if __name__ == "__main__":
+    _draw(DRAWN_ELSEWHERE, Results.read(Path(sys.argv[1]) / "results.json"), Path(sys.argv[1]))

@@ -325,3 +325,12 @@ def test_winners_and_costs_are_told_in_the_markdown(results: Results) -> None:
     assert row[2] == f"{fewest.codec}, {fewest.bits_per_item:.2f}"
     assert "multiples of 4,096" in row[4]
     assert "never fall" in row[4]
+
+
+def test_charts_are_drawn_here_where_another_process_cannot(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.report.charts.sys.executable", "/bin/false")
+    assert {path.name for path in write_report(results, tmp_path) if path.suffix == ".svg"} == {
+        f"{name}.svg" for name in CHARTS.keys() - {"engines"}
+    }
