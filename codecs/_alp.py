@@ -39,11 +39,11 @@ class RowGroupCodec(KernelCodec):
 
     @abstractmethod
     def write_group(self, words: Words, work: Words, buffer: Bytes, at: Any) -> Any:
-        """Write the row-group of the words from a byte on; return the byte behind it."""
+        """Write the row-group of the words from a byte on; return the byte after it."""
 
     @abstractmethod
     def read_group(self, data: Bytes, at: Any, stop: Any, work: Words, words: Words) -> Any:
-        """Fill the words from the row-group that begins at a byte; return the byte behind it, 0 if it is damaged."""
+        """Fill the words from the row-group that begins at a byte; return the byte after it, 0 if it is damaged."""
 
     def worst_case_bytes(self, count: int) -> int:
         """Headers of row-groups and vectors, and all values as they are."""
@@ -73,7 +73,7 @@ def _workspace() -> Words:
 
 @kernel(forceinline=True)
 def put_16(buffer, at, number):
-    """Write a number of 16 bits; the six bytes behind it are set to zero."""
+    """Write a number of 16 bits; the six bytes after it are set to zero."""
     store_word(buffer, at, number << U(48))
 
 
@@ -158,16 +158,16 @@ def put_exceptions(words, positions, exceptions, right, size, buffer, at):
 
 @kernel
 def put_as_it_is(words, buffer, at):
-    """Write a vector that would grow; return the byte behind it."""
+    """Write a vector that would grow; return the byte after it."""
     put_16(buffer, at, AS_IT_IS)
     return pack_bits(words, U(words.size), U(64), buffer, at + U(2))
 
 
 @kernel
 def take_as_it_is(data, at, stop, words):
-    """Read such a vector from behind its mark; return the byte behind it, 0 if the data end before that."""
-    behind = at + U(8) * U(words.size)
-    if behind > stop:
+    """Read such a vector from after its mark; return the byte after it, 0 if the data end before that."""
+    after = at + U(8) * U(words.size)
+    if after > stop:
         return U(0)
     unpack_bits(data, at, U(words.size), U(64), words)
-    return behind
+    return after

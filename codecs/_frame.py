@@ -76,7 +76,7 @@ def signed_varint(number: int) -> bytes:
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins at a byte, and the byte behind it.
+    """Return the number that begins at a byte, and the byte after it.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def open_frame(codec_name: str, data: Bytes) -> Frame:
 
 
 def split_frames(data: bytes | bytearray | memoryview | Bytes) -> Iterator[memoryview]:
-    """Yield the frames that stand one behind another, each as its codec's ``decode`` takes it.
+    """Yield the frames that stand one after another, each as its codec's ``decode`` takes it.
 
     Only headers are read: a frame's checksum is for its codec to check, whichever that is.
 

@@ -36,9 +36,9 @@ class Reader:
     Parameters
     ----------
     data : uint8[]
-        Must have `READ_SLACK` behind ``stop``.
+        Must have `READ_SLACK` after ``stop``.
     at, stop : int
-        Where the payload begins, and the byte behind it.
+        Where the payload begins, and the byte after it.
     """
 
     def __init__(self, data: Bytes, at: int, stop: int) -> None:
@@ -152,9 +152,9 @@ def write_integers(words, buffer):
 
 @kernel
 def unpack_words(data, at, stop, words):
-    """Fill words from what `write_integers` packed at a byte; return the byte behind, ``stop + 1`` if too few.
+    """Fill words from what `write_integers` packed at a byte; return the byte after, ``stop + 1`` if too few.
 
-    `READ_SLACK` bytes behind ``stop`` may be read.
+    `READ_SLACK` bytes after ``stop`` may be read.
     """
     first, count = U(0), U(words.size)
     while first < count:

@@ -25,7 +25,7 @@ def pack_bits(words, count, width, buffer, at):
     Returns
     -------
     at
-        The byte behind them.
+        The byte after them.
     """
     if width == U(0):
         return at
@@ -47,7 +47,7 @@ def pack_bits(words, count, width, buffer, at):
 def unpack_bits(data, at, count, width, words):
     """Fill the first ``count`` words with integers of ``width`` bits, 0 to 64, from a byte on.
 
-    `READ_SLACK` bytes behind the last one must be readable.
+    `READ_SLACK` bytes after the last one must be readable.
     """
     unused = U(64) - width
     position = at << U(3)

@@ -230,7 +230,7 @@ def choose_combination(words, combinations, work):
 
 @kernel
 def write_alp_vector(words, combination, work, buffer, at):
-    """Write one vector; return the byte behind it."""
+    """Write one vector; return the byte after it."""
     integers, positions, count = work[PARTS], work[POSITIONS], U(words.size)
     exceptions, smallest, largest = to_integers(words, count, combination, integers)
     bits = bits_of(count, exceptions, smallest, largest)
@@ -263,7 +263,7 @@ def write_alp_vector(words, combination, work, buffer, at):
 
 @kernel
 def read_alp_vector(data, at, stop, words):
-    """Read one vector; return the byte behind it, 0 if it is damaged."""
+    """Read one vector; return the byte after it, 0 if it is damaged."""
     if at + U(2) > stop:
         return U(0)
     count, exceptions = U(words.size), take_16(data, at)
@@ -276,8 +276,8 @@ def read_alp_vector(data, at, stop, words):
     at += U(13)
     values = at + U(2) * exceptions
     packed = values + U(8) * exceptions
-    behind = packed + packed_bytes(count, width)
-    if exponent >= EXPONENTS or factor > exponent or width > U(64) or behind > stop:
+    after = packed + packed_bytes(count, width)
+    if exponent >= EXPONENTS or factor > exponent or width > U(64) or after > stop:
         return U(0)
     unpack_bits(data, packed, count, width, words)
     for i in range(count):
@@ -287,12 +287,12 @@ def read_alp_vector(data, at, stop, words):
         if position >= count:
             return U(0)
         words[position] = load_word(data, values + U(8) * k)
-    return behind
+    return after
 
 
 @kernel
 def write_alp_group(words, work, buffer, at):
-    """Write one row-group, by the scheme that suits it; return the byte behind it."""
+    """Write one row-group, by the scheme that suits it; return the byte after it."""
     combinations = choose_combinations(words, work)
     if combinations == U(0):
         return write_rd_group(words, work, buffer, at)
@@ -306,7 +306,7 @@ def write_alp_group(words, work, buffer, at):
 
 @kernel
 def read_alp_group(data, at, stop, work, words):
-    """Read one row-group of either scheme; return the byte behind it, 0 if it is damaged."""
+    """Read one row-group of either scheme; return the byte after it, 0 if it is damaged."""
     if at >= stop:
         return U(0)
     if data[at]:

@@ -101,7 +101,7 @@ def best_cut(samples, count, work):
 
 @kernel
 def write_rd_vector(words, right, entries, work, buffer, at):
-    """Write one vector; return the byte behind it."""
+    """Write one vector; return the byte after it."""
     dictionary, indices, parts, positions = work[DICTIONARY], work[INDICES], work[PARTS], work[POSITIONS]
     count, exceptions = U(words.size), U(0)
     for i in range(count):
@@ -126,7 +126,7 @@ def write_rd_vector(words, right, entries, work, buffer, at):
 
 @kernel
 def read_rd_vector(data, at, stop, right, entries, work, words):
-    """Read one vector; return the byte behind it, 0 if it is damaged."""
+    """Read one vector; return the byte after it, 0 if it is damaged."""
     if at + U(2) > stop:
         return U(0)
     count, exceptions = U(words.size), take_16(data, at)
@@ -137,8 +137,8 @@ def read_rd_vector(data, at, stop, right, entries, work, words):
     lefts = at + U(2) * exceptions
     packed = lefts + U(2) * exceptions
     rights = packed + packed_bytes(count, index_bits)
-    behind = rights + packed_bytes(count, right)
-    if behind > stop:
+    after = rights + packed_bytes(count, right)
+    if after > stop:
         return U(0)
     dictionary, indices, parts = work[DICTIONARY], work[INDICES], work[PARTS]
     unpack_bits(data, packed, count, index_bits, indices)
@@ -154,12 +154,12 @@ def read_rd_vector(data, at, stop, right, entries, work, words):
         if position >= count:
             return U(0)
         words[position] = (take_16(data, lefts + U(2) * k) << right) | parts[position]
-    return behind
+    return after
 
 
 @kernel
 def write_rd_group(words, work, buffer, at):
-    """Write one row-group; return the byte behind it."""
+    """Write one row-group; return the byte after it."""
     samples, taken, size = work[SAMPLES], U(0), U(words.size)
     for first in range(U(0), size, step_between_vectors(size)):
         taken = sample_vector(words[first : first + VECTOR], samples, taken)
@@ -175,7 +175,7 @@ def write_rd_group(words, work, buffer, at):
 
 @kernel
 def read_rd_group(data, at, stop, work, words):
-    """Read one row-group; return the byte behind it, 0 if it is damaged."""
+    """Read one row-group; return the byte after it, 0 if it is damaged."""
     if at + U(2) > stop:
         return U(0)
     right, entries = U(data[at]), U(data[at + U(1)])

@@ -307,7 +307,7 @@ class KernelCodec(ColumnCodec):
     def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
         """Fill the words from ``data[start:stop]``; return whether it holds exactly these many.
 
-        The positions are uint64; `READ_SLACK` bytes behind ``stop`` may be read.
+        The positions are uint64; `READ_SLACK` bytes after ``stop`` may be read.
         """
 
     def pack(self, column: Column) -> Bytes:

@@ -22,7 +22,7 @@ from squeezelab.kernels.bits import (
 )
 
 BITS_OF_PLACES = np.array([0, 5, 8, 11, 15, 18, 21, 25, 28, 31, 35, 38], np.uint64)
-"""How many bits behind the point tell decimals of 0 to 11 places apart."""
+"""How many bits after the point tell decimals of 0 to 11 places apart."""
 LEAST_EXPONENTS = np.array([int(np.floor(np.log2(0.49 / 10**places))) for places in range(12)], np.int64)
 """What is smaller counts as zero: half of the last place, nearly."""
 SCALE = np.array([float(f"1e{places}") for places in range(12)])
@@ -37,7 +37,7 @@ NOTHING = np.int64(-(2**63))
 class Buff(KernelCodec):
     """BUFF for float64 columns of decimals, made to be queried as it lies.
 
-    Few bits behind the point tell decimals of a precision apart: 5 for one place, 8 for two. Each number is cut off
+    Few bits after the point tell decimals of a precision apart: 5 for one place, 8 for two. Each number is cut off
     there and becomes an integer above the smallest one, all of one width; and of these all first bytes are stored, then
     all second bytes. A filter often decides by the first alone. Choose it to see what that costs: one width is for
     all numbers, and nothing is made of neighbours being alike.
@@ -49,14 +49,14 @@ class Buff(KernelCodec):
         8 bytes     the smallest integer
         4 bytes     number of values
         4 bytes     bits before the point, modulo 2^32
-        4 bytes     bits behind the point
+        4 bytes     bits after the point
         planes      the integers' first 8 bits, then the next 8 of each, and so on
         bits        their last bits, fewer than 8, least significant first
 
-    and what it has not: a varint, how many exceptions, and for each a varint, how far behind the last one it is, and 8
+    and what it has not: a varint, how many exceptions, and for each a varint, how far after the last one it is, and 8
     bytes. A number comes back as the decimal next to its integer; what does not is an exception, as NaNs, infinities,
     -0.0 and numbers of many digits are. The paper's codec is told its precision and is exact up to that. Here it is the
-    one of up to 11 places with which a column takes the fewest bytes; whole numbers take no bits behind the point,
+    one of up to 11 places with which a column takes the fewest bytes; whole numbers take no bits after the point,
     where the authors' table begins with one place.
 
     The authors' program finds no largest number where the first is not below another, and takes one bit too few where
@@ -108,7 +108,7 @@ class Buff(KernelCodec):
 
 @kernel(forceinline=True)
 def _to_fixed(word, places):
-    """Return a number cut off behind so many places' bits, `NOTHING` if it is too large."""
+    """Return a number cut off after so many places' bits, `NOTHING` if it is too large."""
     exponent, bits = np.int64(word >> U(52) & U(0x7FF)) - 1023, np.int64(BITS_OF_PLACES[places])
     if exponent < LEAST_EXPONENTS[places]:
         return np.int64(0)
@@ -163,7 +163,7 @@ def _choose_places(words):
 
 @kernel
 def encode_buff(words, buffer, at):
-    """Write the block of uint64 words from a byte on; return the byte behind it."""
+    """Write the block of uint64 words from a byte on; return the byte after it."""
     count, places = U(words.size), _choose_places(words)
     least, span, exceptions = _range(words, places)
     width = bit_width(span)
@@ -199,7 +199,7 @@ def encode_buff(words, buffer, at):
 
 @kernel(forceinline=True)
 def _places_of(bits):
-    """Return the precision that has so many bits behind the point, 12 if there is none."""
+    """Return the precision that has so many bits after the point, 12 if there is none."""
     for places in range(U(12)):
         if BITS_OF_PLACES[places] == bits:
             return U(places)
@@ -208,15 +208,15 @@ def _places_of(bits):
 
 @kernel
 def decode_buff(data, start, stop, words):
-    """Fill uint64 words from the block that begins at a byte; return the byte behind it, 0 if it is damaged.
+    """Fill uint64 words from the block that begins at a byte; return the byte after it, 0 if it is damaged.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     count = U(words.size)
     if start + HEADER > stop or load_half(data, start + U(8)) != count:
         return U(0)
-    least, behind = np.int64(load_little(data, start)), load_half(data, start + U(16))
-    places, width = _places_of(behind), (load_half(data, start + U(12)) + behind) & U(0xFFFFFFFF)
+    least, after = np.int64(load_little(data, start)), load_half(data, start + U(16))
+    places, width = _places_of(after), (load_half(data, start + U(12)) + after) & U(0xFFFFFFFF)
     if places == U(12) or width > U(63):
         return U(0)
     whole, rest, at = width >> U(3), width & U(7), start + HEADER
@@ -229,7 +229,7 @@ def decode_buff(data, start, stop, words):
         for plane in range(whole):
             offset = offset << U(8) | U(data[at + plane * count + i])
         if rest:
-            # Fewer than 8 bits lie in two bytes at most; the second may be behind the last one.
+            # Fewer than 8 bits lie in two bytes at most; the second may be after the last one.
             place = i * rest
             pair = U(data[tail + (place >> U(3))]) | U(data[tail + (place >> U(3)) + U(1)]) << U(8)
             offset = offset << rest | (pair >> (place & U(7)) & ((U(1) << rest) - U(1)))

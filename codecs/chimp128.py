@@ -119,7 +119,7 @@ def encode_chimp128(words, latest, buffer):
 def decode_chimp128(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     position, end = start << U(3), stop << U(3)
     if position + U(64) > end:

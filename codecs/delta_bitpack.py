@@ -103,7 +103,7 @@ def encode_delta_bitpack(words, buffer):
 
 @kernel
 def _pack(block, before, least, width, buffer, at):
-    """Write a block's differences above the least; return the byte behind them."""
+    """Write a block's differences above the least; return the byte after them."""
     pending, fill = U(0), U(0)
     for i in range(block.size):
         above = block[i] - before - least
@@ -116,7 +116,7 @@ def _pack(block, before, least, width, buffer, at):
 def decode_delta_bitpack(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     number, at = take_varint(data, start, stop)
     value = unzigzag(number)
@@ -128,8 +128,8 @@ def decode_delta_bitpack(data, start, stop, words):
             return False
         least, width = unzigzag(number), U(data[at])
         at += U(1)
-        behind = at + ((U(block.size) * width + U(7)) >> U(3))
-        if width > U(64) or behind > stop:
+        after = at + ((U(block.size) * width + U(7)) >> U(3))
+        if width > U(64) or after > stop:
             return False
         if width == U(0):
             for i in range(block.size):
@@ -137,7 +137,7 @@ def decode_delta_bitpack(data, start, stop, words):
         else:
             _unpack(data, at, width, value, least, block)
         value = block[block.size - 1]
-        at = behind
+        at = after
     return at == stop
 
 

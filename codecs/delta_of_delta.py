@@ -255,7 +255,7 @@ def encode_deltas(words, widths, buffer):
 def decode_deltas(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     count = U(words.size)
     number, at = take_varint(data, start, stop)

@@ -39,7 +39,7 @@ class DeXor(KernelCodec):
     """DeXOR for float64 columns of decimals.
 
     What XOR is for bits this is for digits: the digits at the front that a number shares with the one before are left
-    out, and so are those behind its last one; the rest is a small integer. 45.3 after 45.1 is a 3, in four bits. What
+    out, and so are those after its last one; the rest is a small integer. 45.3 after 45.1 is a 3, in four bits. What
     is no decimal is an exception, its exponent as a difference to that of the exception before. Choose it for decimals
     that move slowly; real doubles take nearly all of their bits.
 
@@ -62,7 +62,7 @@ class DeXor(KernelCodec):
     The bits are the authors' in 64 of 99 columns that were compared, all but one of those that their program brings
     back among them. In most columns of ALP's paper it misses last bits: it adds parts of a number as doubles, where
     here the digits are added as an integer and divided once. What still does not come back is an exception here: NaNs,
-    infinities, -0.0, and numbers of which their program drops digits beyond the sixth behind the last one, so that such
+    infinities, -0.0, and numbers of which their program drops digits beyond the sixth after the last one, so that such
     columns take up to five times theirs. Where a quotient falls short of its whole number, one digit more is taken.
     After a number of more than 12 places they read the next one's off its text, here: the fewest that do.
     Beyond 10^23, and of infinities, their program makes nothing.
@@ -126,7 +126,7 @@ def _is_near_whole(x, distance):
 
 @kernel(forceinline=True)
 def _truncate(x):
-    """Return a number without what is behind its point, or the whole number that it nearly is."""
+    """Return a number without what is after its point, or the whole number that it nearly is."""
     if _is_near_whole(x, NEAR_ZERO):
         return _round(x)
     whole = np.floor(x + NEAR_WHOLE) if x > 0.0 else np.ceil(x - NEAR_WHOLE)
@@ -235,7 +235,7 @@ def encode_dexor(words, buffer):
 def decode_dexor(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     position, stop_bit = start << U(3), stop << U(3)
     previous, end, digits = 0.0, np.int64(0), np.int64(0)

@@ -249,7 +249,7 @@ def decode_elf(data, start, stop, plus, words):
 
     Returns whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     position, end = start << U(3), stop << U(3)
     value, leading, trailing, latest = U(0), U(0), U(64), NO_DIGITS

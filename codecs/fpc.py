@@ -113,7 +113,7 @@ def encode_fpc(words, tables, buffer):
 def decode_fpc(data, start, stop, tables, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     hashes, before = (U(0), U(0)), U(0)
     at, pair = start, U(0)

@@ -55,7 +55,7 @@ class Parquet(ColumnCodec):
     name = "parquet"
     kind = "peers"
     showcase = ("", "encoding=delta", "encoding=byte_stream_split", "encoding=scaled_delta", "encoding=plain,level=22")
-    # Runs of one dictionary entry take a few bytes, whatever their length, and pages are compressed behind that.
+    # Runs of one dictionary entry take a few bytes, whatever their length, and pages are compressed after that.
     max_expansion = 2**26
 
     def __init__(self, encoding: str = "dictionary", compression: str = "zstd", level: int = 0) -> None:

@@ -107,7 +107,7 @@ def encode_patas(words, latest, buffer):
 def decode_patas(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     at = start
     for i in range(U(words.size)):

@@ -22,7 +22,7 @@ BLOCK = 2**16
 """Values a block; each has a pattern of its own."""
 
 MOST_DIGITS = 9
-"""Decimals are looked for with up to so many digits behind the point."""
+"""Decimals are looked for with up to so many digits after the point."""
 
 _SAMPLE = 128
 _FRACTION = U(2**52 - 1)
@@ -59,7 +59,7 @@ class Pattern(ColumnCodec):
         regular         zigzag varints: start and step of an even grid; exceptions          (int64)
         power of two    packed: sign and exponent of each value, whose fraction is zero     (float64)
         whole           varint: greatest common divisor; packed: value / divisor; exceptions (float64)
-        decimal         byte: digits behind the point; then as whole, of value * 10**digits (float64)
+        decimal         byte: digits after the point; then as whole, of value * 10**digits (float64)
         multiple        as decimal; the value is the rounded product of a packed integer and the step,
                         divisor / 10**digits, as 0.05 * 97 is 4.8500000000000005            (float64)
         periodic        varint: the period; its first run as a block of its own; exceptions to "as a period ago"

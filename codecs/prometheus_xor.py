@@ -114,7 +114,7 @@ def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte
     values : float64[n]
         The readings; Prometheus marks a stale series by the NaN ``0x7ff0000000000002``.
     spare_byte : bool
-        Whether to do as versions before 3.0 did: behind a last value whose meaningful bits were whole bytes, in place,
+        Whether to do as versions before 3.0 did: after a last value whose meaningful bits were whole bytes, in place,
         they left a zero byte that they had made ready for more.
 
     Raises
@@ -136,8 +136,8 @@ def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte
     if not times.size:
         return bytes(2)
     buffer = scratch(worst_chunk_bytes(times.size) + WRITE_SLACK)
-    behind, _ = write_chunk(times.view(np.uint64), readings.view(np.uint64), NO_LIMIT, spare_byte, buffer, U(0))
-    return buffer[: int(behind)].tobytes()
+    after, _ = write_chunk(times.view(np.uint64), readings.view(np.uint64), NO_LIMIT, spare_byte, buffer, U(0))
+    return buffer[: int(after)].tobytes()
 
 
 def decode_chunk(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -225,7 +225,7 @@ def _put_delta_of_delta(buffer, at, pending, fill, change):
 
 @kernel(forceinline=True)
 def _take_delta_of_delta(data, position, end, code):
-    """Return a delta of delta other than zero, whose code is given, and the position behind it; it may lie beyond."""
+    """Return a delta of delta other than zero, whose code is given, and the position after it; it may lie beyond."""
     ones = min(leading_zeros(~code), U(4))
     if ones == U(4):
         position += U(68)
@@ -244,7 +244,7 @@ def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
     Returns
     -------
     at, count
-        The byte behind the chunk, and how many samples are in it.
+        The byte after the chunk, and how many samples are in it.
     """
     start, count = at, U(timestamps.size)
     at = put_varint(buffer, at + U(2), zigzag(timestamps[U(0)]))
@@ -278,7 +278,7 @@ def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
 def read_chunk(data, start, stop, timestamps, values):
     """Fill uint64 words from the chunk ``data[start:stop]``; return whether it holds exactly these many samples.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     count = U(timestamps.size)
     if start + U(2) > stop or (U(data[start]) << U(8) | U(data[start + U(1)])) != count:
@@ -331,8 +331,8 @@ def read_chunk(data, start, stop, timestamps, values):
             position += width
         values[i] = value
         i += U(1)
-    behind = (position + U(7)) >> U(3)
-    return behind == stop or (behind + U(1) == stop and data[behind] == 0)
+    after = (position + U(7)) >> U(3)
+    return after == stop or (after + U(1) == stop and data[after] == 0)
 
 
 @kernel
@@ -348,7 +348,7 @@ def encode_values(words, buffer):
 def decode_values(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     at = start
     for first in range(0, words.size, SAMPLES_PER_CHUNK):
@@ -387,7 +387,7 @@ def _write_timestamps(words, buffer, at):
 def decode_timestamps(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     at = start
     for first in range(0, words.size, SAMPLES_PER_CHUNK):
@@ -399,7 +399,7 @@ def decode_timestamps(data, start, stop, words):
 
 @kernel
 def _read_timestamps(data, at, stop, words):
-    """Fill words from a byte on; return the one behind, beyond ``stop`` where not all of them lie before it."""
+    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
     count, beyond = U(words.size), stop + U(1)
     number, at = take_varint(data, at, stop)
     timestamp, delta = unzigzag(number), U(0)

@@ -66,7 +66,7 @@ class PrometheusXor2(PrometheusXor):
         110      101    <leading zeros: 5> <width: 6> <meaningful bits>    XOR, opens a new window
         111      11111                    stale: the NaN 0x7ff0000000000002; the next XOR is with the value before it
 
-    In a chunk each sample from the third on has the code of its timestamp, unless it repeats the interval, and behind
+    In a chunk each sample from the third on has the code of its timestamp, unless it repeats the interval, and after
     it the code of its value: from the left where the timestamp had one, from the right where it had not. So the 0 of
     an interval that repeats is a column's alone, for it must be read without the other. What belongs to neither is left
     out: two bytes that count a chunk's samples and one for start timestamps, and in Prometheus's files its length, its
@@ -135,8 +135,8 @@ def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike) -> bytes:
     if not times.size:
         return bytes(3)
     buffer = scratch(worst_chunk_bytes(times.size) + WRITE_SLACK)
-    behind, _ = write_chunk(times.view(np.uint64), readings.view(np.uint64), NO_LIMIT, buffer, U(0))
-    return buffer[: int(behind)].tobytes()
+    after, _ = write_chunk(times.view(np.uint64), readings.view(np.uint64), NO_LIMIT, buffer, U(0))
+    return buffer[: int(after)].tobytes()
 
 
 def decode_chunk(data: bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
@@ -185,7 +185,7 @@ def _put_change(buffer, at, pending, fill, change):
 
 @kernel(forceinline=True)
 def _take_change(data, position, end):
-    """Return a delta of delta and the position behind its code, or 0 and the same position where there is none.
+    """Return a delta of delta and the position after its code, or 0 and the same position where there is none.
 
     The position may lie beyond ``end``.
     """
@@ -233,7 +233,7 @@ def _put_value(buffer, at, pending, fill, value, steady, last, outside, leading,
 
 @kernel(forceinline=True)
 def _take_value(data, position, end, steady, last, width, trailing):
-    """Return a value, the last one that was not stale, the position behind its code, and the window.
+    """Return a value, the last one that was not stale, the position after its code, and the window.
 
     The position lies beyond ``end`` where no code begins, or a code is cut short.
     """
@@ -281,7 +281,7 @@ _START_BITS = (1, 5, 9, 13, 17, 24, 32, 64, 72)
 
 @kernel(forceinline=True)
 def _skip_start(data, position):
-    """Return the position behind a start timestamp; it may lie beyond the end."""
+    """Return the position after a start timestamp; it may lie beyond the end."""
     return position + U(_START_BITS[min(leading_zeros(~peek_57(data, position)), U(8))])
 
 
@@ -292,7 +292,7 @@ def write_chunk(timestamps, values, most_bytes, buffer, at):
     Returns
     -------
     at, count
-        The byte behind the chunk, and how many samples are in it.
+        The byte after the chunk, and how many samples are in it.
     """
     start, count = at, U(timestamps.size)
     at = put_varint(buffer, at + U(3), zigzag(timestamps[U(0)]))
@@ -328,7 +328,7 @@ def write_chunk(timestamps, values, most_bytes, buffer, at):
 def read_chunk(data, start, stop, timestamps, values):
     """Fill uint64 words from the chunk ``data[start:stop]``; return whether it holds exactly these many samples.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     count = U(timestamps.size)
     if start + U(3) > stop or (U(data[start]) << U(8) | U(data[start + U(1)])) != count:
@@ -357,12 +357,12 @@ def read_chunk(data, start, stop, timestamps, values):
             return False
         steady = False
         if i > U(1):
-            change, behind = _take_change(data, position, end)
-            if behind >= end:
+            change, after = _take_change(data, position, end)
+            if after >= end:
                 return False
-            steady = behind == position
+            steady = after == position
             delta += change
-            position = behind
+            position = after
         timestamp += delta
         timestamps[i] = timestamp
         value, last, position, width, trailing = _take_value(data, position, end, steady, last, width, trailing)
@@ -402,7 +402,7 @@ def _write_values(words, buffer, at):
 def decode_values(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     at = start
     for first in range(0, words.size, SAMPLES_PER_CHUNK):
@@ -414,7 +414,7 @@ def decode_values(data, start, stop, words):
 
 @kernel
 def _read_values(data, at, stop, words):
-    """Fill words from a byte on; return the one behind, beyond ``stop`` where not all of them lie before it."""
+    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
     count, beyond = U(words.size), stop + U(1)
     if at + U(8) > stop:
         return beyond
@@ -471,7 +471,7 @@ def _write_timestamps(words, buffer, at):
 def decode_timestamps(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     at = start
     for first in range(0, words.size, SAMPLES_PER_CHUNK):
@@ -483,7 +483,7 @@ def decode_timestamps(data, start, stop, words):
 
 @kernel
 def _read_timestamps(data, at, stop, words):
-    """Fill words from a byte on; return the one behind, beyond ``stop`` where not all of them lie before it."""
+    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
     count, beyond = U(words.size), stop + U(1)
     number, at = take_varint(data, at, stop)
     timestamp, delta = unzigzag(number), U(0)
@@ -500,11 +500,11 @@ def _read_timestamps(data, at, stop, words):
         run = min(leading_zeros(peek_57(data, position) | U(127)), count - i)
         position += run
         if run == U(0):
-            change, behind = _take_change(data, position, end)
-            if behind == position or behind > end:
+            change, after = _take_change(data, position, end)
+            if after == position or after > end:
                 return beyond
             delta += change
-            position, run = behind, U(1)
+            position, run = after, U(1)
         for _ in range(run):
             timestamp += delta
             words[i] = timestamp

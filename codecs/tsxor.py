@@ -125,7 +125,7 @@ def encode_tsxor(words, buffer):
 def decode_tsxor(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     if start + U(8) > stop:
         return False

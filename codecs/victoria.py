@@ -111,14 +111,14 @@ class Victoria(ColumnCodec):
         """Decode block after block."""
         words, at = column.view(np.uint64), frame.start
         for block in _blocks(words):
-            head, behind = data[at : min(at + 1 + 3 * LONGEST_VARINT, frame.stop)].tobytes(), 1
+            head, after = data[at : min(at + 1 + 3 * LONGEST_VARINT, frame.stop)].tobytes(), 1
             scale = 0
             if column.dtype == FLOAT64:
-                number, behind = read_varint(head, behind)
+                number, after = read_varint(head, after)
                 scale = _unzigzag(number)
-            first, behind = read_varint(head, behind)
-            size, behind = read_varint(head, behind)
-            at += behind + size
+            first, after = read_varint(head, after)
+            size, after = read_varint(head, after)
+            at += after + size
             if at > frame.stop or not LEAST_SCALE <= scale <= MOST_SCALE:
                 raise _damaged()
             _unpack_integers(head[0], _unzigzag(first), data, at - size, at, block)
@@ -222,7 +222,7 @@ def _put_differences(numbers, twice, buffer):
 def _take_differences(data, at, stop, first, kind, numbers):
     """Fill integers from the first and ``data[at:stop]`` of a type without zstd; return whether they are just as many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     number, step = first, U(0)
     if kind == U(CONST):

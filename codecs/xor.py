@@ -88,7 +88,7 @@ def put_xor(buffer, at, pending, fill, xor, outside, leading, width):
     Returns
     -------
     at, pending, fill, outside, leading, width
-        The writer's state and the window behind it.
+        The writer's state and the window after it.
     """
     within, opens = U(0b10), U(0b11)
     return put_coded_xor(buffer, at, pending, fill, xor, within, U(2), opens, U(2), outside, leading, width)
@@ -124,16 +124,16 @@ def put_coded_xor(buffer, at, pending, fill, xor, within, within_size, opens, op
 def decode_xor(data, start, stop, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     return (read_xor(data, start << U(3), stop << U(3), words) + U(7)) >> U(3) == stop
 
 
 @kernel
 def read_xor(data, position, end, words):
-    """Fill uint64 words from a position on; return the one behind, beyond ``end`` where not all of them lie before it.
+    """Fill uint64 words from a position on; return the one after, beyond ``end`` where not all of them lie before it.
 
-    ``end`` is a byte's; `READ_SLACK` bytes behind it must be readable.
+    ``end`` is a byte's; `READ_SLACK` bytes after it must be readable.
     """
     count = U(words.size)
     beyond = end + U(8)
@@ -213,7 +213,7 @@ def _decode_mixed(data, position, end, words, i, value, width, trailing):
     repeats = MANY
     while i + U(64) <= count and position + U(64) + width <= end and repeats > U(0):
         code = peek_57(data, position)
-        # Of the 57 bits that are there, two must be left for the code behind the run.
+        # Of the 57 bits that are there, two must be left for the code after the run.
         run = leading_zeros(code | U(511))
         for ahead in range(U(4)):
             words[i + ahead] = value

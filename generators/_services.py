@@ -199,7 +199,7 @@ class Layout(NamedTuple):
 
     ``texts`` holds every constant piece of a line; piece ``i`` is ``texts[starts[i]:starts[i] + lengths[i]]``. Variant
     ``v`` has pieces ``2 v`` (before the latency) and ``2 v + 1`` (before the trace); transaction ``t`` the pieces
-    ``2 variants + 2 t`` (before the amount) and the one behind it; the last piece ends a line without transaction.
+    ``2 variants + 2 t`` (before the amount) and the one after it; the last piece ends a line without transaction.
     """
 
     variant_of: npt.NDArray[np.uint16]  # [services, CHOICES]

@@ -99,7 +99,7 @@ def write_documents(seed, first, seconds, layout, buffer):
 
 @kernel(forceinline=True)
 def _copy(buffer, at, source, start, length):
-    """Copy bytes in whole words, writing up to seven more; return the byte behind them."""
+    """Copy bytes in whole words, writing up to seven more; return the byte after them."""
     for i in range(U(0), length, U(8)):
         store_word(buffer, at + U(i), load_word(source, start + U(i)))
     return at + length
@@ -130,7 +130,7 @@ def _hex_digits(half):
 
 @kernel(forceinline=True)
 def _write_hundredths(buffer, at, number):
-    """Write a number of hundredths as json.dumps writes it: at least one decimal, no zero behind it."""
+    """Write a number of hundredths as json.dumps writes it: at least one decimal, no zero after it."""
     whole, rest = number // U(100), number % U(100)
     place = U(1)
     while place * U(10) <= whole:
@@ -168,12 +168,12 @@ def _write_stamp(buffer, at, second):
 
 
 @kernel(forceinline=True)
-def _write_pair(buffer, at, number, behind):
-    """Write two digits, and a character behind them if it is not zero."""
+def _write_pair(buffer, at, number, after):
+    """Write two digits, and a character after them if it is not zero."""
     buffer[at] = U(48) + U(number) // U(10)
     buffer[at + U(1)] = U(48) + U(number) % U(10)
-    buffer[at + U(2)] = behind
-    return at + (U(3) if behind else U(2))
+    buffer[at + U(2)] = after
+    return at + (U(3) if after else U(2))
 
 
 def provenance() -> dict[str, str]:

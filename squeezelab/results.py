@@ -53,7 +53,7 @@ class Run:
     governor : str or None
         How the first processor's frequency is governed, where the system tells.
     commit : str or None
-        Of the checkout that squeezelab ran from, with ``-dirty`` behind where files differ from it; None if from none.
+        Of the checkout that squeezelab ran from, with ``-dirty`` appended where files differ from it; None for none.
     settings : dict
         What was asked for: codecs, formats, budget, and all else that was chosen.
     """

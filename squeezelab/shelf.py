@@ -53,7 +53,7 @@ def describe_codecs() -> Iterator[str]:
 def describe_formats() -> Iterator[str]:
     """Yield lines that say of every format what it is."""
     yield ""
-    yield "Formats; +zstd or +zstd:level=... behind one compresses the whole file"
+    yield "Formats; +zstd or +zstd:level=... after one compresses the whole file"
     for name in available_formats():
         if not name.endswith("+zstd"):
             yield from _describe(name, type(get_format(name)))

@@ -61,7 +61,7 @@ def forge(codec_name: str, dtype: np.dtype, payload: bytes, count: int) -> bytes
 
 
 def at_the_end_of_memory(data: bytes) -> np.ndarray:
-    """Return bytes behind which nothing can be read, where there is mprotect: who reads on dies of it."""
+    """Return bytes after which nothing can be read, where there is mprotect: who reads on dies of it."""
     try:
         protect = ctypes.CDLL(None).mprotect
     except (AttributeError, OSError, TypeError):

@@ -76,7 +76,7 @@ def cpu_governor() -> str | None:
 
 
 def source_commit(path: str | Path = __file__) -> str | None:
-    """Return the commit of the checkout that a file is of, with ``-dirty`` behind where tracked files differ from it.
+    """Return the commit of the checkout that a file is of, with ``-dirty`` appended where tracked files differ from it.
 
     Returns
     -------

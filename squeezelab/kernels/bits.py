@@ -23,7 +23,7 @@ WRITE_SLACK = 16
 """Bytes that a buffer must have beyond the last byte that is written."""
 
 READ_SLACK = 8
-"""Bytes that a buffer must have behind the last byte that holds bits; a frame's checksum is these bytes."""
+"""Bytes that a buffer must have after the last byte that holds bits; a frame's checksum is these bytes."""
 
 KEPT_SCRATCH_BYTES = 64 * 2**20
 
@@ -177,7 +177,7 @@ def put_top(buffer, at, pending, fill, high, low, size):
     Returns
     -------
     at, pending, fill
-        The writer's state behind them.
+        The writer's state after them.
     """
     first = pending | (high >> fill)
     second = ((high << U(1)) << (U(63) - fill)) | (low >> fill)
@@ -216,7 +216,7 @@ def unzigzag(number):
 
 @kernel
 def put_varint(buffer, at, number):
-    """Write a number as LEB128, low seven bits first; return the byte behind it."""
+    """Write a number as LEB128, low seven bits first; return the byte after it."""
     while number > U(0x7F):
         buffer[at] = (number & U(0x7F)) | U(0x80)
         at += U(1)
@@ -227,7 +227,7 @@ def put_varint(buffer, at, number):
 
 @kernel
 def take_varint(data, at, stop):
-    """Return a LEB128 number and the byte behind it; beyond ``stop`` if no whole one of 64 bits ends before it."""
+    """Return a LEB128 number and the byte after it; beyond ``stop`` if no whole one of 64 bits ends before it."""
     number = U(0)
     for shift in range(0, 64, 7):
         if at >= stop:
@@ -254,7 +254,7 @@ def take_varints(data, at, numbers):
 def take_varint_at_once(data, at, stop):
     """Return what `take_varint` does, in the same time for 1 to 8 bytes: for many numbers of unlike lengths.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable, and ``at`` be before it.
+    `READ_SLACK` bytes after ``stop`` must be readable, and ``at`` be before it.
     """
     word = byte_swap(load_word(data, at))
     ends = ~word & U(0x8080808080808080)

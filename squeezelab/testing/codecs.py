@@ -206,7 +206,7 @@ def _check_out(subject: _Subject) -> None:
 
 def _check_results_last(subject: _Subject) -> None:
     """Check that a result does not change, and a frame is not forgotten, when the codec has gone on to others."""
-    on = subject.describe("200 tame values, others of 300 behind them")
+    on = subject.describe("200 tame values, others of 300 after them")
     first, other = tame(subject.dtype, 200), np.zeros(300, subject.dtype)
     encoded = subject.encode(first, on)
     frame = bytes(memoryview(encoded))
@@ -233,12 +233,12 @@ def _check_codec_damage(subject: _Subject, lengths: Sequence[int]) -> None:
 
 
 def _check_concatenation(subject: _Subject) -> None:
-    """Check that frames can be told apart when they stand one behind another, and are not taken for one."""
+    """Check that frames can be told apart when they stand one after another, and are not taken for one."""
     columns = [tame(subject.dtype, length) for length in (0, 1, 100, 0, 1000)]
     frames = [subject.encode(column, "tame values") for column in columns]
     on = subject.describe("tame values")
     split = list(split_frames(b"".join(frames)))
-    promise([bytes(one) for one in split] == frames, "frames one behind another are told apart", on)
+    promise([bytes(one) for one in split] == frames, "frames one after another are told apart", on)
     for frame, one in zip(frames, split, strict=True):
         promise(same_bits(subject.decode(one, on), subject.decode(frame, on)), "each frame decodes where it stands", on)
 

@@ -70,9 +70,9 @@ def damages(whole: bytes, most: int) -> Iterator[tuple[str, bytes]]:
         yield f"bit {bit} turned", bytes(damaged)
     for size in range(0, len(whole), max(1, 8 * len(whole) // most)):
         yield f"cut after {size} of {len(whole)} bytes", whole[:size]
-    yield "a zero behind it", whole + b"\0"
+    yield "a zero after it", whole + b"\0"
     yield "a zero before it", b"\0" + whole
-    yield "itself behind it", whole + whole
+    yield "itself after it", whole + whole
     for place in sorted(set(rng.integers(0, len(whole), 20).tolist())):
         yield f"zeros from byte {place} on", whole[:place] + bytes(len(whole) - place)
         yield f"bytes {place} to {place + 7} drawn by lot", whole[:place] + rng.bytes(8) + whole[place + 8 :]

@@ -269,7 +269,7 @@ def test_real_doubles_lose_the_bits_that_repeat() -> None:
     assert len(AlpRd().encode(column)) == len(Alp().encode(column)) < column.nbytes * 58 / 64
 
 
-# Damage behind a good checksum.
+# Damage after a good checksum.
 
 
 def refused(codec: Alp | AlpRd, payload: bytes, count: int) -> bool:

@@ -21,9 +21,9 @@ LIMIT = 2**16
 
 def slow_decode(payload: bytes, count: int) -> np.ndarray:
     least = int.from_bytes(payload[:8], "little", signed=True)
-    size, before, behind = np.frombuffer(payload[8:20], "<u4").tolist()
+    size, before, after = np.frombuffer(payload[8:20], "<u4").tolist()
     assert size == count
-    width, places = (before + behind) % 2**32, BITS.index(behind)
+    width, places = (before + after) % 2**32, BITS.index(after)
     tail = 20 + width // 8 * count
     end = tail + -(-(width % 8) * count // 8)
     stream = int.from_bytes(payload[tail:end], "little")
@@ -33,7 +33,7 @@ def slow_decode(payload: bytes, count: int) -> np.ndarray:
         for plane in range(width // 8):
             offset = offset << 8 | payload[20 + plane * count + i]
         offset = offset << width % 8 | stream >> i * (width % 8) & (1 << width % 8) - 1
-        values[i] = float(f"{round(Fraction(least + offset, 2**behind) * 10**places)}e-{places}")
+        values[i] = float(f"{round(Fraction(least + offset, 2**after) * 10**places)}e-{places}")
     exceptions, at = read_varint(payload, end)
     place = 0
     for _ in range(exceptions):
@@ -101,8 +101,8 @@ def test_the_authors_program_makes_this_of_the_columns_of_alp(name: str, size: i
     assert (len(payload), hashlib.sha256(payload).hexdigest()[:16]) == (size, digest)
 
 
-def header(count: int, before: int, behind: int) -> bytes:
-    return bytes(8) + np.array([count, before, behind], "<u4").tobytes()
+def header(count: int, before: int, after: int) -> bytes:
+    return bytes(8) + np.array([count, before, after], "<u4").tobytes()
 
 
 @pytest.mark.parametrize(

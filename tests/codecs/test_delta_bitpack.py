@@ -47,9 +47,9 @@ def slow_column(payload: bytes, count: int) -> list[int]:
         size = min(BLOCK, count - len(column))
         least, at = read_varint(payload, at)
         width, at = payload[at], at + 1
-        behind = at + -(-size * width // 8)
-        bits = "".join(f"{byte:08b}" for byte in payload[at:behind])
-        at = behind
+        after = at + -(-size * width // 8)
+        bits = "".join(f"{byte:08b}" for byte in payload[at:after])
+        at = after
         for i in range(size):
             above = int(bits[i * width : (i + 1) * width] or "0", 2)
             column.append(wrapped(column[-1] + unzigzag(least) + above))

@@ -11,8 +11,8 @@ from squeezelab.codecs._frame import read_varint, varint
 
 
 @given(st.integers(0, 2**64 - 1), st.binary())
-def test_varints_come_back_and_say_where_they_end(number: int, behind: bytes) -> None:
-    assert read_varint(varint(number) + behind, 0) == (number, len(varint(number)))
+def test_varints_come_back_and_say_where_they_end(number: int, after: bytes) -> None:
+    assert read_varint(varint(number) + after, 0) == (number, len(varint(number)))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"\xff" * 9, b"\xff" * 9 + b"\x02", b"\xff" * 20])
@@ -40,8 +40,8 @@ def test_frames_can_be_read_one_after_another() -> None:
 
 def test_frames_behind_which_none_begins_are_corrupt() -> None:
     frame = get_codec("xor").encode(np.arange(9.0))
-    for behind in (b"\0", b"\xd1", frame[:-1], frame[1:]):
-        frames = split_frames(frame + behind)
+    for after in (b"\0", b"\xd1", frame[:-1], frame[1:]):
+        frames = split_frames(frame + after)
         assert next(frames) == frame
         with pytest.raises(CorruptDataError):
             next(frames)

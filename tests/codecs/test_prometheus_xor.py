@@ -199,9 +199,9 @@ def test_cut_and_lengthened_chunks_are_noticed() -> None:
     for size in range(len(WRITTEN_BY_PROMETHEUS)):
         with pytest.raises(CorruptDataError, match="not one whole"):
             decode_chunk(WRITTEN_BY_PROMETHEUS[:size])
-    for behind in (b"\1", b"\0\0"):
+    for after in (b"\1", b"\0\0"):
         with pytest.raises(CorruptDataError):
-            decode_chunk(WRITTEN_BY_PROMETHEUS + behind)
+            decode_chunk(WRITTEN_BY_PROMETHEUS + after)
 
 
 @pytest.mark.bounds

@@ -16,7 +16,7 @@ def zero_bits(word: int) -> int:
 
 
 def zero_bytes(data: bytes) -> tuple[int, int]:
-    """Return how many bytes are zero before, and behind, all others."""
+    """Return how many bytes are zero before, and after, all others."""
     return len(data) - len(data.lstrip(b"\0")), len(data) - len(data.rstrip(b"\0"))
 
 

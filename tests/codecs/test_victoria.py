@@ -89,9 +89,9 @@ def slow_blocks(payload: bytes, count: int, floats: bool) -> list[tuple[int, int
         data, at, count = payload[at : at + length], at + length, count - size
         if kind in (1, 4):
             data = zstandard.ZstdDecompressor().decompress(data)
-        steps, behind = [], 0
-        while behind < len(data):
-            step, behind = read_varint(data, behind)
+        steps, after = [], 0
+        while after < len(data):
+            step, after = read_varint(data, after)
             steps.append(unzigzag(step))
         if kind == 2:
             steps *= size - 1

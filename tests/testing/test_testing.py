@@ -352,7 +352,7 @@ def test_edges_are_the_same_every_time_and_all_different() -> None:
 
 
 class Wrapped(Format):
-    """A columnar file behind another name, to be broken."""
+    """A columnar file of another name, to be broken."""
 
     name = "wrapped"
     inner = get_format("columnar")
