@@ -27,6 +27,10 @@ PARTS: dict[str, type[Any]] = {
     "entropies of facts": results.Entropy,
     "winners of an explanation": results.Winner,
     "cost": results.CostBasis,
+    "advice, each": results.Advice,
+    "settings of advice": results.ProvenSetting,
+    "what a system chose by itself": results.Segment,
+    "digits that are noise": results.NoisyDigits,
 }
 HEAD = """# results.json
 
@@ -35,6 +39,7 @@ it; fields that a later version added are passed over. This page is written by `
 
 ## History of its schema
 
+- **4**: `advice`; `returned` of engines can be null.
 - **3**: `engines`.
 - **2**: measurements have `scope`, `encode_call_us`, `decode_call_us`, `encode_bulk_mb_s`, `decode_bulk_mb_s`,
   `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null,

@@ -20,7 +20,8 @@ TIMES = {
     "us": "make_timestamp({})",
     "ns": "make_timestamp_ns({})",
 }
-SERIES = "SELECT id, metric_name, labels FROM series"
+NAMES = ("id", "metric_name", "labels")
+SERIES = f"SELECT {', '.join(NAMES)} FROM series"
 
 
 class DuckDB(Engine):
@@ -52,11 +53,14 @@ class DuckDB(Engine):
         """Insert from Arrow tables, which DuckDB reads where they are."""
         numbers, new = self.numbers.add(dataset.keys)
         if new:
-            self.connection.executemany("INSERT INTO series VALUES (?, ?, ?)", new)
+            self._insert("series", pa.table(dict(zip(NAMES, zip(*new, strict=True), strict=True))))
         series, timestamps, values = rows(dataset, numbers)
         times = pa.array(timestamps).view(pa.timestamp(self.time_unit))
-        self.connection.register("given", pa.table({"series": series, "ts": times, "value": values}))
-        self.connection.execute("INSERT INTO samples SELECT series, ts, value FROM given")
+        self._insert("samples", pa.table({"series": series, "ts": times, "value": values}))
+
+    def _insert(self, table: str, rows_of_it: pa.Table) -> None:
+        self.connection.register("given", rows_of_it)
+        self.connection.execute(f"INSERT INTO {table} SELECT * FROM given")
         self.connection.unregister("given")
 
     def compact(self) -> None:

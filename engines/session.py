@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from squeezelab.engines._processes import descendants, last_lines
 from squeezelab.engines.base import Engine
-from squeezelab.errors import EngineError
+from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.store.workplace import workplace
 
 LIMIT = 300.0
@@ -104,7 +104,7 @@ class Session:
             self._connection.send((method, arguments))
             if not self._connection.poll(patience):
                 self._kill()
-                raise EngineError(f"{name}: {method} took more than {patience:g} seconds and was ended")
+                raise OutOfTimeError(f"{name}: {method} took more than {patience:g} seconds and was ended")
             failure, value, seconds = self._connection.recv()
         except (EOFError, OSError) as error:
             raise EngineError(f"{name}: its process ended in {method}{self._how_it_ended()}") from error

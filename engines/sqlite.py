@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from squeezelab.dataset import MetricDataset, SeriesKey
-from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, rows
+from squeezelab.engines._tables import Floats, Ints, SeriesNumbers, from_rows, labels_json, rows
 from squeezelab.engines.base import Engine
 
 SERIES = "SELECT id, metric_name, labels FROM series"
 SAMPLES = "SELECT series, timestamp, value FROM samples"
 ORDER = "ORDER BY series, timestamp"
+BATCH = 10_000
+"""Rows that are fetched at once."""
 
 
 class SQLite(Engine):
@@ -93,26 +95,27 @@ class SQLite(Engine):
         series = self.connection.execute(chosen, of).fetchall()
         marks = ",".join(str(number) for number, _, _ in series)
         within = f"WHERE series IN ({marks}) AND timestamp >= ? AND timestamp < ?"
-        return self._to_dataset(
-            series, self.connection.execute(f"{SAMPLES} {within} {ORDER}", (start, stop)).fetchall()
-        )
+        return self._to_dataset(series, self.connection.execute(f"{SAMPLES} {within} {ORDER}", (start, stop)))
 
     def read_all(self) -> MetricDataset:
         """Query all rows."""
         series = self.connection.execute(f"{SERIES} ORDER BY id").fetchall()
-        return self._to_dataset(series, self.connection.execute(f"{SAMPLES} {ORDER}").fetchall())
+        return self._to_dataset(series, self.connection.execute(f"{SAMPLES} {ORDER}"))
 
-    def _to_dataset(self, series: list[Any], found: list[Any]) -> MetricDataset:
-        numbers, timestamps, values = zip(*found, strict=True) if found else ((), (), ())
-        return from_rows(
-            series,
-            np.array(numbers, np.int64),
-            np.array(timestamps, np.int64),
-            np.array(values, np.float64),  # None becomes NaN
-            self.time_unit,
-        )
+    def _to_dataset(self, series: list[Any], found: sqlite3.Cursor) -> MetricDataset:
+        """Take rows in batches: many at once would be walked again and again by Python's collector of cycles."""
+        parts = [_columns([])]
+        while batch := found.fetchmany(BATCH):
+            parts.append(_columns(batch))
+        numbers, timestamps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return from_rows(series, numbers, timestamps, values, self.time_unit)
 
     def stop(self) -> None:
         """Close the file."""
         with suppress(AttributeError):
             self.connection.close()
+
+
+def _columns(rows_of_it: list[Any]) -> tuple[Ints, Ints, Floats]:
+    numbers, timestamps, values = zip(*rows_of_it, strict=True) if rows_of_it else ((), (), ())
+    return np.array(numbers, np.int64), np.array(timestamps, np.int64), np.array(values, np.float64)  # None becomes NaN

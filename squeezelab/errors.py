@@ -19,3 +19,7 @@ class CorruptDataError(SqueezelabError, ValueError):
 
 class EngineError(SqueezelabError):
     """A database that is missing, refuses, crashes, or takes too long."""
+
+
+class OutOfTimeError(EngineError):
+    """A database that was ended because it took too long."""

@@ -14,10 +14,10 @@ import msgspec
 from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
 
-SCHEMA = 3
-"""3: ``engines``. 2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``,
-``fixed_bytes`` and ``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones
-before it."""
+SCHEMA = 4
+"""4: ``advice``; ``returned`` of engines can be null. 3: ``engines``. 2: ``scope``, ``encode_call_us``,
+``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``, ``fixed_bytes`` and ``further_bytes`` of measurements;
+infinite errors are null. 1: the first. Each reads the ones before it."""
 ALL, COMMON = "all", "common"
 """What a measurement is of: as much as a codec ran on, or the samples that all of them ran on."""
 ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
@@ -295,8 +295,8 @@ class EngineMeasurement:
         holds until it is given back stands here, and counts in no sum.
     bytes_on_disk : int
         The sum of the parts without the log.
-    returned : Returned
-        What came back of all samples.
+    returned : Returned or None
+        What came back of all samples; None where the time was over before everything was read.
     queries_agree : bool
         Whether the queries of an hour gave what reading everything gave.
     fixed_bytes, further_bytes : float or None
@@ -323,7 +323,7 @@ class EngineMeasurement:
     samples: int
     parts: dict[str, int]
     bytes_on_disk: int
-    returned: Returned = field(default_factory=Returned)
+    returned: Returned | None = field(default_factory=Returned)
     queries_agree: bool = True
     fixed_bytes: float | None = None
     further_bytes: float | None = None
@@ -342,7 +342,7 @@ class EngineMeasurement:
     @property
     def exact(self) -> bool:
         """Whether every bit came back, whichever query asked for it."""
-        return self.returned.exact and self.queries_agree
+        return self.returned is not None and self.returned.exact and self.queries_agree
 
     @property
     def name(self) -> str:
@@ -701,6 +701,8 @@ class Results:
         What each codec, format and database is, in a sentence.
     engines : list of EngineMeasurement
         Databases, each at each of its settings.
+    advice : list of Advice
+        What to set in the systems that advice was wanted for.
     """
 
     run: Run
@@ -713,6 +715,7 @@ class Results:
     cost: CostBasis | None = None
     about: dict[str, str] = field(default_factory=dict)
     engines: list[EngineMeasurement] = field(default_factory=list)
+    advice: list[Advice] = field(default_factory=list)
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran.
@@ -789,7 +792,7 @@ def _restore_infinities(content: dict[str, Any]) -> None:
         if error == "inf" or (one["lossy"] and error is None):
             one["largest_error"] = inf
     for one in content.get("engines", []):
-        if one["returned"]["largest_relative_change"] is None:
+        if one["returned"] and one["returned"]["largest_relative_change"] is None:
             one["returned"]["largest_relative_change"] = inf
 
 

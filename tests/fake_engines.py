@@ -149,6 +149,36 @@ class Hanging(Keeping):
         time.sleep(60)
 
 
+class Endless(Keeping):
+    """Never gives everything."""
+
+    name = "endless"
+
+    def read_all(self) -> MetricDataset:
+        time.sleep(60)
+        return self.kept
+
+
+class Tiring(Keeping):
+    """Gives everything once, and never again after an hour was asked for."""
+
+    name = "tiring"
+    asked = 0
+
+    def read_all(self) -> MetricDataset:
+        self.asked += 1
+        time.sleep(60 * (self.asked > 1))
+        return self.kept
+
+    def read(self, key: SeriesKey, start: int, stop: int) -> MetricDataset:
+        self.asked = 0
+        return super().read(key, start, stop)
+
+    def read_family(self, metric_name: str, start: int, stop: int) -> MetricDataset:
+        self.asked = 0
+        return super().read_family(metric_name, start, stop)
+
+
 class Babbling(Keeping):
     name = "babbling"
 

@@ -6,16 +6,17 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from squeezelab.advice import BUDGET, advise_all, get_system
+from squeezelab.advice.base import System
 from squeezelab.advice.worker import SystemFailedError
 from squeezelab.dataset import MetricDataset
 from squeezelab.report.advice import advice_markdown, advice_tables
-from squeezelab.results import Advice, CostBasis
+from squeezelab.results import Advice, CostBasis, Results
 from squeezelab.store.files import replaceable
 
 if TYPE_CHECKING:
@@ -93,6 +94,24 @@ def advise(
     return Advised(given[0])
 
 
+def with_advice(
+    results: Results, dataset: MetricDataset, systems: Sequence[System], words: Sequence[str] = ()
+) -> Results:
+    """Return the results of a run with advice for some systems, each at its usual budget; one that fails is a note.
+
+    Parameters
+    ----------
+    results : Results
+    dataset : MetricDataset
+        What they are of.
+    systems, words
+        What `squeezelab.advice.choose_systems` returns.
+    """
+    given, failed = advise_all(systems, dataset)
+    notes = [*results.run.notes, *words, *failed]
+    return replace(results, run=replace(results.run, notes=notes), advice=given)
+
+
 @dataclass(frozen=True)
 class AdviceReport:
     """Advice for several systems, with what else is to be said, as files of one folder."""
@@ -102,6 +121,12 @@ class AdviceReport:
     words: Sequence[str] = ()
     cost: CostBasis | None = None
     provenance: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: Results) -> AdviceReport:
+        """Return the advice that stands in the results of a run."""
+        facts = results.dataset
+        return cls(facts.size, results.advice, results.run.notes, results.cost, facts.provenance)
 
     def write(self, folder: Path) -> list[Path]:
         """Write advice.md, advice.json and the texts; the folder's files appear when all of them are made."""

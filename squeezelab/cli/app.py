@@ -24,6 +24,9 @@ Engines = Annotated[
     str | None,
     typer.Option(help="Databases to run: prometheus,clickhouse:table=timeseries; all for all of them."),
 ]
+Advise = Annotated[
+    str | None, typer.Option(help="Systems to advise on as well: clickhouse,parquet; all for all of them.")
+]
 Budget = Annotated[float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Prove everything on everything, however long it takes.")]
 Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
@@ -65,12 +68,13 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     from squeezelab.experiment.plan import DEFAULT_CODECS
     from squeezelab.experiment.run import name_missing
     from squeezelab.report import write_report
+    from squeezelab.report.advice import advice_tables
     from squeezelab.report.cost import cost_table
     from squeezelab.report.tables import published_table
 
     with stopwatch.stage("report"), working("Drawing charts"):
         write_report(results, folder)
-    for table in Bench(results).tables:
+    for table in [*Bench(results).tables, *advice_tables(results.advice, results.cost)]:
         stdout.print(table.to_rich())
     if results.cost:
         stdout.print(cost_table(results).to_rich())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from squeezelab.cli.app import (
+    Advise,
     Budget,
     Codecs,
     Debug,
@@ -40,6 +41,7 @@ def bench(
     codecs: Codecs = None,
     formats: Formats = None,
     engines: Engines = None,
+    advise: Advise = None,
     budget: Budget = None,
     whole: Whole = False,
     samples_per_second: SamplesPerSecond = None,
@@ -52,9 +54,12 @@ def bench(
 
     CSV, Parquet, Arrow, JSON, NDJSON, Prometheus text, OpenMetrics, a Prometheus TSDB, Influx line protocol, or tally.
     """
+    from squeezelab.advice import choose_systems
+    from squeezelab.advice.advised import AdviceReport, with_advice
     from squeezelab.experiment.run import measure_planned
     from squeezelab.experiment.stopwatch import Stopwatch
 
+    systems, words = choose_systems(advise) if advise else ([], [])
     plan = plan_from(codecs, formats, engines, budget, whole)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     stopwatch = Stopwatch()
@@ -64,7 +69,12 @@ def bench(
     announce_compilation(list(plan.codecs), list(plan.formats))
     described = {"generator": "file", "size": loaded.name, "seed": 0, "provenance": loaded.provenance}
     results = measure_planned(loaded.dataset, plan, stopwatch, **described)
-    conclude(replace(results, cost=cost), folder, stopwatch)
+    results = replace(results, cost=cost)
+    if systems:
+        with stopwatch.stage("advice"):
+            results = with_advice(results, loaded.dataset, systems, words)
+        AdviceReport.of(results).write(folder)
+    conclude(results, folder, stopwatch)
 
 
 @app.command()

@@ -15,7 +15,7 @@ import numpy as np
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.engines import Engine, Session
-from squeezelab.errors import EngineError
+from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.experiment.access import HOUR
 from squeezelab.experiment.memory import settled
 from squeezelab.experiment.parts import Window, choose_windows, take
@@ -109,7 +109,7 @@ def measure_engine(
     Raises
     ------
     EngineError
-        If it fails before it is known what came back.
+        If it fails before it is known what came back, or has no time left before it is known what it takes.
 
     Examples
     --------
@@ -121,33 +121,44 @@ def measure_engine(
     """
     dataset = _affordable(engine, dataset)
     deadline = monotonic() + seconds
+    notes: list[str] = []
     with _Running(engine, deadline) as running:
         measurement = running.fill(dataset)
-        found = running.call("read_all").value
-        returned = compare_returned(dataset, found)
-        expected = dataset if returned.exact else found
-        notes: list[str] = []
-        family = _largest_family(dataset)
-        queries = _queries(running, dataset, expected, family)
-        timings = {name: _time(each, notes, timed) for name, each in queries.items()}
-        measurement = replace(
-            measurement,
-            returned=returned,
-            queries_agree=all(one.agrees for one in timings.values()),
-            family_series=sum(key.metric_name == family for key in dataset.keys),
-            memory_mb=running.session.memory_mb(),
-            hour_ms=timings["hour"].ms,
-            hour_ci=timings["hour"].interval,
-            family_hour_ms=timings["family_hour"].ms,
-            family_hour_ci=timings["family_hour"].interval,
-            everything_ms=timings["everything"].ms,
-            everything_ci=timings["everything"].interval,
-        )
+        try:
+            measurement = _with_queries(running, measurement, dataset, notes, timed)
+        except OutOfTimeError as error:
+            measurement = replace(measurement, returned=None)
+            notes.append(f"What comes back from {engine.name} is not known: {_reason(error, engine.name)}.")
     try:
         return _with_further(measurement, engine, dataset, deadline), notes
     except EngineError as error:
         name = measurement.engine
         return measurement, [*notes, f"What a further sample takes in {name} is not known: {_reason(error, name)}."]
+
+
+def _with_queries(
+    running: _Running, filled: EngineMeasurement, dataset: MetricDataset, notes: list[str], timed: bool
+) -> EngineMeasurement:
+    """Add what came back, and how long queries take."""
+    found = running.call("read_all").value
+    returned = compare_returned(dataset, found)
+    expected = dataset if returned.exact else found
+    family = _largest_family(dataset)
+    queries = _queries(running, dataset, expected, family)
+    timings = {name: _time(each, notes, timed) for name, each in queries.items()}
+    return replace(
+        filled,
+        returned=returned,
+        queries_agree=all(one.agrees for one in timings.values()),
+        family_series=sum(key.metric_name == family for key in dataset.keys),
+        memory_mb=running.memory_mb(),
+        hour_ms=timings["hour"].ms,
+        hour_ci=timings["hour"].interval,
+        family_hour_ms=timings["family_hour"].ms,
+        family_hour_ci=timings["family_hour"].interval,
+        everything_ms=timings["everything"].ms,
+        everything_ci=timings["everything"].interval,
+    )
 
 
 def _affordable(engine: Engine, dataset: MetricDataset) -> MetricDataset:
@@ -182,6 +193,13 @@ class _Running:
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the engine, in the time that is left."""
         return self.session.call(method, *arguments, limit=self._left())
+
+    def memory_mb(self) -> float | None:
+        """Return the peak memory; None where the engine was ended, for its time was over."""
+        try:
+            return self.session.memory_mb()
+        except EngineError:
+            return None
 
     def fill(self, dataset: MetricDataset) -> EngineMeasurement:
         """Start it, fill it, compact it and weigh it."""
@@ -233,13 +251,13 @@ Query = Callable[[], Any]
 
 def _queries(
     running: _Running, dataset: MetricDataset, expected: MetricDataset, family: str
-) -> dict[str, list[tuple[Query, MetricDataset]]]:
+) -> dict[str, list[tuple[Query, MetricDataset | None]]]:
     """Return the queries of each kind, each with what it is to give."""
     hour = HOUR * dataset.second
     every, held = list(dataset), {one.key: one for one in expected}
     numbers = spread([key.metric_name for key in dataset.keys], 0)
     chosen = [every[numbers[i * len(numbers) // QUERIED_SERIES]] for i in range(min(len(numbers), QUERIED_SERIES))]
-    hours: list[tuple[Query, MetricDataset]] = []
+    hours: list[tuple[Query, MetricDataset | None]] = []
     for one in chosen:
         start = _middle(one)
         hours.append((partial(running.call, "read", one.key, start, start + hour), _cut(held, [one.key], start, hour)))
@@ -249,7 +267,7 @@ def _queries(
     return {
         "hour": hours,
         "family_hour": [(of_all, _cut(held, members, start, hour))],
-        "everything": [(partial(running.call, "read_all"), expected)],
+        "everything": [(partial(running.call, "read_all"), None)],
     }
 
 
@@ -273,16 +291,17 @@ def _cut(held: dict[SeriesKey, Series], keys: Sequence[SeriesKey], start: int, s
     return MetricDataset.from_series([one for one in parts if len(one.timestamps)])
 
 
-def _time(queries: Sequence[tuple[Query, MetricDataset]], notes: list[str], timed: bool) -> Timed:
-    """Make each query once and compare what comes, then time all of them for a while; a failure costs a sentence."""
+def _time(queries: Sequence[tuple[Query, MetricDataset | None]], notes: list[str], timed: bool) -> Timed:
+    """Make each query once and compare what comes, then time all of them for a while; a failure costs a sentence.
+
+    A query without what it is to give was made and compared before.
+    """
+    agrees, turns = False, list[float]()
     try:
-        first = [query() for query, _ in queries]
-        agrees = all(compare_returned(wanted, one.value).exact for one, (_, wanted) in zip(first, queries, strict=True))
-        turns: list[float] = []
+        agrees = all(wanted is None or compare_returned(wanted, query().value).exact for query, wanted in queries)
         end = monotonic() + QUERY_SECONDS
         while timed and len(turns) < MOST_TURNS and (not turns or monotonic() < end):
             turns.append(1000 * sum(query().seconds for query, _ in queries) / len(queries))
     except EngineError as error:
         notes.append(f"A query failed: {error}.")
-        return Timed(None, None, agrees=False)
     return Timed(median(turns) if turns else None, bootstrap_interval(turns), agrees)

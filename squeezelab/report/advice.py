@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from squeezelab.report.cost import gigabytes_held
 from squeezelab.report.table import Table
@@ -125,19 +125,30 @@ def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:
     return Table("What it costs to keep", ["system", "", "GB held", "a month"], rows, note, names=2)
 
 
-def advice_tables(advice: Sequence[Advice], basis: CostBasis | None = None) -> Iterator[Table]:
-    """Yield all tables of some advice."""
-    for one in advice:
-        yield from (table for table in (settings_table(one), segments_table(one), noise_table(one)) if table.rows)
-    if len(advice) > 1:
-        yield comparison_table(advice)
-    if basis is not None and advice:
-        yield money_table(advice, basis)
+def tables_of(advice: Advice) -> list[Table]:
+    """Return the tables of the advice for one system."""
+    return [table for table in (settings_table(advice), segments_table(advice), noise_table(advice)) if table.rows]
+
+
+def tables_beside(advice: Sequence[Advice], basis: CostBasis | None = None) -> list[Table]:
+    """Return the tables that several systems share: what each takes, and what that costs."""
+    tables = [comparison_table(advice)] if len(advice) > 1 else []
+    return [*tables, money_table(advice, basis)] if basis is not None and advice else tables
+
+
+def advice_tables(advice: Sequence[Advice], basis: CostBasis | None = None) -> list[Table]:
+    """Return all tables of some advice."""
+    return [*(table for one in advice for table in tables_of(one)), *tables_beside(advice, basis)]
 
 
 def advice_markdown(advice: Sequence[Advice], name: str, words: Sequence[str], basis: CostBasis | None) -> str:
     """Return advice.md."""
-    lines = [f"# Advice for {name}", ""]
+    return "\n".join([f"# Advice for {name}", "", *advice_lines(advice, basis), *(f"- {word}" for word in words), ""])
+
+
+def advice_lines(advice: Sequence[Advice], basis: CostBasis | None) -> list[str]:
+    """Return texts to paste and tables as Markdown, from heads of the second level on."""
+    lines = []
     for one in advice:
         lines += [f"## {one.title}: paste this", "", f"{one.version}; objective {one.objective}.", ""]
         for file, text in one.statements.items():
@@ -151,8 +162,7 @@ def advice_markdown(advice: Sequence[Advice], name: str, words: Sequence[str], b
                 "",
             ]
         lines += [f"- {' '.join(note.split())}" for note in one.notes] + [""]
-    lines += [table.to_markdown() for table in advice_tables(advice, basis)]
-    return "\n".join([*lines, *(f"- {word}" for word in words), ""])
+    return lines + [table.to_markdown() for table in advice_tables(advice, basis)]
 
 
 def _longest_run(text: str) -> int:

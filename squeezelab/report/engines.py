@@ -21,7 +21,7 @@ NOTE = (
 
 
 def ranked(results: Results) -> list[EngineMeasurement]:
-    """Return databases by the bytes of each further sample; those that lost something, or ran on a part, come last."""
+    """Return databases by the bytes of each further sample; what is not exact, or ran on a part, comes last."""
     most = max((one.samples for one in results.engines), default=0)
     return sorted(results.engines, key=lambda one: (not one.exact, one.samples < most, one.bytes_per_sample))
 
@@ -55,7 +55,7 @@ def _cells(one: EngineMeasurement, brief: bool = False) -> list[tuple[str, Cell]
         ("memory MB", number(one.memory_mb, ",.0f"), True),
         ("start s", number(one.start_s, ".2f"), False),
         ("compact s", number(one.compact_s, ".2f"), False),
-        ("exact", Cell("yes" if one.exact else "no", not one.exact), True),
+        ("exact", Cell("not read" if one.returned is None else "yes" if one.exact else "no", not one.exact), True),
         ("version", Cell(one.version), False),
     ]
     return [(header, cell) for header, cell, short in every if short or not brief]
@@ -68,7 +68,7 @@ def _milliseconds(ms: float | None, interval: tuple[float, float] | None) -> Cel
 
 def engine_label(one: EngineMeasurement, results: Results) -> str:
     """Return the engine and its setting, marked where it is lossy or was not measured on all samples."""
-    mark = "" if one.exact else " (lossy)"
+    mark = "" if one.exact or one.returned is None else " (lossy)"
     return one.engine + mark + (" *" if one.samples < results.dataset.samples else "")
 
 
@@ -112,7 +112,9 @@ def tell_losses(results: Results) -> list[str]:
     exact = [one.engine for one in results.engines if one.exact]
     told = [f"Every bit of every sample came back from {', '.join(exact)}."] if exact else []
     for one in results.engines:
-        if not one.exact:
+        if one.returned is None:
+            told.append(f"{one.engine}: what came back is not known, for its time was over.")
+        elif not one.exact:
             lost = list(_lost(one.returned))
             if not one.queries_agree:
                 lost.append("a query of an hour failed, or gave other samples than reading everything")

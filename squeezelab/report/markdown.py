@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from squeezelab.report import answer
+from squeezelab.report.advice import advice_lines
 from squeezelab.report.cost import cost_table
 from squeezelab.report.engines import engine_table, savings_table, tell_losses
 from squeezelab.report.tables import (
@@ -47,6 +48,7 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
             *([sentence, ""] if (sentence := answer.in_a_sentence(results)) else []),
             *(table.to_markdown() for table in tables if table.rows),
             *(["## What databases gave back", "", *losses, ""] if losses else []),
+            *advice_lines(results.advice, results.cost),
             "## Charts",
             "",
             *pictures,

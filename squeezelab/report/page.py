@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from squeezelab.report import answer
+from squeezelab.report.advice import tables_beside, tables_of
 from squeezelab.report.columns import Cell, best_first, columns_of, number
 from squeezelab.report.cost import cost_table
 from squeezelab.report.engines import (
@@ -124,6 +125,8 @@ def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> 
         engines=engine_listing(results),
         savings=savings_table(results),
         losses=tell_losses(results),
+        advice=[(one, tables_of(one)) for one in results.advice],
+        advice_beside=tables_beside(results.advice, results.cost),
         published=published_table(results),
         method=method(results),
         machine=machine(results),

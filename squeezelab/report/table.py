@@ -35,7 +35,7 @@ class Table:
         """Return the table as GitHub renders it, title and note included."""
         marks = [":---" if i < self.names else "---:" for i in range(len(self.headers))]
         lines = [
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
             for cells in (self.headers, marks, *self.rows)
         ]
         return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])

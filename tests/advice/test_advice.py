@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PROJECT
+from markupsafe import escape
 from pyarrow import feather
 
 from squeezelab import MetricDataset, Series, SeriesKey
@@ -20,6 +21,7 @@ from squeezelab.advice.shapes import layouts
 from squeezelab.advice.worker import SystemFailedError
 from squeezelab.dataset import UNITS_PER_SECOND
 from squeezelab.errors import InvalidRequestError
+from squeezelab.results import Results
 
 NAMES = ["clickhouse", "duckdb", "parquet", "parquet_duckdb", "parquet_polars", "postgresql", "zarr"]
 EDGES = np.array([0x7FF8000000000001, 0x7FF0000000000002, 0x8000000000000000, 0x7FF0000000000000, 1], np.uint64)
@@ -237,6 +239,23 @@ def test_timescaledb_is_left_out_with_a_word() -> None:
 def test_a_system_that_does_not_exist_is_one_line() -> None:
     with pytest.raises(InvalidRequestError, match="unknown system 'oracle'"):
         advise(odd(), "oracle")
+
+
+def test_a_run_of_the_lab_puts_advice_into_its_report(tmp_path: Path) -> None:
+    rows = "\n".join(f"{1_700_000_000 + 15 * i},{i % 7 / 10}" for i in range(500))
+    (tmp_path / "load.csv").write_text(f"time,load\n{rows}\n")
+    command = [sys.executable, PROJECT / "main.py", "bench", "load.csv", "--codecs", "none", "--formats", "none"]
+    done = subprocess.run(
+        [*command, "--advise", "zarr", "--budget", "0"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "reports/load"
+    text = (folder / "zarr.py").read_text()
+    (advice,) = Results.read(folder / "results.json").advice
+    assert advice.statements["zarr.py"] == text
+    assert text.rstrip() in (folder / "ratios.md").read_text()
+    assert escape(text) in (folder / "report.html").read_text()
+    assert text.rstrip() in (folder / "advice.md").read_text()
 
 
 def test_the_command_prints_what_it_saves_as_files(tmp_path: Path) -> None:

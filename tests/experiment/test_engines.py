@@ -1,5 +1,6 @@
 """Databases in a run: what each is measured by, and what is told of those that spoil or fail."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from squeezelab.engines import Engine, engine_classes
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.engines import measure_engine
 from squeezelab.experiment.plan import Plan
-from squeezelab.report.engines import tell_losses
+from squeezelab.report.engines import engine_table, tell_losses
 from squeezelab.results import EngineMeasurement, Results, Returned
 
 
@@ -179,3 +180,27 @@ def test_what_is_lost_is_told_in_plain_words(data: MetricDataset) -> None:
         "contradicting: a query of an hour failed, or gave other samples than reading everything "
         "(of 1,440 samples in 3 series).",
     ]
+
+
+def test_what_runs_out_of_time_keeps_what_was_measured(data: MetricDataset, tmp_path: Path) -> None:
+    one, notes = measure_engine(fake.Endless(), data, seconds=6)
+    assert (one.samples, one.bytes_on_disk) == (1440, 16 * 1440 + 100)
+    assert one.returned is None
+    assert not one.exact, "what did not come back is not called exact"
+    assert notes[0].startswith("What comes back from endless is not known: read_all took more than ")
+    results = replace(run(data, fake.Keeping()), engines=[one])
+    assert tell_losses(results) == ["endless: what came back is not known, for its time was over."]
+    assert engine_table(results).rows[0][0] == "endless"
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json").engines == [one]
+
+
+def test_a_read_that_is_ended_when_it_is_timed_was_exact_all_the_same(
+    data: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("squeezelab.experiment.engines.QUERY_SECONDS", 0.05)
+    one, notes = measure_engine(fake.Tiring(), data, seconds=6)
+    assert one.exact
+    assert one.hour_ms is not None
+    assert one.everything_ms is None
+    assert notes[0].startswith("A query failed: tiring: read_all took more than ")

@@ -1,0 +1,86 @@
+"""Advice in a report: what to paste stands there as it is, whatever characters it holds, beside what it saves."""
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from squeezelab import MetricDataset
+from squeezelab.experiment.run import measure_dataset
+from squeezelab.report import write_report
+from squeezelab.report.advice import advice_markdown
+from squeezelab.report.markdown import ratios_markdown
+from squeezelab.report.page import report_html
+from squeezelab.results import Advice, CostBasis, NoisyDigits, ProvenSetting, Results, Segment
+
+TEXT = "CREATE TABLE `m` (\n    `a</script>'\"\\\\` Float64 CODEC(ZSTD(3))\n);\n-- ```\n"
+
+
+def advice(system: str = "alpha", bytes_of_it: int = 2000) -> Advice:
+    """Advice that halves what the default takes."""
+    settings = [
+        ProvenSetting("default", "nothing set", "CREATE", 1000, 2 * bytes_of_it, {}, True, further_bytes=4.0),
+        ProvenSetting("advised", "by series | wide", TEXT, 1000, bytes_of_it, {}, True, further_bytes=2.0, hour_s=0.01),
+    ]
+    return Advice(
+        system,
+        system.title(),
+        "1.2",
+        "size",
+        settings,
+        {f"{system}.sql": TEXT},
+        1.0,
+        [Segment("m", "line\nbreak", "LZ4", 1, 100, "ZSTD(3)", 50)],
+        [NoisyDigits("load | <b>", 2, "what arithmetic left", 1e-9, 70)],
+        notes=["a word on `it` <b>"],
+    )
+
+
+@pytest.fixture(scope="module")
+def bare(small: MetricDataset) -> Results:
+    return measure_dataset(small.select([0]), size="small", codecs=["xor"], formats=[], budget=0)
+
+
+@pytest.fixture(scope="module")
+def results(bare: Results) -> Results:
+    return replace(bare, advice=[advice(), advice("beta", 1000)], cost=CostBasis(1e6, 1e6, 0.5))
+
+
+def test_the_page_shows_the_text_as_it_is_to_be_pasted(results: Results) -> None:
+    page = report_html(results)
+    assert html.unescape(re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)[0]) == TEXT
+    assert 'href="#advice-section"' in page
+    assert "<b>" not in page.partition('id="advice-section"')[2].partition("</section>")[0].replace("<b>", "", 0)
+
+
+def test_markdown_shows_the_text_in_a_fence_that_it_cannot_end(results: Results) -> None:
+    fences = re.findall(r"^(`{3,})sql\n(.*?)\n\1$", ratios_markdown(results, []), re.DOTALL | re.MULTILINE)
+    assert fences == [("````", TEXT.rstrip())] * 2
+    assert ratios_markdown(results, []).count("````") == 4
+
+
+def test_rows_stay_rows_whatever_names_they_hold(results: Results) -> None:
+    lines = ratios_markdown(results, []).splitlines()
+    for words in ("line break", "load \\| <b>", "by series \\| wide"):
+        (first, *_) = [line for line in lines if words in line]
+        assert first.startswith("|")
+        assert first.endswith("|")
+
+
+def test_systems_stand_beside_each_other_with_what_is_paid(results: Results) -> None:
+    text = advice_markdown(results.advice, "mine", ["beta is odd"], results.cost)
+    assert "| Alpha | 4.000 | 2.000 | 50.0% |" in text
+    assert "| alpha | advised | 2e+03 | 1,000.00 |" in text, "2 bytes, a million a second, a million seconds, 0.50 a GB"
+    assert text.endswith("- beta is odd\n")
+
+
+def test_results_keep_advice(results: Results, tmp_path: Path) -> None:
+    write_report(results, tmp_path)
+    assert Results.read(tmp_path / "results.json").advice == results.advice
+
+
+def test_reports_without_advice_have_no_such_section(bare: Results) -> None:
+    assert "advice-section" not in report_html(bare)
+    assert "paste this" not in ratios_markdown(bare, [])
