@@ -47,13 +47,17 @@ LONGEST_HEADER = 1 + 10 + 10
 
 
 class Frame(NamedTuple):
-    """A frame taken apart: ``size`` values, payload ``data[start:stop]``, ``length`` bytes in all."""
+    """A frame taken apart: ``size`` values, payload ``data[start:stop]``, ``length`` bytes in all.
+
+    ``name`` is the one that its checksum is bound to, where that was checked.
+    """
 
     dtype: np.dtype[Any]
     size: int
     start: int
     stop: int
     length: int
+    name: str = ""
 
 
 def varint(number: int) -> bytes:
@@ -153,8 +157,8 @@ def parse_frame(data: Bytes, at: int = 0) -> Frame:
     return Frame(dtype, count, at + after, at + after + size, length)
 
 
-def open_frame(codec_name: str, data: Bytes) -> Frame:
-    """Read and check a whole frame.
+def open_frame(codec_name: str, data: Bytes, earlier: tuple[str, ...] = ()) -> Frame:
+    """Read and check a whole frame, of a codec of this name or of one that it had earlier.
 
     Raises
     ------
@@ -165,9 +169,11 @@ def open_frame(codec_name: str, data: Bytes) -> Frame:
     if frame.length != data.size:
         raise CorruptDataError(f"{data.size - frame.length} bytes follow the frame: decode one frame at a time")
     view = memoryview(data)
-    if _checksum(codec_name, view[: frame.start], view[frame.start : frame.stop]) != view[frame.stop :]:
-        raise CorruptDataError(f"the checksum differs: the frame is damaged, or not one of codec {codec_name!r}")
-    return frame
+    header, payload = view[: frame.start], view[frame.start : frame.stop]
+    for name in (codec_name, *earlier):
+        if _checksum(name, header, payload) == view[frame.stop :]:
+            return frame._replace(name=name)
+    raise CorruptDataError(f"the checksum differs: the frame is damaged, or not one of codec {codec_name!r}")
 
 
 def split_frames(data: bytes | bytearray | memoryview | Bytes) -> Iterator[memoryview]:

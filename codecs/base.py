@@ -55,6 +55,8 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         The package of PyPI that it needs beyond those which squeezelab always has.
     showcase : tuple of str
         The settings that a default run shows: what its authors recommend, and its strongest where that is another.
+    earlier_names : tuple of str
+        What frames of earlier layouts are bound to that are still read; `unpack` finds which one in ``frame.name``.
     """
 
     name: ClassVar[str]
@@ -64,6 +66,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     showcase: ClassVar[tuple[str, ...]] = ("",)
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
     lossy: bool = False
+    earlier_names: tuple[str, ...] = ()
     max_expansion: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -155,7 +158,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
             If ``out`` is read-only, not contiguous or of another size or dtype.
         """
         data = as_bytes(buf)
-        frame = open_frame(self.frame_name, data)
+        frame = open_frame(self.frame_name, data, self.earlier_names)
         self.check_plausible(frame)
         if out is None and frame.dtype.isnative:
             column = result = _allocate(frame.size, frame.dtype)
@@ -384,12 +387,16 @@ class Chain(ColumnCodec):
         self.dtypes = self.stages[0].dtypes
         self.lossy = self.stages[0].lossy
         self.kind = self.stages[0].kind
+        self.earlier_names = tuple(self._name(first) for first in self.stages[0].earlier_names)
         self.max_expansion = prod(stage.max_expansion for stage in self.stages)
 
     @property
     def frame_name(self) -> str:
         """The stages' names, joined by a plus sign."""
-        return "+".join(stage.frame_name for stage in self.stages)
+        return self._name(self.stages[0].frame_name)
+
+    def _name(self, first: str) -> str:
+        return "+".join((first, *(stage.frame_name for stage in self.stages[1:])))
 
     @property
     def slow(self) -> bool:
@@ -433,4 +440,5 @@ class Chain(ColumnCodec):
             stage.expand(payload, expanded[:size])
             payload = expanded[:size]
         expanded.flags.writeable = False
-        self.stages[0].unpack(expanded, frame._replace(start=0, stop=payload.size), column)
+        first = frame.name.partition("+")[0]
+        self.stages[0].unpack(expanded, frame._replace(start=0, stop=payload.size, name=first), column)

@@ -98,8 +98,8 @@ class Es95(KernelCodec):
     elastic/elasticsearch, server/src/main/java/org/elasticsearch/index/codec/tsdb: pipeline/numeric/stages/
     AlpDoubleTransformStage.java (commit 1217705407f4) and AlpDoubleUtils.java, as of the same week; Delta-, Offset-,
     Gcd- and BitPackCodecStage.java; pipeline/StaticPipelineConfigResolver.java (commit 1070c29a2512), which names these
-    stages for double gauges. Every block is, byte for byte, what that Java code makes of it, compared on the columns of
-    ALP's paper, the Westermo data and random bits.
+    stages for double gauges. Every block is, byte for byte, what a copy of that Java makes of it, run apart from the
+    rest of Elasticsearch: compared on the columns of ALP's paper, the Westermo data and random bits.
 
     Examples
     --------

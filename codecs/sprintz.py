@@ -22,6 +22,8 @@ LONGEST_RUN = U(0x7FFF)
 HEADER = U(8)
 LEARNING_SHIFT = U(1)
 WIDEST_FOR_FIRE = 2
+EARLIER_FIRE = "sprintz_fire"
+"""What earlier frames of FIRE are bound to, whose payload does not tell it."""
 
 
 class Sprintz(ColumnCodec):
@@ -43,7 +45,7 @@ class Sprintz(ColumnCodec):
 
         4 bytes    number of groups
         2 bytes    values behind the last group
-        2 bytes    1, the number of variables
+        2 bytes    1, the number of variables; with the top bit set for FIRE, an addition by which a frame tells it
         groups
         values     behind the last group, or all of fewer than 128, as they are
 
@@ -59,7 +61,7 @@ class Sprintz(ColumnCodec):
     ----------
     D. Blalock, S. Madden, J. Guttag, "Sprintz: Time Series Compression for the Internet of Things", IMWUT 2(3), 2018;
     dblalock/sprintz, cpp/Compress/sprintz_delta_lowdim.cpp and sprintz_xff_lowdim.cpp (commit a056cdb), which wrote the
-    same bytes of integers of 8 and 16 bits.
+    same bytes of integers of 8 and 16 bits, but for the bit of FIRE.
 
     Examples
     --------
@@ -72,17 +74,13 @@ class Sprintz(ColumnCodec):
     dtypes = INTEGERS
     # Two runs of 2^15 blocks of integers of 64 bits take 6 bytes.
     max_expansion = 2 * 8 * 8 * 2**15 // 6 + 1
+    earlier_names = (EARLIER_FIRE,)
 
     def __init__(self, predictor: str = "delta") -> None:
         check_choice("sprintz", "predictor", predictor, PREDICTORS)
         self.predictor = predictor
         if predictor == "fire":
             self.dtypes = tuple(dtype for dtype in INTEGERS if dtype.itemsize <= WIDEST_FOR_FIRE)
-
-    @property
-    def frame_name(self) -> str:
-        """Frames of the two predictors differ."""
-        return self.name if self.predictor == "delta" else f"{self.name}_{self.predictor}"
 
     def pack(self, column: Column) -> Bytes:
         """Encode the integers, as words of their low bits."""
@@ -97,7 +95,7 @@ class Sprintz(ColumnCodec):
         """Decode the integers."""
         size = column.dtype.itemsize
         words = np.empty(column.size, np.uint64)
-        fire = U(self.predictor == "fire")
+        fire = U(frame.name == EARLIER_FIRE)
         if not decode_sprintz(data, U(frame.start), U(frame.stop), U(8 * size), fire, words):
             raise CorruptDataError("the sprintz payload does not hold the values it promises: it is damaged")
         column.view(f"u{size}")[:] = words
@@ -228,7 +226,7 @@ def encode_sprintz(words, bits, fire, errors, buffer):
                 buffer[head] = header
                 if code > U(4):
                     buffer[head + U(1)] = header >> U(8)
-    store_little(buffer, U(0), groups | (count - i) << U(32) | U(1) << U(48))
+    store_little(buffer, U(0), groups | (count - i) << U(32) | U(1) << U(48) | fire << U(63))
     return _put_plain(words, i, bits >> U(3), buffer, at)
 
 
@@ -261,14 +259,15 @@ def _take_block(data, at, width, bits, fire, state, words, i):
 def decode_sprintz(data, start, stop, bits, fire, words):
     """Fill words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    It is FIRE's where the payload says so, or ``fire`` is 1. `READ_SLACK` bytes after ``stop`` must be readable.
     """
     if start + HEADER > stop:
         return False
     count, code, state, size = U(words.size), _code_bits(bits), np.zeros(3, np.uint64), bits >> U(3)
     head = load_little(data, start)
     groups, rest, at, i = head & U(0xFFFFFFFF), head >> U(32) & U(0xFFFF), start + HEADER, U(0)
-    if head >> U(48) != U(1):
+    fire |= head >> U(63)
+    if head >> U(48) & U(0x7FFF) != U(1) or (fire and size > U(WIDEST_FOR_FIRE)):
         return False
     for _ in range(groups):
         if at >= stop:

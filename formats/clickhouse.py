@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,11 +19,14 @@ from squeezelab.formats._engine import EngineFolder, EngineReader, checked, dige
 from squeezelab.registry import check_choice, check_range, non_default_settings
 from squeezelab.store.workplace import MEMORY, workplace
 
-TIMESTAMP_CODECS = ("DoubleDelta", "Delta", "T64", "GCD", "NONE")
+TIMESTAMP_CODECS = ("DoubleDelta", "default", "Delta", "T64", "GCD", "NONE")
 PRECISIONS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 LAST_DATE = 9_000_000_000
 """In seconds; for times before 1970 or after this there is no literal that all units have."""
-VALUE_CODECS = ("Gorilla", "FPC", "ALP", "Delta", "NONE")
+VALUE_CODECS = ("Gorilla", "default", "FPC", "ALP", "Delta", "NONE")
+
+_ONE_SESSION = threading.RLock()
+"""Held while there is a session. A thread that asks for a second one gets chdb's own error."""
 
 
 class ClickHouse(EngineFolder):
@@ -30,15 +34,18 @@ class ClickHouse(EngineFolder):
 
     Parameters
     ----------
-    timestamps : {"DoubleDelta", "Delta", "T64", "GCD", "NONE"}
-        The codec that prepares timestamps.
-    values : {"Gorilla", "FPC", "ALP", "Delta", "NONE"}
+    timestamps : {"DoubleDelta", "default", "Delta", "T64", "GCD", "NONE"}
+        The codec that prepares timestamps; ``default`` names none, which leaves them to LZ4, ``NONE`` has ZSTD alone.
+    values : {"Gorilla", "default", "FPC", "ALP", "Delta", "NONE"}
         The codec that prepares values. ALP is in beta: it is there from ClickHouse 26 on.
     zstd : int
-        The level of ZSTD behind both, 1 as ClickHouse itself; 0 is LZ4.
+        The level of ZSTD after both, 1 as ClickHouse itself; 0 is LZ4.
 
     Notes
     -----
+    The bare name is what users are told to set, DoubleDelta and Gorilla. ClickHouse itself names no codec, and has
+    dropped Gorilla from its own tables of metrics (its issue 114790): ZSTD alone was smaller on most data tried here.
+
     `write` leaves a folder, as ``clickhouse local --path`` and chdb's sessions have it, with a database ``lab``;
     `encode` returns a ZIP of it. Its table ``series`` has number, metric name and labels, which are a map; ``samples``
     has the number of the series, timestamp, in the data set's unit, and value. What counts is every file: the tables'
@@ -46,7 +53,7 @@ class ClickHouse(EngineFolder):
     small files of each part that is what ``system.parts`` has as ``bytes_on_disk``. The comment of ``samples`` has a
     checksum of all samples. One thread reads and writes.
 
-    A process can have one chdb session at a time: an open file is one.
+    A process can have one chdb session at a time: an open file is one, and other threads wait until it is closed.
 
     Source: https://clickhouse.com/docs/reference/statements/create/table/codec
     """
@@ -56,7 +63,14 @@ class ClickHouse(EngineFolder):
     suffix = ""
     repeatable = False  # its tables have numbers drawn by lot
     untimed_access = "a process can have one session of chdb at a time, and --engines times what it is asked"
-    showcase = ("", "timestamps=T64,values=FPC", "values=ALP", "timestamps=Delta,values=NONE,zstd=22")
+    showcase = (
+        "timestamps=default,values=default",
+        "",
+        "values=NONE",
+        "values=NONE,zstd=3",
+        "timestamps=Delta,values=NONE,zstd=22",
+        "timestamps=Delta,values=ALP,zstd=22",
+    )
 
     def __init__(self, timestamps: str = "DoubleDelta", values: str = "Gorilla", zstd: int = 1) -> None:
         check_choice("clickhouse", "timestamps", timestamps, TIMESTAMP_CODECS)
@@ -114,8 +128,10 @@ class ClickHouse(EngineFolder):
         )
 
     def _codec(self, first: str) -> str:
-        behind = f"ZSTD({self.zstd})" if self.zstd else "LZ4"
-        return f"CODEC({behind})" if first == "NONE" else f"CODEC({first}, {behind})"
+        if first == "default":
+            return ""
+        after = f"ZSTD({self.zstd})" if self.zstd else "LZ4"
+        return f"CODEC({after})" if first == "NONE" else f"CODEC({first}, {after})"
 
 
 class ClickHouseReader(EngineReader):
@@ -172,16 +188,17 @@ def _columns(table: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.flo
 
 @contextmanager
 def _session(folder: Path) -> Iterator[Any]:
-    """Open a session on a folder, which works on one thread."""
+    """Open a session on a folder, which works on one thread; another thread's waits for its end."""
     from chdb import session as chdb_session
 
-    session = chdb_session.Session(str(folder))
-    try:
-        for setting in ("max_threads = 1", "max_insert_threads = 1"):
-            session.query(f"SET {setting}")
-        yield session
-    finally:
-        session.close()
+    with _ONE_SESSION:
+        session = chdb_session.Session(str(folder))
+        try:
+            for setting in ("max_threads = 1", "max_insert_threads = 1"):
+                session.query(f"SET {setting}")
+            yield session
+        finally:
+            session.close()
 
 
 def _copy_tables(folder: Path, target: Path, active: list[Path]) -> None:

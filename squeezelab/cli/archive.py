@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import sys
@@ -11,25 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from squeezelab.cli.app import INPUT_HELP, Debug, announce_compilation, app
+from squeezelab.cli.app import Debug, announce_compilation, app
+from squeezelab.cli.reading import PACKING, Paths, read, reads_files
 from squeezelab.console import progress_bar, stderr, stdout
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 if TYPE_CHECKING:
     from squeezelab.dataset import Series
     from squeezelab.formats.tally import TallyFile
-    from squeezelab.readers import Loaded
+    from squeezelab.readers import ReadOptions
 
 DAMAGED = 1
 _MOMENT = re.compile(r"-?\d+(\.\d+)?|\d{4}-\d\d(-\d\d.*)?")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A tally file: a path, or a URL as s3://bucket/file.")]
 Target = Annotated[Path, typer.Argument(metavar="FILE", help="A tally file.")]
-Inputs = Annotated[list[Path], typer.Argument(help="Files, plain or gz or zst, and folders of them.")]
 Level = Annotated[int, typer.Option(help="1, fast, or 2, small.")]
-InputFormat = Annotated[str | None, typer.Option(help=INPUT_HELP)]
-TimeColumn = Annotated[str | None, typer.Option(help="The column that holds the time.")]
-TimeUnit = Annotated[str | None, typer.Option(help="Unit of times that are numbers: s, ms, us or ns.")]
 Series_ = Annotated[
     list[str] | None, typer.Option("--series", help="Series, as 'cpu_*' or 'host=a*'; may be repeated.")
 ]
@@ -39,22 +37,18 @@ Salvage = Annotated[bool, typer.Option("--salvage", help="Pass over what is dama
 
 
 @app.command()
+@functools.partial(reads_files, options=PACKING)
 def pack(
-    paths: Inputs,
+    paths: Paths,
+    options: ReadOptions,
     to: Annotated[Path, typer.Option("--to", help="The tally file to make.")],
     level: Level = 2,
-    input_format: InputFormat = None,
-    time_column: TimeColumn = None,
-    time_unit: TimeUnit = None,
-    series: Series_ = None,
-    start: From = None,
-    stop: Until = None,
     debug: Debug = False,
 ) -> None:
     """Pack metrics into a tally file: anything that bench reads."""
     from squeezelab.formats.tally import pack_series
 
-    loaded = _load(paths, kind=input_format, time_column=time_column, time_unit=time_unit, series=series, start=start, stop=stop)  # fmt: skip # noqa: E501
+    loaded = read(paths, options)
     announce_compilation()
     with progress_bar() as bar:
         one_by_one = _shown(iter(loaded.dataset), bar, "Packing", len(loaded.dataset))
@@ -63,23 +57,19 @@ def pack(
 
 
 @app.command()
+@functools.partial(reads_files, options=PACKING)
 def append(
     target: Target,
-    paths: Inputs,
+    paths: Paths,
+    options: ReadOptions,
     level: Level = 2,
-    input_format: InputFormat = None,
-    time_column: TimeColumn = None,
-    time_unit: TimeUnit = None,
-    series: Series_ = None,
-    start: From = None,
-    stop: Until = None,
     debug: Debug = False,
 ) -> None:
     """Append metrics to a tally file as a new part, whole or not at all."""
     from squeezelab.formats.tally import append_series
 
     _existing(target)
-    loaded = _load(paths, kind=input_format, time_column=time_column, time_unit=time_unit, series=series, start=start, stop=stop)  # fmt: skip # noqa: E501
+    loaded = read(paths, options)
     announce_compilation()
     before = target.stat().st_size
     with progress_bar() as bar:
@@ -212,14 +202,6 @@ def verify(
         stdout.print(word, soft_wrap=True)
     stdout.print(f"{source}: {blocks:,} blocks read, {'damaged' if words else 'all whole'}", soft_wrap=True)
     return DAMAGED if words else 0
-
-
-def _load(paths: list[Path], **choices: Any) -> Loaded:
-    from squeezelab.readers import load
-
-    loaded = load(paths, **choices)
-    stdout.print(str(loaded), soft_wrap=True)
-    return loaded
 
 
 def _existing(path: Path) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from squeezelab.cli.app import INPUT_HELP, Codecs, Debug, Reports, announce_compilation, app
+from squeezelab.cli.app import Codecs, Debug, Reports, announce_compilation, app
+from squeezelab.cli.reading import read, reads_files
 from squeezelab.console import stdout, working
+
+if TYPE_CHECKING:
+    from squeezelab.readers import ReadOptions
 
 
 @app.command()
+@reads_files
 def atlas(
+    options: ReadOptions,
     data: Annotated[list[Path] | None, typer.Option(help="Your own series, as dots; may be given again.")] = None,
-    input_format: Annotated[str | None, typer.Option(help=INPUT_HELP)] = None,
     at_least: Annotated[float, typer.Option(help="Decoding speed for the second map of each, MB/s; 0: none.")] = 500,
     cells: Annotated[int, typer.Option(help="Cells along each side of a map: time grows with the square.")] = 8,
     values: Annotated[int, typer.Option(help="Values a column.")] = 4096,
@@ -28,16 +33,13 @@ def atlas(
     from squeezelab.atlas.page import write_atlas
     from squeezelab.errors import InvalidRequestError
     from squeezelab.experiment.plan import Plan
-    from squeezelab.readers import load
 
     chosen = list(Plan.of(codecs or None, "none").codecs)
     if not chosen:
         raise InvalidRequestError("an atlas of no codecs is empty: name some with --codecs")
     if values < 2:
         raise InvalidRequestError(f"columns of {values} values show nothing: give --values 2 or more")
-    loaded = load(data, kind=input_format) if data else None
-    if loaded:
-        stdout.print(str(loaded), soft_wrap=True)
+    loaded = read(data, options) if data else None
     announce_compilation(chosen)
     measured = measure_atlas(
         codecs=chosen,

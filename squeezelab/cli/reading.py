@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,7 @@ OPTIONS: dict[str, Any] = {
         list[str] | None, typer.Option(help="Series to read, as 'cpu_*' or 'host=a*'; may be given again.")
     ],
     "start": Annotated[str | None, typer.Option("--from", help="The first moment: a date, or seconds.")],
-    "stop": Annotated[str | None, typer.Option("--to", help="The moment to stop before.")],
+    "stop": Annotated[str | None, typer.Option("--to", "--until", help="The moment to stop before.")],
     "limit": Annotated[int | None, typer.Option(help="The most samples to read.")],
     "interval": Annotated[str | None, typer.Option(help="Rows without a time column: their interval, as 15s.")],
     "decimal": Annotated[str | None, typer.Option(help="Decimal separator, '.' or ',', if not recognised.")],
@@ -37,8 +37,12 @@ OPTIONS: dict[str, Any] = {
 }
 """The fields of `ReadOptions`, as the command line takes them."""
 
+PACKING = {name: hint for name, hint in OPTIONS.items() if name != "name"}
+PACKING["stop"] = Annotated[str | None, typer.Option("--until", help="The moment to stop before.")]
+"""Those of commands that make no report, and whose ``--to`` is the file to make."""
 
-def reads_files(command: Callable[..., None]) -> Callable[..., None]:
+
+def reads_files(command: Callable[..., None], options: Mapping[str, Any] = OPTIONS) -> Callable[..., None]:
     """Give a command the reader's options in place of its parameter ``options``, a `ReadOptions`.
 
     Examples
@@ -55,13 +59,13 @@ def reads_files(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         from squeezelab.readers import ReadOptions
 
-        options = ReadOptions(**{name: given.pop(name) for name in OPTIONS})
-        command(**given, options=options)
+        chosen = ReadOptions(**{name: given.pop(name) for name in options})
+        command(**given, options=chosen)
 
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
         if name == "options":
-            parameters += [parameter.replace(name=one, default=None, annotation=hint) for one, hint in OPTIONS.items()]
+            parameters += [parameter.replace(name=one, default=None, annotation=hint) for one, hint in options.items()]
         else:
             parameters.append(parameter.replace(annotation=hints[name]))
     ordered = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]

@@ -1,4 +1,4 @@
-"""Es95 against a slow decoder that reads like its layout, and against what Elasticsearch's own code wrote."""
+"""Es95 against a slow decoder that reads like its layout, and against what a copy of Elasticsearch's Java wrote."""
 
 import hashlib
 from pathlib import Path

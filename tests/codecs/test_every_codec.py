@@ -103,6 +103,15 @@ def test_every_bit_comes_back(spec: str, dtype: np.dtype, data: st.DataObject) -
     assert came_back(get_codec(spec), get_codec(spec).decode(get_codec(spec).encode(column)), column)
 
 
+@pytest.mark.parametrize("spec", [*SPECS, "sprintz:predictor=fire", "tally:level=1+zlib"])
+def test_a_frame_needs_no_settings_to_be_read(spec: str) -> None:
+    plain = get_codec("+".join(one.partition(":")[0] for one in spec.split("+")))
+    for dtype in get_codec(spec).dtypes:
+        column = a_column(dtype) if dtype in (INT64, FLOAT64) else np.arange(200).astype(dtype)
+        frame = get_codec(spec).encode(column)
+        assert np.array_equal(plain.decode(frame), get_codec(spec).decode(frame))
+
+
 @every_case
 def test_only_lossy_codecs_tolerate_errors_and_only_of_values(spec: str, dtype: np.dtype) -> None:
     codec, column = get_codec(spec), a_column(dtype)

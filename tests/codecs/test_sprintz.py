@@ -9,9 +9,12 @@ from hypothesis.extra.numpy import arrays
 from columns import forge, int64_columns
 from squeezelab import CorruptDataError
 from squeezelab.codecs import get_codec
-from squeezelab.codecs.sprintz import Sprintz
+from squeezelab.codecs._frame import varint
+from squeezelab.codecs.sprintz import PREDICTORS, Sprintz
 from squeezelab.errors import InvalidRequestError
 
+WAVE = np.round(40 * np.sin(np.arange(150) / 7))
+WAVE[60:110] = 7
 CODE_BITS = {8: 3, 16: 4, 32: 5, 64: 6}
 AUTHORS = {
     ("int8", "delta"): (
@@ -59,7 +62,7 @@ class Fire:
 def slow_decode(payload: bytes, dtype: np.dtype, learns: bool) -> list[int]:
     bits = 8 * dtype.itemsize
     groups, rest = int.from_bytes(payload[:4], "little"), int.from_bytes(payload[4:6], "little")
-    assert payload[6:8] == b"\1\0"
+    assert payload[6:8] == (b"\1\x80" if learns else b"\1\0")
     code, at, values, fire = CODE_BITS[bits], 8, [], Fire(bits, learns)
     for _ in range(groups):
         size = -(-2 * code // 8)
@@ -123,9 +126,32 @@ def test_runs_longer_than_their_count_are() -> None:
 
 @pytest.mark.parametrize(("dtype", "predictor"), AUTHORS)
 def test_the_authors_program_writes_these_bytes(dtype: str, predictor: str) -> None:
-    wave = np.round(40 * np.sin(np.arange(150) / 7))
-    wave[60:110] = 7
-    assert Sprintz(predictor).pack(wave.astype(dtype)).tobytes().hex() == AUTHORS[dtype, predictor]
+    payload = Sprintz(predictor).pack(WAVE.astype(dtype)).copy()
+    payload[7] &= 0x7F  # the bit of FIRE is ours
+    assert payload.tobytes().hex() == AUTHORS[dtype, predictor]
+
+
+@pytest.mark.parametrize("reader", PREDICTORS)
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_a_frame_says_which_predictor_it_is_of(dtype: str, reader: str) -> None:
+    column = WAVE.astype(dtype)
+    for after in ("", "+zstd"):
+        for writer in PREDICTORS:
+            frame = get_codec(f"sprintz:predictor={writer}{after}").encode(column)
+            assert np.array_equal(get_codec(f"sprintz:predictor={reader}{after}").decode(frame), column)
+
+
+@pytest.mark.parametrize("reader", PREDICTORS)
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_frames_of_fire_that_do_not_say_it_are_still_read(dtype: str, reader: str) -> None:
+    column, payload = WAVE.astype(dtype), bytes.fromhex(AUTHORS[dtype, "fire"])
+    codec = get_codec(f"sprintz:predictor={reader}")
+    assert np.array_equal(codec.decode(forge("sprintz_fire", column.dtype, payload, 150)), column)
+    squeezed = varint(len(payload)) + get_codec("zstd").squeeze(payload)
+    chained = forge("sprintz_fire+zstd", column.dtype, squeezed, 150)
+    assert np.array_equal(get_codec(f"sprintz:predictor={reader}+zstd").decode(chained), column)
+    with pytest.raises(CorruptDataError, match="checksum differs"):
+        codec.decode(forge("sprintz_ice", column.dtype, payload, 150))
 
 
 def test_fire_takes_short_integers_alone() -> None:
@@ -144,6 +170,7 @@ def head(groups: int, rest: int, variables: int = 1) -> bytes:
     [
         head(0, 128)[:7],
         head(0, 128, 2) + bytes(1024),  # two variables
+        head(0, 128, 0x8001) + bytes(1024),  # FIRE, of long integers
         head(0, 127) + bytes(1016),  # another number of values
         head(0, 128) + bytes(1023),  # cut short
         head(0, 128) + bytes(1025),  # a byte too many

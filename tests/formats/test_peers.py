@@ -1,5 +1,6 @@
 """Files of other engines: samples in any order come back, settings arrive, and what is counted is what there is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,8 +97,8 @@ def test_settings_reach_the_engines(better: str, worse: str, small: MetricDatase
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize("timestamps", ["DoubleDelta", "Delta", "T64", "GCD", "NONE"])
-@pytest.mark.parametrize("values", ["Gorilla", "FPC", "ALP", "Delta", "NONE"])
+@pytest.mark.parametrize("timestamps", ["DoubleDelta", "default", "Delta", "T64", "GCD", "NONE"])
+@pytest.mark.parametrize("values", ["Gorilla", "default", "FPC", "ALP", "Delta", "NONE"])
 def test_every_pair_of_clickhouse_codecs_comes_back(timestamps: str, values: str) -> None:
     dataset = a_data_set(list(range(0, 1500, 15)), [5])
     file = get_format(f"{needs('clickhouse')}:timestamps={timestamps},values={values},zstd=0")
@@ -110,6 +111,22 @@ def test_duckdb_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     dataset = a_data_set([1, 2])
     assert get_format("duckdb").decode(get_format("duckdb").encode(dataset)).fingerprint == dataset.fingerprint
     assert not list(tmp_path.iterdir())
+
+
+def test_clickhouse_compresses_by_lz4_where_no_codec_is_named(small: MetricDataset) -> None:
+    spec = f"{needs('clickhouse')}:timestamps={{0}},values={{0}},zstd=0"
+    default, lz4 = (get_format(spec.format(one)) for one in ("default", "NONE"))
+    size = default.stored_bytes(default.encode(small))
+    assert size == pytest.approx(lz4.stored_bytes(lz4.encode(small)), rel=0.01)
+
+
+def test_threads_wait_for_the_one_session_of_clickhouse() -> None:
+    needs("clickhouse")
+    dataset = a_data_set([1, 2])
+    files = [get_format(spec) for spec in ("clickhouse", "clickhouse:values=NONE", "clickhouse:values=FPC")]
+    with ThreadPoolExecutor(len(files)) as pool:
+        read = list(pool.map(lambda file: file.decode(file.encode(dataset)), files))
+    assert {one.fingerprint for one in read} == {dataset.fingerprint}
 
 
 def test_clickhouse_counts_what_it_has_on_disk(small: MetricDataset, tmp_path: Path) -> None:

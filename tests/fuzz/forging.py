@@ -11,14 +11,14 @@ import numpy as np
 
 from columns import forge
 from squeezelab import MetricDataset, SeriesKey
-from squeezelab.codecs import available_codecs, get_codec
+from squeezelab.codecs import available_codecs, get_codec, prometheus_xor, prometheus_xor2
 from squeezelab.codecs._frame import signed_varint, varint
 from squeezelab.codecs.base import Chain, ColumnCodec
-from squeezelab.codecs.prometheus_xor import encode_chunk
 from squeezelab.codecs.zstd import Zstd
 from squeezelab.formats import get_format
 from squeezelab.formats._crc32c import crc32c
 from squeezelab.formats._sealed import seal, unseal
+from squeezelab.formats.prometheus import KINDS
 from squeezelab.formats.tally import TallyFile
 from squeezelab.formats.tally import writing as tally_writing
 from squeezelab.formats.tally.columns import BLOCK_CHECKSUM_BYTES, Columns, block_checksum
@@ -27,7 +27,17 @@ EDGES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF)
 EDGE_NUMBERS = (0, 1, 127, 128, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 1)
 CHAINS = ("delta_of_delta+zstd", "xor+lz4", "tally+zstd")
 PLAIN_FORMATS = ("cbor", "ndjson")
-SEALED_FORMATS = ("prometheus", "table", "columnar", "delta_of_delta+xor", "pattern", "downsampled")
+SETTINGS = ("delta_of_delta:widths=gorilla", "sprintz:predictor=fire", "tally:level=1")
+SEALED_FORMATS = (
+    "prometheus",
+    "prometheus:chunks=xor2",
+    "table",
+    "columnar",
+    "delta_of_delta+xor",
+    "pattern",
+    "downsampled",
+    "zstd_dictionary",
+)
 
 Forge = Callable[[random.Random], bytes]
 
@@ -41,9 +51,9 @@ class Subject(NamedTuple):
 
 
 def subjects() -> list[Subject]:
-    """Return all codecs and formats whose kernels are this project's, and chains of them."""
+    """Return all codecs and formats whose kernels are this project's, chains of them, and settings that change them."""
     papers_and_ours = [name for name in available_codecs() if get_codec(name).kind in ("papers", "ours")]
-    forgers = {f"codecs/{name}": partial(forge_frames, name) for name in (*papers_and_ours, *CHAINS)}
+    forgers = {f"codecs/{name}": partial(forge_frames, name) for name in (*papers_and_ours, *CHAINS, *SETTINGS)}
     forgers |= {f"formats/{name}": partial(forge_plain, name) for name in PLAIN_FORMATS}
     forgers |= {f"formats/{name}": partial(forge_sealed, name) for name in SEALED_FORMATS}
     forgers["formats/tally"] = forge_tally
@@ -69,6 +79,7 @@ def columns() -> list[np.ndarray]:
         rng.integers(-40, 40, 300).astype(np.int16),
         walk[:300],
         walk,
+        rng.integers(0, 40, 300).astype(np.uint8),
         walk[:300].astype(np.float32),
         rng.normal(size=200),
         rng.integers(0, 2**64, 100, np.uint64).view(np.float64),
@@ -151,23 +162,27 @@ def forge_sealed(name: str) -> Forge:
     """Return what makes sealed files of a format, damaged between dictionary and checksum."""
     file = get_format(name).encode(dataset())
     get_format(name).decode(file)
-    keys, body, at = unseal(name, file)
+    sealed, _, settings = name.partition(":")
+    keys, body, at = unseal(sealed, file)
     whole = body[at:].tobytes()
 
     def make(rng: random.Random) -> bytes:
-        damaged = prometheus_body(rng) if name == "prometheus" and rng.random() < 0.8 else mutate(whole, rng)
-        return b"".join(seal(name, keys, [damaged]))
+        chunks = sealed == "prometheus" and rng.random() < 0.8
+        damaged = prometheus_body(rng, xor2=bool(settings)) if chunks else mutate(whole, rng)
+        return b"".join(seal(sealed, keys, [damaged]))
 
     return make
 
 
-def prometheus_body(rng: random.Random) -> bytes:
+def prometheus_body(rng: random.Random, *, xor2: bool) -> bytes:
     """Return a Prometheus body of one chunk a series, each with its CRC, and most of them damaged."""
     times, values, head, pieces = columns()[0], columns()[5], [1000], []
+    encode_chunk = (prometheus_xor2 if xor2 else prometheus_xor).encode_chunk
+    kind = bytes([KINDS["xor2" if xor2 else "xor"]])
     for _ in range(3):
         head.append(rng.choice((1, 2, 3, 30, 120)))
         chunk = encode_chunk(1000 * times[: head[-1]], values[: head[-1]])
-        data = b"\1" + (chunk if rng.random() < 0.3 else chunk[:2] + mutate(chunk[2:], rng))
+        data = kind + (chunk if rng.random() < 0.3 else chunk[:2] + mutate(chunk[2:], rng))
         crc = int(crc32c(np.frombuffer(data, np.uint8), np.uint64(0), np.uint64(len(data))))
         pieces.append(varint(len(data) - 1) + data + crc.to_bytes(4, "big"))
     return b"".join([*map(varint, head), *pieces])
