@@ -12,7 +12,7 @@ The types are, from 1 on: int64, float64, int32, int16, int8, uint64, uint32, ui
 of big-endian columns are those of the same numbers in little-endian order: the tag says how they lie in memory.
 
 A varint is LEB128: seven bits a byte, low ones first, the top bit set on all bytes but the last. Because the name goes
-into the checksum, the frame of another codec is refused like a damaged one. The checksum comes last and is 8 bytes
+into the checksum, the frame of another codec is rejected like a damaged one. The checksum comes last and is 8 bytes
 long so that a kernel may read whole words up to the payload's very end (`READ_SLACK`).
 """
 

@@ -31,7 +31,7 @@ def unzigzag(words: Words) -> Integers:
 
 
 class Reader:
-    """Reads a payload piece by piece, and refuses one that ends too early.
+    """Reads a payload piece by piece, and rejects one that ends too early.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     lossy : bool
         Whether values may come back changed, by `tolerance` at most; int64 columns never do.
     max_expansion : int
-        The most raw bytes that one byte of payload can stand for: a header that claims more is refused before memory
+        The most raw bytes that one byte of payload can stand for: a header that claims more is rejected before memory
         is asked for.
     kind : {"papers", "general", "peers", "ours"}
         Where it comes from: papers on time series, written anew here; a general codec; another project that is about
@@ -102,16 +102,6 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     def frame_name(self) -> str:
         """The name that a frame's checksum is bound to: frames of other codecs do not check out."""
         return self.name
-
-    @property
-    def slow(self) -> bool:
-        """Whether it encodes less than about 50 MB/s: the lab then runs it on a part of a huge data set."""
-        return False
-
-    @property
-    def slowest(self) -> bool:
-        """Whether it encodes less than about 5 MB/s: the lab then runs it on a part of any data set."""
-        return False
 
     def encode(self, buf: Any) -> bytes:
         """Return one frame for a column.
@@ -202,7 +192,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         return [self.decode(frame) for frame in frames]
 
     def check_plausible(self, frame: Frame) -> None:
-        """Refuse a frame of a kind or length that no frame of this codec can have, before memory is asked for.
+        """Reject a frame of a kind or length that no frame of this codec can have, before memory is asked for.
 
         Raises
         ------
@@ -397,16 +387,6 @@ class Chain(ColumnCodec):
 
     def _name(self, first: str) -> str:
         return "+".join((first, *(stage.frame_name for stage in self.stages[1:])))
-
-    @property
-    def slow(self) -> bool:
-        """Whether one of its stages is."""
-        return any(stage.slow for stage in self.stages)
-
-    @property
-    def slowest(self) -> bool:
-        """Whether one of its stages is."""
-        return any(stage.slowest for stage in self.stages)
 
     def get_config(self) -> dict[str, Any]:
         """Return the configuration as numcodecs keeps it."""

@@ -66,16 +66,6 @@ class Blosc2(ColumnCodec):
         self.level = level
         blosc2.set_nthreads(1)
 
-    @property
-    def slow(self) -> bool:
-        """With zstd or zlib from level 6 on."""
-        return self.codec in ("zstd", "zlib") and self.level >= 6
-
-    @property
-    def slowest(self) -> bool:
-        """With zstd or zlib at level 9."""
-        return self.codec in ("zstd", "zlib") and self.level == 9
-
     def pack(self, column: Column) -> bytes:
         """Compress into one chunk."""
         chunk: bytes = blosc2.compress(column, column.itemsize, self.level, FILTERS[self.shuffle], CODECS[self.codec])

@@ -35,16 +35,6 @@ class Brotli(ByteCodec):
         check_range("brotli", "quality", quality, 0, 11)
         self.quality = quality
 
-    @property
-    def slow(self) -> bool:
-        """From quality 5 on."""
-        return self.quality >= 5
-
-    @property
-    def slowest(self) -> bool:
-        """From quality 10 on."""
-        return self.quality >= 10
-
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one stream."""
         compressed: bytes = brotli.compress(data, quality=self.quality)

@@ -84,11 +84,6 @@ class Buff(KernelCodec):
         """At most 8 bytes a value and as much for exceptions, with their places."""
         return 26 * count + 40 * (count // BLOCK + 1)
 
-    @property
-    def slow(self) -> bool:
-        """Up to twelve precisions are tried."""
-        return True
-
     def write(self, words: Words, buffer: Bytes) -> Any:
         """Encode."""
         at = U(0)

@@ -85,11 +85,6 @@ class DeXor(KernelCodec):
     dtypes = (FLOAT64,)
     max_expansion = 32
 
-    @property
-    def slow(self) -> bool:
-        """It divides, and each value waits for the one before."""
-        return True
-
     def worst_case_bytes(self, count: int) -> int:
         """At most 2 + 10 + 64 bits a value."""
         return (76 * count + 7) // 8

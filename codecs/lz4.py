@@ -52,16 +52,6 @@ class Lz4(ByteCodec):
         self.acceleration = acceleration
         self.hc = hc
 
-    @property
-    def slow(self) -> bool:
-        """With HC."""
-        return self.hc >= LOWEST_HC
-
-    @property
-    def slowest(self) -> bool:
-        """With HC from level 10 on."""
-        return self.hc >= 10
-
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one block."""
         compressed: bytes

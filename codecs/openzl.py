@@ -57,16 +57,6 @@ class OpenZL(ColumnCodec):
         self.graph = graph
         self.level = level
 
-    @property
-    def slow(self) -> bool:
-        """Where it tries all graphs, and from level 10 on."""
-        return self.graph == "best" or self.level >= 10
-
-    @property
-    def slowest(self) -> bool:
-        """Where it tries all graphs, and from level 19 on."""
-        return self.graph == "best" or self.level >= 19
-
     def pack(self, column: Column) -> bytes:
         """Compress into one OpenZL frame."""
         import openzl.ext as zl

@@ -39,8 +39,8 @@ class Parquet(ColumnCodec):
 
     Notes
     -----
-    The payload is a whole Parquet file of one column, without statistics and the schema of Arrow, which it needs not:
-    for a column of 1,000 values its footer still weighs. ALP, which Parquet is about to have, neither pyarrow 26 nor
+    The payload is a whole Parquet file of one column, without statistics and the schema of Arrow, which it does not
+    need: for a column of 1,000 values its footer still weighs. ALP, which Parquet is about to have, neither pyarrow 26 nor
     DuckDB 2.0 writes. `squeezelab.formats` has Parquet for whole data sets. Source:
     https://parquet.apache.org/docs/file-format/data-pages/encodings/
 
@@ -84,16 +84,6 @@ class Parquet(ColumnCodec):
             "level": self.level,
         }
 
-    @property
-    def slow(self) -> bool:
-        """At high levels."""
-        return is_slow(self.compression, self.level)
-
-    @property
-    def slowest(self) -> bool:
-        """At the highest levels."""
-        return self.level >= (19 if self.compression == "zstd" else 9)
-
     def pack(self, column: Column) -> Bytes:
         """Write a file of one column."""
         file, options, places = pa.BufferOutputStream(), self._options, None
@@ -131,8 +121,3 @@ def _decimal_places(column: Column) -> int | None:
             if np.array_equal((numbers.astype(np.int64) / 10.0**places).view(np.int64), column.view(np.int64)):
                 return places
     return None
-
-
-def is_slow(compression: str, level: int) -> bool:
-    """Return whether a compression, at this level, takes in less than about 50 MB/s."""
-    return level >= (10 if compression == "zstd" else 5)

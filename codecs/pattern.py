@@ -91,11 +91,6 @@ class Pattern(ColumnCodec):
     # The smallest block is an even grid: a byte each for its tag, its size, start, step and number of exceptions.
     max_expansion = 8 * BLOCK // 5 + 1
 
-    @property
-    def slow(self) -> bool:
-        """Always: looking takes time."""
-        return True
-
     def pack(self, column: Column) -> bytes:
         """Encode block by block."""
         return b"".join(bytes([kind]) + varint(len(body)) + body for kind, body in map(_encode_block, _blocks(column)))

@@ -53,11 +53,6 @@ class TSXor(KernelCodec):
     dtypes = (FLOAT64,)
     max_expansion = 8
 
-    @property
-    def slow(self) -> bool:
-        """Values that do not recur are compared with 127 others each."""
-        return True
-
     def worst_case_bytes(self, count: int) -> int:
         """At most 9 bytes a value."""
         return 9 * count

@@ -37,16 +37,6 @@ class Zlib(ByteCodec):
         check_range("zlib", "level", level, 1, 9)
         self.level = level
 
-    @property
-    def slow(self) -> bool:
-        """At every level."""
-        return True
-
-    @property
-    def slowest(self) -> bool:
-        """At level 9."""
-        return self.level == 9
-
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zlib stream."""
         return zlib.compress(data, self.level)

@@ -46,16 +46,6 @@ class Zstd(ByteCodec):
         check_range("zstd", "level", level, 1, zstandard.MAX_COMPRESSION_LEVEL)
         self.level = level
 
-    @property
-    def slow(self) -> bool:
-        """From level 10 on."""
-        return self.level >= 10
-
-    @property
-    def slowest(self) -> bool:
-        """From level 19 on."""
-        return self.level >= 19
-
     def squeeze(self, data: bytes | Bytes) -> bytes:
         """Compress into one zstd frame that says its content's size."""
         compressors = _contexts.__dict__.setdefault("compressors", {})

@@ -104,7 +104,7 @@ def decode_columns(
 
 
 def _find_frames(body: Bytes, columns: list[tuple[ColumnCodec, np.dtype[Any]]]) -> list[tuple[int, Frame]]:
-    """Return where each frame begins, and its header; refuse what a codec or column cannot hold."""
+    """Return where each frame begins, and its header; reject what a codec or column cannot hold."""
     frames, at = [], 0
     for codec, dtype in columns:
         frame = parse_frame(body[at:])

@@ -26,7 +26,7 @@ SINCE = {
 def names_and_labels(keys: Sequence[SeriesKey]) -> tuple[list[str], list[str]]:
     """Return metric names, and labels as JSON."""
     for key in keys:
-        str(key).encode()  # half a surrogate pair is refused, whether or not JSON could hold it
+        str(key).encode()  # half a surrogate pair is rejected, whether or not JSON could hold it
     return [key.metric_name for key in keys], [json.dumps(dict(key.labels)) for key in keys]
 
 

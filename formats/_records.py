@@ -25,7 +25,6 @@ class RecordFormat(Format):
     """
 
     kind = "general"
-    costly = True
     checked = False
     holds_empty_series = False
     longest_tail: int

@@ -53,9 +53,6 @@ class Format(ABC):
         Whether its times are those of a database that is opened, filled and closed, more than those of encoding.
     compressible : bool
         Whether a run shows it with zstd behind as well.
-    costly : bool
-        Whether its files are several times as large as the raw samples, or it encodes less than about 50 MB/s: the lab
-        then runs it on a part of huge data, and times it on less.
     checked : bool
         Whether damage is always noticed when a file is read.
     repeatable : bool
@@ -75,7 +72,6 @@ class Format(ABC):
     whole_file: ClassVar[bool] = False
     compressible: ClassVar[bool] = True
     untimed_access: ClassVar[str] = ""
-    costly: bool = False
     checked: bool = True
     repeatable: bool = True
     holds_empty_series: bool = True

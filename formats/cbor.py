@@ -37,7 +37,7 @@ class Cbor(RecordFormat):
     well, which keeps every payload of a NaN; cbor2 cuts them to two.
 
     As with NDJSON, nothing in the file checks it, a series without samples has no record and is gone, and half a
-    surrogate pair is refused. Other programs' records may have their keys in any order, floats of any width and whole
+    surrogate pair is rejected. Other programs' records may have their keys in any order, floats of any width and whole
     numbers for values; series may be interleaved. Records written here are read by a kernel, others by cbor2.
 
     References

@@ -79,7 +79,6 @@ class ClickHouse(EngineFolder):
         self.timestamps = timestamps
         self.values = values
         self.zstd = zstd
-        self.costly = zstd >= 10
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

@@ -67,6 +67,5 @@ class PatternAware(Columnar):
 
     name = "pattern"
     kind = "ours"
-    costly = True
     timestamp_codec = "pattern"
     value_codec = "pattern"

@@ -25,8 +25,8 @@ class Compressed(Format):
     """Another format's file as one zstd frame with a checksum; ``zstd -d`` unpacks it.
 
     A forged file of a megabyte could expand to 32 GB. So one that expands to more than 64 MiB and a thousand times its
-    size is refused. What does so by nature, a hundred million equal samples, is written with a skippable frame of zeros
-    behind that makes it large enough.
+    size is rejected. What does so by nature, a hundred million equal samples, is written with a skippable frame of
+    zeros after it that makes it large enough.
 
     Parameters
     ----------
@@ -47,7 +47,6 @@ class Compressed(Format):
     def __init__(self, inner: Format, zstd: Zstd) -> None:
         self.inner = inner
         self.zstd = zstd
-        self.costly = inner.costly or zstd.slow
         self.holds_empty_series = inner.holds_empty_series
         self.lossy = inner.lossy
         self.kind = inner.kind

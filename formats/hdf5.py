@@ -49,7 +49,6 @@ class Hdf5(EngineFile):
         self.codec = codec
         self.shuffle = shuffle
         self.level = level
-        self.costly = codec in ("zstd", "zlib") and level >= 6
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

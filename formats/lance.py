@@ -63,7 +63,6 @@ class Lance(EngineFolder):
         self.compression = compression
         self.level = level
         self.bss = bss
-        self.costly = level >= 10
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

@@ -33,7 +33,7 @@ class Ndjson(RecordFormat):
     Notes
     -----
     Every sample comes back bit for bit, but two things do not fit: a series without samples has no line and is gone,
-    and a name or label with half a surrogate pair, which no UTF-8 holds, is refused. JSON knows a single NaN, so any
+    and a name or label with half a surrogate pair, which no UTF-8 holds, is rejected. JSON knows a single NaN, so any
     other than the default one has its bits behind it, ``"value": NaN, "value_bits": "fff8000000000001"``.
 
     Numbers are read with pyarrow, which rounds them exactly. Other programs' files may order and space the keys as

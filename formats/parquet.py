@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS, is_slow
+from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.formats._engine import EngineFile, EngineReader
 from squeezelab.formats._long import TIME, VALUE, about, find_series, key_columns, titles_of
@@ -72,7 +72,6 @@ class Parquet(EngineFile):
         self.values = values
         self.compression = compression
         self.level = level
-        self.costly = is_slow(compression, level)
         self.name += non_default_settings(type(self), vars(self))
         chosen = {"timestamp": timestamps, "value": values}
         self._options: dict[str, Any] = {

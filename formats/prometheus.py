@@ -71,7 +71,7 @@ class Prometheus(Format):
 
     Chunks are cut where a server cuts them that receives sample after sample: at every two hours, and so that the rest
     of them makes equal chunks of 120 samples or a few more, judged by how long the first 30 took; and before 1024
-    bytes are full. Timestamps that do not rise, which Prometheus refuses, are kept all the same. No sample has a start
+    bytes are full. Timestamps that do not rise, which Prometheus rejects, are kept all the same. No sample has a start
     timestamp: what a server without ``--enable-feature=st-storage`` writes.
 
     XOR2 must write a start timestamp all the same from the 128th sample of a chunk on, three bytes or so a sample.

@@ -56,7 +56,6 @@ class TileDB(EngineFolder):
         self.timestamps = timestamps
         self.values = values
         self.level = level
-        self.costly = level >= 10
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

@@ -59,7 +59,6 @@ class TsFile(EngineFile):
         check_choice("tsfile", "compression", compression, COMPRESSIONS)
         self.encoding = encoding
         self.compression = compression
-        self.costly = compression == "lzma2"
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

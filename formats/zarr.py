@@ -59,7 +59,6 @@ class Zarr(EngineFolder):
         self.shuffle = shuffle
         self.level = level
         self.timestamps = timestamps
-        self.costly = level >= (10 if compression == "zstd" else 6)
         self.name += non_default_settings(type(self), vars(self))
 
     def store(self, dataset: MetricDataset, path: Path) -> None:

@@ -65,7 +65,6 @@ class ZstdDictionary(DictionaryFile):
     def __init__(self, level: int = 9) -> None:
         check_range("zstd_dictionary", "level", level, 1, zstandard.MAX_COMPRESSION_LEVEL)
         self.level = level
-        self.costly = level >= 10
         self.name = type(self).name + non_default_settings(type(self), {"level": level})
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:

@@ -57,7 +57,7 @@ def find_source(data_generator: str) -> Source:
 
 
 def check_request(dataset_size: str, seed: int) -> None:
-    """Refuse a size or seed that there is not.
+    """Reject a size or seed that there is not.
 
     Raises
     ------

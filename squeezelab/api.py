@@ -43,7 +43,7 @@ class Bench:
     @property
     def tables(self) -> list[Table]:
         """The ladder of formats, the codecs of timestamps and of values, and the databases, where there are any."""
-        # The report brings in matplotlib, which is slow to import and not needed to refuse a mistake.
+        # The report brings in matplotlib, which is slow to import and not needed to reject a mistake.
         from squeezelab.report.engines import engine_table
         from squeezelab.report.tables import column_table, ladder_table
 

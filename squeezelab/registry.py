@@ -171,7 +171,7 @@ def is_installed(package: str | None) -> bool:
 
 
 def check_choice(owner: str, key: str, value: str, choices: Mapping[str, Any] | tuple[str, ...]) -> None:
-    """Refuse a value that is not among the choices.
+    """Reject a value that is not among the choices.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def check_choice(owner: str, key: str, value: str, choices: Mapping[str, Any] | 
 
 
 def check_range(owner: str, key: str, value: int, low: int, high: int) -> None:
-    """Refuse a number out of its range, both ends of which belong to it.
+    """Reject a number out of its range, both ends of which belong to it.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class _ZarrCodec:
         return {"name": config.pop("id"), "configuration": config}
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
-        """Refuse: the size depends on the numbers."""
+        """Reject: the size depends on the numbers."""
         raise NotImplementedError
 
     async def _encode_single(self, chunk_data: Any, chunk_spec: ArraySpec) -> Any:
@@ -89,7 +89,7 @@ class Serializer(_ZarrCodec, ArrayBytesCodec):  # type: ignore[misc]
     """
 
     def validate(self, *, dtype: Any, **_: Any) -> None:
-        """Refuse an array of a dtype that the codec does not take, before anything is written.
+        """Reject an array of a dtype that the codec does not take, before anything is written.
 
         Raises
         ------

@@ -111,7 +111,7 @@ def make_documents(
 def check_documents(
     path: str | Path, services: Services, *, end: int, seconds: int, workers: int | None = None, files: int = 1
 ) -> None:
-    """Refuse what cannot be made, before anything is written.
+    """Reject what cannot be made, before anything is written.
 
     Parameters
     ----------

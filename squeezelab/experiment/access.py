@@ -9,7 +9,7 @@ from time import perf_counter
 
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.experiment.proof import spread
-from squeezelab.experiment.timing import QUICK_SECONDS, race
+from squeezelab.experiment.timing import QUICK_SECONDS, time_cells
 from squeezelab.formats import Format
 from squeezelab.formats.base import Reader, between
 from squeezelab.results import Access
@@ -101,7 +101,7 @@ def time_access(
                     raise
                 told.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
         cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
-        timed = race(cells, 0, rounds=ROUNDS, warm=warm)
+        timed = time_cells(cells, 0, rounds=ROUNDS, warm=warm)
     for name, kinds in reads.items():
         took = {what: timed[name, what].seconds / len(parts.reads) for what, parts in kinds.items()}
         yield Access(

@@ -175,7 +175,7 @@ def _lower_rank(count: int) -> int:
     return bisect_right(range(count), (1 - CONFIDENCE) / 2, key=at_most)
 
 
-def race(
+def time_cells(
     cells: Mapping[Name, Pass],
     budget: float,
     *,
@@ -279,7 +279,7 @@ def time_coders(
         Returns about this share of what is to be encoded, from 0 to 1, and never nothing. Slow coders get less than
         all, so that a turn of theirs does not eat up what others wait for.
     budget, rounds, clock, on_turn
-        As `race` takes them.
+        As `time_cells` takes them.
     time_calls : bool
         Whether to time what a call costs as well, on columns.
 
@@ -310,7 +310,7 @@ def time_coders(
             if seconds > QUICK_SECONDS:
                 warm[name, "encode"] = seconds
             cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
-    timed = race(cells, end - clock(), rounds=rounds, warm=warm, clock=clock, on_turn=on_turn)
+    timed = time_cells(cells, end - clock(), rounds=rounds, warm=warm, clock=clock, on_turn=on_turn)
     calls = _time_calls(coders, whole, rounds, clock) if time_calls else {}
     return {
         name: Timing(
@@ -335,7 +335,7 @@ def _time_calls(
         encoded = [coder.encode(head) for head in heads]
         cells[name, "encode"] = partial(_do_each, coder.encode, heads)
         cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
-    return {cell: one.seconds / len(heads) for cell, one in race(cells, 0, rounds=rounds, clock=clock).items()}
+    return {cell: one.seconds / len(heads) for cell, one in time_cells(cells, 0, rounds=rounds, clock=clock).items()}
 
 
 def _do_each(verb: Callable[[Any], object], subjects: Sequence[Any]) -> None:

@@ -1,7 +1,7 @@
 """The cache of the last data set: output/raw_dataset.pkl, and output/dataset_cache.txt that says what it is.
 
 Reading it runs no code: the file is a pickle, of texts and bytes alone, but it is read code by code and never run. (An
-Unpickler whose `find_class` refuses everything still runs what nests and repeats, by which a small file asks for all
+Unpickler whose `find_class` rejects everything still runs what nests and repeats, by which a small file asks for all
 memory.) A cache that is of another data set, cut, altered or foreign is made anew.
 """
 

@@ -7,7 +7,7 @@
     _dataset.json         what the data set is, and the digests of all series; written when all partitions are
 
 Every bit is kept, NaN payloads and -0.0 included. What is read is checked against the digests: a file that is cut,
-altered or of another data set is refused.
+altered or of another data set is rejected.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ A codec promises, whatever its package:
 - encoding leaves its input alone, and gives the same bytes every time, also for read-only input (ours for strided and
   unaligned input, too);
 - arrays come back as they lie in memory, as numcodecs and Zarr's format 2 have it: in Fortran's order, big-endian or
-  unaligned where they were so; or the codec refuses them;
+  unaligned where they were so; or the codec rejects them;
 - decoding reads any buffer, and fills and returns ``out=``, whatever was in it;
 - what encode and decode return is the caller's: no later call changes it, and frames are read in any order;
-- damage, in any bit, by cutting or by lengthening, is refused or makes no difference: it never gives other numbers, and
-  ends in an ordinary exception, not in one of memory or recursion;
+- damage, in any bit, by cutting or by lengthening, is rejected or makes no difference: it never gives other numbers,
+  and ends in an ordinary exception, not in one of memory or recursion;
 - it comes back from its configuration, and from pickle: the same settings, the same bytes.
 
 A lossy codec (``lossy`` is true) promises, in place of the first and for floats: the dtype and length come back, and

@@ -157,11 +157,11 @@ def _unaligned(column: Column) -> Column:
 
 
 def _check_memory_order(subject: _Subject) -> None:
-    """Check that arrays come back as they lie in memory, which is how Zarr's format 2 takes them, or are refused."""
+    """Check that arrays come back as they lie in memory, which is how Zarr's format 2 takes them, or are rejected."""
     column = tame(subject.dtype, 200)
     swapped = column.astype(subject.dtype.newbyteorder(">"))
     fortran = np.asfortranarray(column.reshape(20, 10))
-    claim = "an array comes back as it lies in memory, or is refused"
+    claim = "an array comes back as it lies in memory, or is rejected"
     ways = {"big-endian values": swapped, "values in Fortran's order": fortran, "unaligned values": _unaligned(column)}
     for name, array in ways.items():
         on, memory, out = subject.describe(name), array.tobytes("A"), np.empty_like(array)

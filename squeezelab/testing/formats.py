@@ -18,7 +18,7 @@ def check_format(format: Format) -> None:
     """Check that a format keeps its promises.
 
     Every data set comes back bit for bit, the order of its series and samples included, from bytes and from a file; the
-    same data set gives the same bytes; damage is refused, or makes no difference. What a format does not claim, by its
+    same data set gives the same bytes; damage is rejected, or makes no difference. What a format does not claim, by its
     attributes `checked`, `repeatable`, `holds_empty_series` and `lossy`, is not asked of it: without a checksum damage
     has to end in data or in CorruptDataError; a lossy one keeps the series, and what was decoded once stays as it is.
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab import MetricDataset
-from squeezelab.experiment.timing import Cell, Memcpy, bootstrap_interval, race, time_coders
+from squeezelab.experiment.timing import Cell, Memcpy, bootstrap_interval, time_cells, time_coders
 
 SECONDS = st.floats(1e-9, 1e6)
 
@@ -95,7 +95,7 @@ def test_many_turns_are_no_trouble() -> None:
 def test_every_cell_takes_its_turn_and_warming_up_does_not_count() -> None:
     clock = Clock()
     cells = {"a": clock.work("a", 9, 1), "b": clock.work("b", 9, 2, 2, 2)}
-    timed = race(cells, 0, rounds=3, clock=clock)
+    timed = time_cells(cells, 0, rounds=3, clock=clock)
     assert clock.log == ["a", "b"] + ["a", "b"] * 3
     assert timed["a"] == Cell(1, (1, 9), 3, 11)
     assert timed["b"] == Cell(2, (2, 2), 3, 6)
@@ -103,13 +103,13 @@ def test_every_cell_takes_its_turn_and_warming_up_does_not_count() -> None:
 
 def test_all_get_their_rounds_even_beyond_the_budget() -> None:
     clock = Clock()
-    timed = race({name: clock.work(name, 10) for name in "abc"}, 1, rounds=5, clock=clock)
+    timed = time_cells({name: clock.work(name, 10) for name in "abc"}, 1, rounds=5, clock=clock)
     assert [cell.rounds for cell in timed.values()] == [5, 5, 5]
 
 
 def test_quick_work_is_done_many_times_a_turn() -> None:
     clock = Clock()
-    timed = race({"quick": clock.work("quick", 1e-5)}, 0, rounds=5, clock=clock)
+    timed = time_cells({"quick": clock.work("quick", 1e-5)}, 0, rounds=5, clock=clock)
     assert clock.log == ["quick"] * (1 + 5 * 100)
     assert timed["quick"].rounds == 5
     assert timed["quick"].seconds == pytest.approx(1e-5)
@@ -118,7 +118,7 @@ def test_quick_work_is_done_many_times_a_turn() -> None:
 
 def test_calm_cells_stop_once_they_were_timed_for_long_enough() -> None:
     clock = Clock()
-    timed = race({"a": clock.work("a", 0.01), "b": clock.work("b", 0.1)}, 1000, clock=clock)
+    timed = time_cells({"a": clock.work("a", 0.01), "b": clock.work("b", 0.1)}, 1000, clock=clock)
     assert timed["b"].rounds == 5
     assert timed["a"].rounds == pytest.approx(20, abs=1)
     assert timed["a"].timed_seconds >= 0.2
@@ -128,7 +128,7 @@ def test_calm_cells_stop_once_they_were_timed_for_long_enough() -> None:
 def test_noisy_cells_go_on_until_they_are_calm() -> None:
     clock = Clock()
     cells = {"calm": clock.work("calm", 0.1), "noisy": clock.work("noisy", 0.1, 0.15, 0.1, 0.1)}
-    timed = race(cells, 1000, clock=clock)
+    timed = time_cells(cells, 1000, clock=clock)
     assert timed["calm"].rounds == 5
     assert timed["noisy"].rounds > 5
     assert not timed["noisy"].noisy
@@ -136,7 +136,7 @@ def test_noisy_cells_go_on_until_they_are_calm() -> None:
 
 def test_what_never_gets_calm_ends_with_the_budget() -> None:
     clock = Clock()
-    timed = race({"wild": clock.work("wild", 0.1, 0.2)}, 3, clock=clock)
+    timed = time_cells({"wild": clock.work("wild", 0.1, 0.2)}, 3, clock=clock)
     assert timed["wild"].noisy
     assert 103 <= clock.now < 103.3
 
@@ -144,7 +144,7 @@ def test_what_never_gets_calm_ends_with_the_budget() -> None:
 def test_what_is_noisy_does_not_eat_up_what_all_have_a_right_to() -> None:
     clock = Clock()
     cells = {"wild": clock.work("wild", 0.001, 0.1), "calm": clock.work("calm", 0.001)}
-    timed = race(cells, 10, clock=clock)
+    timed = time_cells(cells, 10, clock=clock)
     assert timed["wild"].noisy
     assert clock.now >= 110
     assert timed["calm"].timed_seconds >= 0.2
@@ -153,7 +153,7 @@ def test_what_is_noisy_does_not_eat_up_what_all_have_a_right_to() -> None:
 def test_where_time_is_short_the_noisy_ones_have_it() -> None:
     clock = Clock()
     cells = {f"calm {i}": clock.work("calm", 0.001) for i in range(100)}
-    timed = race(cells | {"wild": clock.work("wild", 0.001, 0.002)}, 1, clock=clock)
+    timed = time_cells(cells | {"wild": clock.work("wild", 0.001, 0.002)}, 1, clock=clock)
     assert {cell.rounds for name, cell in timed.items() if name != "wild"} == {5}
     assert timed["wild"].rounds > 100
 
@@ -161,14 +161,16 @@ def test_where_time_is_short_the_noisy_ones_have_it() -> None:
 def test_the_widest_goes_first_and_none_twice_before_the_others() -> None:
     clock = Clock()
     cells = {"wide": clock.work("wide", 0.1, 0.3), "wider": clock.work("wider", 0.1, 0.9)}
-    race(cells, 10, rounds=4, clock=clock)
+    time_cells(cells, 10, rounds=4, clock=clock)
     more = clock.log[2 + 2 * 4 :]
     assert more[:4] == ["wider", "wide", "wider", "wide"]
 
 
 def test_turns_are_told_of() -> None:
     clock, told = Clock(), []
-    race({"a": clock.work("a", 1), "b": clock.work("b", 1)}, 0, rounds=2, clock=clock, on_turn=lambda: told.append(1))
+    time_cells(
+        {"a": clock.work("a", 1), "b": clock.work("b", 1)}, 0, rounds=2, clock=clock, on_turn=lambda: told.append(1)
+    )
     assert len(told) == 4
 
 
@@ -274,11 +276,11 @@ def test_nothing_disturbs_a_race_and_all_is_as_before_afterwards() -> None:
         seen.append((pyarrow.cpu_count(), numcodecs.blosc.get_nthreads(), gc.isenabled()))
 
     try:
-        race({"look": look}, 0, rounds=1, clock=Clock())
+        time_cells({"look": look}, 0, rounds=1, clock=Clock())
         assert set(seen) == {(1, 1, False)}
         assert (pyarrow.cpu_count(), numcodecs.blosc.get_nthreads(), gc.isenabled()) == (3, 2, True)
         with pytest.raises(ZeroDivisionError):
-            race({"fail": lambda: 1 / 0}, 0, rounds=1)
+            time_cells({"fail": lambda: 1 / 0}, 0, rounds=1)
         assert (pyarrow.cpu_count(), numcodecs.blosc.get_nthreads(), gc.isenabled()) == (3, 2, True)
     finally:
         pyarrow.set_cpu_count(before[0])

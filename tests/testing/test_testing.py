@@ -266,7 +266,7 @@ def test_a_sound_codec_of_another_package_conforms() -> None:
     check_codec(Sound())
 
 
-@pytest.mark.parametrize("codec", [numcodecs.Zlib(), numcodecs.GZip(), numcodecs.Shuffle(8)], ids=repr)
+@pytest.mark.parametrize("codec", [numcodecs.Zlib(), numcodecs.BZ2(), numcodecs.Shuffle(8)], ids=repr)
 def test_codecs_of_numcodecs_conform(codec: Codec) -> None:
     check_codec(codec, damage=False)
 
@@ -295,9 +295,9 @@ def test_dtypes_may_be_any_that_the_codec_takes() -> None:
         (LosesTheLast(), r"^the length comes back \(not 0\): broken on .*int64 column of 1 tame values$"),
         (FailsAt256(), "^every column can be encoded: broken on .*int64 column of 256 tame values: OverflowError"),
         (ChangesItsInput(), "^encoding leaves its input alone: broken on .*int64 column of "),
-        (TransposesSilently(), "^an array comes back as it lies in memory, or is refused: broken on .*Fortran"),
-        (SwapsBytesSilently(), "^an array comes back as it lies in memory, or is refused: broken on .*big-endian"),
-        (FillsOutInRows(), "^an array comes back as it lies in memory, or is refused, in out= as well: .*Fortran"),
+        (TransposesSilently(), "^an array comes back as it lies in memory, or is rejected: broken on .*Fortran"),
+        (SwapsBytesSilently(), "^an array comes back as it lies in memory, or is rejected: broken on .*big-endian"),
+        (FillsOutInRows(), "^an array comes back as it lies in memory, or is rejected, in out= as well: .*Fortran"),
         (DrawsLots(), "^encoding gives the same bytes every time: broken on "),
         (TellsAnotherDtype(), r"^the dtype comes back \(not float32\): broken on "),
         (WantsWritable(), "^every column can be encoded: broken on .*read-only values"),
