@@ -714,6 +714,8 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
         return False
     left = 1 + noisy + 2 * distant + ranked
     base, factor = U(0), U(1)
+    # What fills the column bit by bit, between steps of the decoder, does not wait for memory at the end.
+    numbers = work[RESULT][:distinct] if ranked else words
     for stream in range(5):
         of_distances = stream in (OWN_GAPS, OWN_DISTANCES)
         if (
@@ -735,7 +737,7 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
         elif stream == OWN_RANKS:
             size = count
         predicted = stream == (OWN_RANKS if ranked else OWN)
-        own = work[STREAM_ROWS[stream]][:size]
+        own = numbers if stream == OWN else work[STREAM_ROWS[stream]][:size]
         whole, first, step = read_stream(data, at, end, others, known if predicted else U(0), bank, work, own)
         if not whole:
             return False
@@ -748,18 +750,17 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
         else:
             for i in range(size):
                 own[i] = first + step * own[i]
-    own, noise = work[RESULT][:distinct], work[NOISE][:distinct]
     target = work[RESULT + 1][:distinct] if ranked else words
-    if is_double and kind == U(DIVIDE):
-        _quotients(own, base, factor, np.float64(divisor), target.view(np.float64))
+    if kind == U(DIVIDE):
+        _divide_by(numbers.view(np.float64), base, factor, np.float64(divisor))
     else:
         for i in range(distinct):
-            own[i] = base + factor * own[i]
-        if is_double:
-            restore(kind, divisor, window, precision, own, noise, target, target.view(np.float64))
-        else:
-            for i in range(distinct):
-                target[i] = own[i]
+            numbers[i] = base + factor * numbers[i]
+    if is_double and kind != U(DIVIDE):
+        noise = work[NOISE][:distinct]
+        restore(kind, divisor, window, precision, numbers, noise, target, target.view(np.float64))
+    elif ranked:
+        target = numbers
     place = ~U(0)
     for i in range(distances):
         gap = work[GAPS][i]
@@ -777,11 +778,11 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
 
 
 @kernel
-def _quotients(levels, base, factor, divisor, doubles):
-    """Fill doubles with integers over a divisor."""
+def _divide_by(doubles, base, factor, divisor):
+    """Turn levels, held in the bits of doubles, into integers over a divisor."""
     if factor == U(1):
-        for i in range(U(levels.size)):
-            doubles[i] = np.float64(np.int64(levels[i] + base)) / divisor
+        for i in range(U(doubles.size)):
+            doubles[i] = np.float64(np.int64(word_of(doubles[i]) + base)) / divisor
     else:
-        for i in range(U(levels.size)):
-            doubles[i] = np.float64(np.int64(base + factor * levels[i])) / divisor
+        for i in range(U(doubles.size)):
+            doubles[i] = np.float64(np.int64(base + factor * word_of(doubles[i]))) / divisor

@@ -1,13 +1,18 @@
 """The inner loops of static blocks: 64-bit rANS by lanes, with raw bits in the state and planes beside it.
 
 A lane is a run of consecutive values with a state of its own, so that a decoder has 2 or 4 independent chains of
-operations under way, while all lanes share one sequence of 32-bit words. A table's entry holds all that a step needs::
+operations under way, while all lanes share one sequence of 32-bit words. A table's entry holds all that a step needs,
+in fields that are loaded one by one::
 
-    bits 0-11   frequency of the token
-    bits 12-23  the slot's place among those of the token
-    bits 24-27  raw bits that follow in the state, 0 to 10
-    bits 32-37  bits that follow in the lane's plane, 0 to 54
-    bits 38-63  the token's lowest integer without these bits, signed
+    bits 0-15   frequency of the token
+    bits 16-31  the slot's place among those of the token
+    bits 32-39  raw bits that follow in the state, 0 to 10
+    bits 40-45  bits that follow in the lane's plane, 0 to 54
+    bits 46-63  the token's lowest integer without these bits, signed
+
+A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. It leaves the
+integers round by round, and a second pass puts them where they belong: both at once would take more registers than
+there are.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.
@@ -15,10 +20,16 @@ arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda'
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, leading_zeros, load_half, load_little, shift_down, store_half
+from squeezelab.kernels.bits import U, choose, leading_zeros, load_half, load_little, shift_down, store_half
 
 LOWEST = U(1) << U(23)
 """A state below this takes in 32 bits."""
@@ -59,138 +70,181 @@ def begin_of(lane, count, lanes):
     return lane * per + min(lane, count - per * lanes)
 
 
-@kernel(forceinline=True)
-def _step(data, at, stop, table, offset, log, mask, state):
-    """Return an integer of a lane, the lane's state after it, and where the next word is.
+def _field(bits: int, place: int, *, signed: bool) -> Any:
+    """Return the intrinsic that loads a field of so many bits, at a place counted in its size, of a table's entry.
 
-    Of damaged data that place may come to lie after ``stop``: nothing is read there.
+    It takes where the table begins apart from the entry, so that their sum is no step of the chain.
     """
-    entry = table[offset + (state & mask)]
-    raw = (entry >> U(24)) & U(15)
-    left = (entry & U(0xFFF)) * (state >> log) + ((entry >> U(12)) & U(0xFFF))
-    number = shift_down(entry, U(38)) + (left & ((U(1) << raw) - U(1)))
-    left >>= raw
-    low = left < LOWEST
-    return number, (left << U(32)) | load_half(data, min(at, stop)) if low else left, at + (U(low) << U(2)), entry
+
+    @intrinsic
+    def load(typingctx: Any, tables: Any, first: Any, entry: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            array = context.make_array(signature.args[0])(context, builder, args[0])
+            if context.enable_boundscheck:
+                cgutils.do_boundscheck(context, builder, builder.add(args[1], args[2]), array.nitems)
+            pointer = builder.gep(builder.gep(array.data, [args[1]]), [args[2]])
+            pointer = builder.bitcast(pointer, ir.IntType(bits).as_pointer())
+            loaded = builder.load(builder.gep(pointer, [ir.Constant(ir.IntType(64), place)]), align=bits // 8)
+            return (builder.sext if signed else builder.zext)(loaded, ir.IntType(64))
+
+        return types.uint64(tables, types.uint64, types.uint64), codegen
+
+    return load
+
+
+_share_at, _place_at, _rest_at = _field(16, 0, signed=False), _field(16, 1, signed=False), _field(32, 1, signed=True)
 
 
 @kernel(forceinline=True)
-def _plane(data, stop, entry, number, position):
+def entry_of(share, raw, width, lowest):
+    """Return the first entry of a token; that of its slot i has i in bits 16 to 31 besides."""
+    return share | (raw << U(32)) | (width << U(40)) | (lowest << U(46))
+
+
+@kernel(forceinline=True)
+def _step(data, at, tables, first, log, mask, state):
+    """Return an integer of a lane, the lane's state after it, where the next word is, and what the entry says of it."""
+    entry = state & mask
+    rest = _rest_at(tables, first, entry)
+    raw = rest & U(255)
+    full = _share_at(tables, first, entry) * (state >> log) + _place_at(tables, first, entry)
+    left = full >> raw
+    low = left < LOWEST
+    state = choose(low, (left << U(32)) | load_half(data, at), left)
+    return shift_down(rest, U(14)) + (full & ((U(1) << raw) - U(1))), state, at + (U(low) << U(2)), rest
+
+
+@kernel(forceinline=True)
+def _plane(data, stop, rest, number, position):
     """Return an integer with its bits of the plane, and the position after these."""
-    width = (entry >> U(32)) & U(63)
+    width = (rest >> U(8)) & U(63)
     low = (load_little(data, min(position >> U(3), stop)) >> (position & U(7))) & ((U(1) << width) - U(1))
     return (number << width) | low, position + width
 
 
 @kernel
-def read_four(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out):
-    """Decode rounds ``first`` to ``last`` of four lanes; ``keep`` is all ones to add each integer to the one before."""
-    mask = (U(1) << log) - U(1)
+def _read_four(data, at, limit, tables, log, states, offsets, count, out):
+    """Decode integers of four lanes in turn, while words begin up to a limit; return how many, and the next place."""
+    mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
-    a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
-    b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
-    for i in range(first, last):
-        v0, s0, at, _ = _step(data, at, stop, table, o0, log, mask, s0)
-        v1, s1, at, _ = _step(data, at, stop, table, o1, log, mask, s1)
-        v2, s2, at, _ = _step(data, at, stop, table, o2, log, mask, s2)
-        v3, s3, at, _ = _step(data, at, stop, table, o3, log, mask, s3)
-        a0, a1, a2, a3 = (a0 & keep) + v0, (a1 & keep) + v1, (a2 & keep) + v2, (a3 & keep) + v3
-        out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
+    while i < count and at <= limit:
+        out[i], s0, at, _ = _step(data, at, tables, o0, log, mask, s0)
+        out[i + U(1)], s1, at, _ = _step(data, at, tables, o1, log, mask, s1)
+        out[i + U(2)], s2, at, _ = _step(data, at, tables, o2, log, mask, s2)
+        out[i + U(3)], s3, at, _ = _step(data, at, tables, o3, log, mask, s3)
+        i += U(4)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
-    sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
-    return at
+    return i, at
 
 
 @kernel
-def read_two(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out):
-    """Decode rounds of two lanes, as `read_four` does."""
-    mask = (U(1) << log) - U(1)
-    s0, s1, a0, a1 = states[0], states[1], sums[0], sums[1]
-    o0, o1, b0, b1 = offsets[0], offsets[1], begins[0], begins[1]
-    for i in range(first, last):
-        v0, s0, at, _ = _step(data, at, stop, table, o0, log, mask, s0)
-        v1, s1, at, _ = _step(data, at, stop, table, o1, log, mask, s1)
-        a0, a1 = (a0 & keep) + v0, (a1 & keep) + v1
-        out[b0 + i], out[b1 + i] = a0, a1
-    states[0], states[1], sums[0], sums[1] = s0, s1, a0, a1
-    return at
+def _read_two(data, at, limit, tables, log, states, offsets, count, out):
+    """Decode integers of two lanes, as `_read_four` does."""
+    mask, i = (U(1) << log) - U(1), U(0)
+    s0, s1, o0, o1 = states[0], states[1], offsets[0], offsets[1]
+    while i < count and at <= limit:
+        out[i], s0, at, _ = _step(data, at, tables, o0, log, mask, s0)
+        out[i + U(1)], s1, at, _ = _step(data, at, tables, o1, log, mask, s1)
+        i += U(2)
+    states[0], states[1] = s0, s1
+    return i, at
 
 
 @kernel
-def read_four_planes(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
-    """Decode rounds of four lanes that have planes as well."""
-    mask = (U(1) << log) - U(1)
+def _read_four_planes(data, at, limit, stop, tables, log, states, offsets, positions, count, out):
+    """Decode integers of four lanes that have planes as well."""
+    mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
-    a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
-    b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
     p0, p1, p2, p3 = positions[0], positions[1], positions[2], positions[3]
-    for i in range(first, last):
-        v0, s0, at, e0 = _step(data, at, stop, table, o0, log, mask, s0)
-        v1, s1, at, e1 = _step(data, at, stop, table, o1, log, mask, s1)
-        v2, s2, at, e2 = _step(data, at, stop, table, o2, log, mask, s2)
-        v3, s3, at, e3 = _step(data, at, stop, table, o3, log, mask, s3)
-        v0, p0 = _plane(data, stop, e0, v0, p0)
-        v1, p1 = _plane(data, stop, e1, v1, p1)
-        v2, p2 = _plane(data, stop, e2, v2, p2)
-        v3, p3 = _plane(data, stop, e3, v3, p3)
-        a0, a1, a2, a3 = (a0 & keep) + v0, (a1 & keep) + v1, (a2 & keep) + v2, (a3 & keep) + v3
-        out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
+    while i < count and at <= limit:
+        number, s0, at, rest = _step(data, at, tables, o0, log, mask, s0)
+        out[i], p0 = _plane(data, stop, rest, number, p0)
+        number, s1, at, rest = _step(data, at, tables, o1, log, mask, s1)
+        out[i + U(1)], p1 = _plane(data, stop, rest, number, p1)
+        number, s2, at, rest = _step(data, at, tables, o2, log, mask, s2)
+        out[i + U(2)], p2 = _plane(data, stop, rest, number, p2)
+        number, s3, at, rest = _step(data, at, tables, o3, log, mask, s3)
+        out[i + U(3)], p3 = _plane(data, stop, rest, number, p3)
+        i += U(4)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
-    sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
     positions[0], positions[1], positions[2], positions[3] = p0, p1, p2, p3
-    return at
+    return i, at
 
 
 @kernel
-def read_two_planes(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out):
-    """Decode rounds of two lanes that have planes as well."""
+def _read_two_planes(data, at, limit, stop, tables, log, states, offsets, positions, count, out):
+    """Decode integers of two lanes that have planes as well."""
+    mask, i = (U(1) << log) - U(1), U(0)
+    s0, s1, o0, o1, p0, p1 = states[0], states[1], offsets[0], offsets[1], positions[0], positions[1]
+    while i < count and at <= limit:
+        number, s0, at, rest = _step(data, at, tables, o0, log, mask, s0)
+        out[i], p0 = _plane(data, stop, rest, number, p0)
+        number, s1, at, rest = _step(data, at, tables, o1, log, mask, s1)
+        out[i + U(1)], p1 = _plane(data, stop, rest, number, p1)
+        i += U(2)
+    states[0], states[1], positions[0], positions[1] = s0, s1, p0, p1
+    return i, at
+
+
+@kernel
+def _read_last(data, at, stop, tables, log, states, offsets, positions, lanes, first, count, out):
+    """Decode integers of lanes in turn where the words may end; what damaged data lack is not read."""
     mask = (U(1) << log) - U(1)
-    s0, s1, a0, a1 = states[0], states[1], sums[0], sums[1]
-    o0, o1, b0, b1, p0, p1 = offsets[0], offsets[1], begins[0], begins[1], positions[0], positions[1]
-    for i in range(first, last):
-        v0, s0, at, e0 = _step(data, at, stop, table, o0, log, mask, s0)
-        v1, s1, at, e1 = _step(data, at, stop, table, o1, log, mask, s1)
-        v0, p0 = _plane(data, stop, e0, v0, p0)
-        v1, p1 = _plane(data, stop, e1, v1, p1)
-        a0, a1 = (a0 & keep) + v0, (a1 & keep) + v1
-        out[b0 + i], out[b1 + i] = a0, a1
-    states[0], states[1], sums[0], sums[1] = s0, s1, a0, a1
-    positions[0], positions[1] = p0, p1
+    for i in range(first, count):
+        lane, place = i & (lanes - U(1)), min(at, stop)
+        number, states[lane], after, rest = _step(data, place, tables, offsets[lane], log, mask, states[lane])
+        out[i], positions[lane] = _plane(data, stop, rest, number, positions[lane])
+        at += after - place
     return at
 
 
 @kernel
-def read_rest(data, at, stop, table, log, states, sums, offsets, begins, positions, keep, per, lanes, out):
-    """Decode the last round, which only the first lanes have."""
-    mask = (U(1) << log) - U(1)
-    for lane in range(lanes):
-        number, states[lane], at, entry = _step(data, at, stop, table, offsets[lane], log, mask, states[lane])
-        number, positions[lane] = _plane(data, stop, entry, number, positions[lane])
-        sums[lane] = (sums[lane] & keep) + number
-        out[begins[lane] + per] = sums[lane]
-    return at
+def _spread(mixed, lanes, rounds, begins, first, sums, summed, out):
+    """Put integers of lanes in turn where they belong, or their sums."""
+    if not summed:
+        for lane in range(lanes):
+            begin = begins[lane] + first
+            for i in range(rounds):
+                out[begin + i] = mixed[lanes * i + lane]
+        return
+    a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
+    b0, b1, b2, b3 = begins[0] + first, begins[1] + first, begins[2] + first, begins[3] + first
+    if lanes == U(4):
+        for i in range(rounds):
+            a0, a1 = a0 + mixed[U(4) * i], a1 + mixed[U(4) * i + U(1)]
+            a2, a3 = a2 + mixed[U(4) * i + U(2)], a3 + mixed[U(4) * i + U(3)]
+            out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
+    else:
+        for i in range(rounds):
+            a0, a1 = a0 + mixed[U(2) * i], a1 + mixed[U(2) * i + U(1)]
+            out[b0 + i], out[b1 + i] = a0, a1
+    sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
 
 
 @kernel
-def read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, segments, state, keep, out):
+def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments, state, summed, mixed, out):
     """Decode all values of a stream.
 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
-        The words are ``data[at:stop]``; `READ_SLACK` bytes after them are readable.
+        The words are ``data[at:stop]``; 8 bytes or more are before ``stop``, and `READ_SLACK` after it are readable.
     ends : uint64[lanes]
         The position, in bits, where each lane's plane must end.
     wide : bool
         Whether there are planes.
-    table, log : uint64[...], uint64
+    tables, log : uint64[...], uint64
         Decoding tables of 2^log entries, one after another.
     segments : uint64[lanes * epochs]
-        Where in ``table`` that of each lane and epoch begins.
+        Where in ``tables`` that of each lane and epoch begins.
     state : uint64[5, 4]
         Of each lane the state, a 0, room, where it begins, and the position of its plane.
+    summed : bool
+        Whether each integer is added to the one before in its lane.
+    mixed : uint64[BLOCK]
+        Room to work in.
     out : uint64[n]
         Filled.
 
@@ -202,26 +256,36 @@ def read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, segments, 
     count = U(out.size)
     per = count // lanes
     states, sums, offsets, begins, positions = state[0], state[1], state[2], state[3], state[4]
-    for epoch in range(epochs):
-        for lane in range(lanes):
-            offsets[lane] = segments[lane * epochs + epoch]
-        first, last = epoch * per // epochs, (epoch + U(1)) * per // epochs
-        if wide:
+    # A round of four lanes takes in up to 16 bytes.
+    limit = stop - U(8) if lanes == U(4) else stop
+    for epoch in range(epochs + U(1)):
+        first, size = per, count - per * lanes
+        if epoch < epochs:
+            for lane in range(lanes):
+                offsets[lane] = segments[lane * epochs + epoch]
+            first = epoch * per // epochs
+            size = ((epoch + U(1)) * per // epochs - first) * lanes
+        done = U(0)
+        if epoch == epochs:
+            pass
+        elif wide:
             if lanes == U(4):
-                at = read_four_planes(
-                    data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out
+                done, at = _read_four_planes(
+                    data, at, limit, stop, tables, log, states, offsets, positions, size, mixed
                 )
             else:
-                at = read_two_planes(
-                    data, at, stop, table, log, states, sums, offsets, begins, positions, keep, first, last, out
-                )
+                done, at = _read_two_planes(data, at, limit, stop, tables, log, states, offsets, positions, size, mixed)
         elif lanes == U(4):
-            at = read_four(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out)
+            done, at = _read_four(data, at, limit, tables, log, states, offsets, size, mixed)
         else:
-            at = read_two(data, at, stop, table, log, states, sums, offsets, begins, keep, first, last, out)
-    at = read_rest(
-        data, at, stop, table, log, states, sums, offsets, begins, positions, keep, per, count - per * lanes, out
-    )
+            done, at = _read_two(data, at, limit, tables, log, states, offsets, size, mixed)
+        if done < size:
+            at = _read_last(data, at, stop, tables, log, states, offsets, positions, lanes, done, size, mixed)
+        if epoch < epochs:
+            _spread(mixed, lanes, size // lanes, begins, first, sums, summed, out)
+    # What the first lanes have beyond the others.
+    for lane in range(count - per * lanes):
+        out[begins[lane] + per] = sums[lane] + mixed[lane]
     for lane in range(lanes):
         if states[lane] != LOWEST or (wide and positions[lane] != ends[lane]):
             return False

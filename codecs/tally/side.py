@@ -89,7 +89,7 @@ def pack_side_by_side(numbers, words, buffer, at):
 
 @kernel
 def unpack_side_by_side(data, at, stop, words, numbers):
-    """Fill numbers, whose room is a multiple of 16, from a byte on; return the byte after, beyond ``stop`` if too few.
+    """Fill numbers from a byte on; return the byte after, beyond ``stop`` if there are too few.
 
     ``words`` is room for as many, and 32 more. `READ_SLACK` bytes after ``stop`` must be readable.
     """
@@ -114,11 +114,16 @@ def unpack_side_by_side(data, at, stop, words, numbers):
     for i in range(U(ACROSS) if size else U(0)):
         words[whole + i] = load_little(data, at) & _mask(size << U(3))
         at += size
-    position = U(0)
+    position, whole_rows = U(0), count & ~U(ACROSS - 1)
     for group in range(groups):
         width = U(data[widths + group])
         mask = _mask(width)
-        for i in range(group * U(GROUP), min((group + U(1)) * U(GROUP), count), U(ACROSS)):
+        for i in range(group * U(GROUP), min((group + U(1)) * U(GROUP), whole_rows), U(ACROSS)):
             unpack_row(words, (position >> U(6)) << U(4), position & U(63), mask, numbers, i)
             position += width
+    if whole_rows < count:
+        mask = _mask(U(data[widths + groups - U(1)]))
+        unpack_row(words, (position >> U(6)) << U(4), position & U(63), mask, words, U(0))
+        for i in range(whole_rows, count):
+            numbers[i] = words[i - whole_rows]
     return at

@@ -28,6 +28,7 @@ from squeezelab.codecs.tally.workspace import (
     COUNTS,
     INVERSES,
     PATCHES,
+    RESIDUALS,
     SHARES,
     STATE,
     TABLE,
@@ -452,8 +453,8 @@ def read_static(data, at, stop, summed, bank, work, out):
         if at > stop:
             return False, False
     summed = summed and not patched
-    keep = ~U(0) if summed else U(0)
-    whole = read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, owner, state, keep, out)
+    mixed = work[RESIDUALS]
+    whole = read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, owner, state, summed, mixed, out)
     place = U(0)
     for _ in range(patches):
         gap, patches_at = take_varint(data, patches_at, stop)

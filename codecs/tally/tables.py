@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, token_of
+from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, entry_of, token_of
 from squeezelab.codecs.tally.shapes import (
     CELLS,
     FAMILIES,
@@ -121,9 +121,9 @@ def fill_table(shares, tokens, low, shift, mantissa, table, offset):
         lowest = (size - (raw << mantissa)) << raw
         lowest = U(0) - (lowest + (U(1) << raw)) if sign else lowest
         high = raw - MOST_RAW if raw > MOST_RAW else U(0)
-        entry = share | ((raw - high) << U(24)) | ((shift + high) << U(32)) | (shift_down(lowest, high) << U(38))
+        entry = entry_of(share, raw - high, shift + high, shift_down(lowest, high))
         for place in range(share):
-            table[at + place] = entry + (place << U(12))
+            table[at + place] = entry + (place << U(16))
         at += share
 
 

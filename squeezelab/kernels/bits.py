@@ -151,6 +151,18 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
 
 @intrinsic
+def choose(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:
+    """Return one word or another without a branch, for conditions that are as hard to guess as the data."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        chosen = builder.select(*args)
+        chosen.set_metadata("unpredictable", builder.module.add_metadata([]))
+        return chosen
+
+    return types.uint64(types.boolean, types.uint64, types.uint64), codegen
+
+
+@intrinsic
 def float_of(typingctx: Any, word: Any) -> Any:
     """Return the float64 whose bits a word holds."""
 
