@@ -18,7 +18,8 @@ PARTS: dict[str, type[Any]] = {
     "The file": results.Results,
     "run": results.Run,
     "dataset": results.DatasetFacts,
-    "measurements, each": results.Measurement,
+    "blocks of the dataset, each": results.Block,
+    "measurements, each, and shares": results.Measurement,
     "access, each": results.Access,
     "engines, each": results.EngineMeasurement,
     "what came back of an engine": results.Returned,
@@ -39,7 +40,8 @@ it; fields that a later version added are passed over. This page is written by `
 
 ## History of its schema
 
-- **4**: `advice`; `returned` of engines can be null.
+- **4**: `advice`; `returned` of engines can be null; `shares`, measurements of what metric names and blocks take: they
+  have `block`, and a data set `blocks`.
 - **3**: `engines`.
 - **2**: measurements have `scope`, `encode_call_us`, `decode_call_us`, `encode_bulk_mb_s`, `decode_bulk_mb_s`,
   `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null,

@@ -6,6 +6,7 @@ import io
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Self
 
@@ -31,6 +32,27 @@ class Loss(NamedTuple):
 
     largest: float
     relative: float
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesBytes:
+    """Which bytes of a file are of which series.
+
+    Attributes
+    ----------
+    samples : int64[series]
+        Bytes that hold the samples of each.
+    index : float64[series]
+        Bytes of what each is found by: names, labels, and where its samples lie. What several series share is divided
+        among them, so that this need not be whole.
+    samples_head, index_head : int
+        Bytes of both that are of no series: heads of files, and tables of contents.
+    """
+
+    samples: npt.NDArray[np.int64]
+    index: npt.NDArray[np.float64]
+    samples_head: int
+    index_head: int
 
 
 class Format(ABC):
@@ -117,6 +139,18 @@ class Format(ABC):
             raise NotImplementedError(f"format {self.name!r} is lossy and must say what it loses")
         return Loss(0.0, 0.0)
 
+    def series_bytes(self, dataset: MetricDataset) -> SeriesBytes | None:
+        """Say which bytes are of which series, samples and index apart; None where a format does not tell.
+
+        Examples
+        --------
+        >>> from squeezelab import generate_metric_data
+        >>> from squeezelab.formats import get_format
+        >>> int(get_format("prometheus").series_bytes(generate_metric_data()).samples.sum())
+        205611
+        """
+        return None
+
     def open(self, source: Buffer | str | os.PathLike[str]) -> Reader:
         """Open a file to read a little of it; a format that need not decode all for that overrides this.
 
@@ -142,6 +176,11 @@ class Format(ABC):
         """
         data = Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source
         return DecodingReader(self, data)
+
+    @property
+    def knows_series(self) -> bool:
+        """Whether `series_bytes` tells which bytes are of which series."""
+        return type(self).series_bytes is not Format.series_bytes
 
     @property
     def decodes_all(self) -> bool:

@@ -21,8 +21,9 @@ from squeezelab.codecs.prometheus_xor2 import write_chunk as write_xor2_chunk
 from squeezelab.dataset import MetricDataset
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._crc32c import crc32c
+from squeezelab.formats._prometheus_block import Chunk, block_bytes
 from squeezelab.formats._sealed import seal, unseal
-from squeezelab.formats.base import Buffer, Format
+from squeezelab.formats.base import Buffer, Format, SeriesBytes
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import WRITE_SLACK, U, put_varint, scratch, take_varint
 from squeezelab.registry import check_choice, non_default_settings
@@ -38,7 +39,8 @@ KINDS = {"xor": 1, "xor2": 4}
 
 _XOR, _XOR2 = KINDS.values()
 
-_MOST_FRAMING_BYTES = 3 + 1 + 4
+_CRC_BYTES = 4
+_MOST_FRAMING_BYTES = 3 + 1 + _CRC_BYTES
 _FEWEST_SAMPLE_BITS = 1
 
 
@@ -47,6 +49,7 @@ class Prometheus(Format):
 
     Choose it to see what timestamps and values together take in a Prometheus. What a block has besides is not counted:
     its index, which lists the labels as the dictionary does, and also where every chunk lies and what to find it by.
+    `series_bytes` says what a whole block takes, chunks and index, and ``bench --by metric`` shows it.
 
     Parameters
     ----------
@@ -103,11 +106,23 @@ class Prometheus(Format):
         """Yield the head, the chunks of each series, and the checksum."""
         yield from seal(Prometheus.name, dataset.keys, self._body(dataset))
 
+    def series_bytes(self, dataset: MetricDataset) -> SeriesBytes:
+        """Say which bytes of a server's block of all these samples are of which series."""
+        unit = _factor(dataset)
+        chunks = [
+            [*list_chunks(encoded, timestamps * unit)]
+            for encoded, (_, timestamps, _) in zip(self._series(dataset), dataset, strict=True)
+        ]
+        return block_bytes(dataset.keys, chunks)
+
     def _body(self, dataset: MetricDataset) -> Iterator[bytes]:
-        unit = 1000 if dataset.time_unit == "s" and _fits_milliseconds(dataset.timestamps) else 1
+        yield b"".join(map(varint, [_factor(dataset), *np.diff(dataset.offsets).tolist()]))
+        yield from self._series(dataset)
+
+    def _series(self, dataset: MetricDataset) -> Iterator[bytes]:
+        unit = _factor(dataset)
         # Units finer than Prometheus's own are written as they are.
         chunk_range = CHUNK_RANGE * max(1, dataset.second // 1000)
-        yield b"".join(map(varint, [unit, *np.diff(dataset.offsets).tolist()]))
         for _, timestamps, values in dataset:
             yield encode_series(timestamps * unit, values, chunk_range=chunk_range, kind=self._kind)
 
@@ -138,6 +153,11 @@ class Prometheus(Format):
             return MetricDataset(keys, offsets, timestamps, values)
         except ValueError as error:
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
+
+
+def _factor(dataset: MetricDataset) -> int:
+    """Return what timestamps are multiplied by to count milliseconds."""
+    return 1000 if dataset.time_unit == "s" and _fits_milliseconds(dataset.timestamps) else 1
 
 
 def _fits_milliseconds(timestamps: npt.NDArray[np.int64]) -> bool:
@@ -184,6 +204,24 @@ def encode_series(
     buffer = scratch((worst_chunk_bytes(1) + _MOST_FRAMING_BYTES) * timestamps.size + WRITE_SLACK)
     words = timestamps.view(np.uint64), values.view(np.uint64)
     return buffer[: int(write_chunks(*words, chunk_range, spare_byte, U(KINDS[kind]), buffer))].tobytes()
+
+
+def list_chunks(encoded: bytes, timestamps: npt.NDArray[np.int64]) -> Iterator[Chunk]:
+    """Yield the chunks that `encode_series` made of these timestamps.
+
+    Examples
+    --------
+    >>> timestamps = np.array([1000, 2000])
+    >>> list(list_chunks(encode_series(timestamps, np.array([1.0, 1.0])), timestamps))
+    [Chunk(first=1000, last=2000, size=21)]
+    """
+    at = first = 0
+    while at < len(encoded):
+        size, behind = read_varint(encoded, at)
+        stop = behind + 1 + size + _CRC_BYTES
+        end = first + int.from_bytes(encoded[behind + 1 : behind + 3], "big")
+        yield Chunk(int(timestamps[first]), int(timestamps[end - 1]), stop - at)
+        at, first = stop, end
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,12 @@ class Loaded:
             return self.digests | unit
         whole = combine_digests(bytes.fromhex(digest) for digest in self.digests.values())
         return {f"{len(self.digests)} files": whole} | unit
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a run keeps of it beside the samples."""
+        blocks = [block for one in self.files for block in one.blocks]
+        return {"generator": "file", "size": self.name, "seed": 0, "provenance": self.provenance, "blocks": blocks}
 
     def __str__(self) -> str:
         return "\n".join(_tell(self))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from squeezelab.dataset import SeriesKey
 from squeezelab.readers._sources import Source
 from squeezelab.readers.options import ReadOptions
+from squeezelab.results import Block
 
 NAMED_REFUSALS = 5
 """How many refusals of a file are told one by one; the others are counted."""
@@ -61,6 +62,8 @@ class FileFacts:
         Whether reading stopped at a limit.
     counts : dict of str to int
         What was counted while reading, by the words that tell of it; ``{}`` stands for the number.
+    blocks : list of Block
+        What a TSDB lies in.
     """
 
     name: str
@@ -77,6 +80,7 @@ class FileFacts:
     words: list[str] = field(default_factory=list)
     cut: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
 
     def refuse(self, row: int, reason: str) -> None:
         """Count what could not be read, and keep the reason if it is one of the first."""

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from squeezelab.readers._sources import Source, split_pieces
 from squeezelab.readers.base import FileFacts, Reader, Samples
 from squeezelab.readers.options import ReadOptions
 from squeezelab.readers.prometheus import read_pieces
+from squeezelab.results import Block
 from squeezelab.store.workplace import workplace
 
 PROMTOOL = "promtool"
@@ -50,10 +52,11 @@ class Tsdb(Reader):
         if not blocks and not logged:
             raise DataSourceError(f"{facts.name} holds no TSDB block, a folder with {', '.join(_BLOCK)}")
         facts.say(f"blocks: {len(blocks)}{', and the log of the latest samples' * logged}; dumped with promtool")
+        facts.blocks = [_describe(block) for block in blocks]
         with workplace() as folder:
-            database = _link_blocks(source.path, blocks, folder)
+            database = _link_blocks(source.path, dict(zip(blocks, facts.blocks, strict=True)), folder)
             with _dump([promtool, "tsdb", "dump", *_span(options), str(database)], facts) as output:
-                yield from read_pieces(split_pieces(output, facts.name), options, facts)
+                yield from read_pieces(split_pieces(output, facts.name), replace(options, time_unit="ms"), facts)
 
 
 def _find_blocks(folder: Path) -> list[Path]:
@@ -62,14 +65,25 @@ def _find_blocks(folder: Path) -> list[Path]:
     return [path for path in (folder, *sorted(folder.iterdir())) if all((path / name).exists() for name in _BLOCK)]
 
 
-def _link_blocks(source: Path, blocks: list[Path], folder: Path) -> Path:
+def _describe(folder: Path) -> Block:
+    """Return what a block says of itself, and what it takes on disk."""
+    try:
+        told = json.loads((folder / "meta.json").read_bytes())
+        stats = told.get("stats", {})
+        histograms = stats.get("numHistogramSamples")
+        samples = stats.get("numFloatSamples", stats.get("numSamples", 0) - (histograms or 0))
+        span = int(told["minTime"]), int(told["maxTime"])
+        index = (folder / "index").stat().st_size
+        chunks = sum(path.stat().st_size for path in (folder / "chunks").iterdir())
+        return Block(Path(told["ulid"]).name, *span, int(samples), histograms, chunks, index)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise DataSourceError(f"{folder / 'meta.json'} does not say what the block is: it is damaged") from error
+
+
+def _link_blocks(source: Path, blocks: dict[Path, Block], folder: Path) -> Path:
     """Make a database of links: promtool wants blocks in folders that are no links, and a log beside them."""
-    for block in blocks:
-        try:
-            ulid = json.loads((block / "meta.json").read_bytes())["ulid"]
-        except (ValueError, LookupError, TypeError) as error:
-            raise DataSourceError(f"{block / 'meta.json'} does not say the block's name: it is damaged") from error
-        linked = folder / Path(ulid).name
+    for block, facts in blocks.items():
+        linked = folder / facts.name
         linked.mkdir()
         for path in block.iterdir():
             (linked / path.name).symlink_to(path.resolve())

@@ -42,15 +42,16 @@ class Bench:
 
     @property
     def tables(self) -> list[Table]:
-        """The ladder of formats, the codecs of timestamps and of values, and the databases, where there are any."""
+        """The ladder of formats, the codecs of both columns, shares of bytes, databases: as far as there are any."""
         # The report brings in matplotlib, which is slow to import and not needed to reject a mistake.
         from squeezelab.report.engines import engine_table
+        from squeezelab.report.shares import blocks_table, shares_table
         from squeezelab.report.tables import column_table, ladder_table
 
         results = self.results
         every = [ladder_table(results, brief=True)]
         every += [column_table(results, subject, brief=True) for subject in ("timestamps", "values")]
-        every.append(engine_table(results, brief=True))
+        every += [make(results, brief=True) for make in (shares_table, blocks_table, engine_table)]
         return [table for table in every if table.rows]
 
     def __str__(self) -> str:
@@ -113,7 +114,7 @@ def as_dataset(data: Any) -> tuple[MetricDataset, dict[str, Any]]:
         from squeezelab.readers import load
 
         loaded = load(data)
-        return loaded.dataset, {"generator": "file", "size": loaded.name, "provenance": loaded.provenance}
+        return loaded.dataset, loaded.described
     if hasattr(data, "to_pandas") or hasattr(data, "columns") or hasattr(data, "to_frame"):
         return MetricDataset.from_frame(data), {}
     raise TypeError(

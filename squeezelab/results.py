@@ -15,9 +15,10 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
 
 SCHEMA = 4
-"""4: ``advice``; ``returned`` of engines can be null. 3: ``engines``. 2: ``scope``, ``encode_call_us``,
-``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``, ``fixed_bytes`` and ``further_bytes`` of measurements;
-infinite errors are null. 1: the first. Each reads the ones before it."""
+"""4: ``advice``; ``returned`` of engines can be null; ``shares``, ``block`` of measurements and ``blocks`` of data
+sets. 3: ``engines``. 2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``,
+``fixed_bytes`` and ``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones
+before it."""
 ALL, COMMON = "all", "common"
 """What a measurement is of: as much as a codec ran on, or the samples that all of them ran on."""
 ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
@@ -75,6 +76,33 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A block of a Prometheus TSDB, as it lies on disk.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    start, stop : int
+        Its first millisecond, and the one that it stops before.
+    samples : int
+        How many numbers it says that it holds.
+    histograms : int or None
+        How many native histograms besides; None where it does not tell, and counts them among its samples.
+    samples_bytes, index_bytes : int
+        Of its chunks and of its index.
+    """
+
+    name: str
+    start: int
+    stop: int
+    samples: int
+    histograms: int | None
+    samples_bytes: int
+    index_bytes: int
+
+
+@dataclass(frozen=True)
 class DatasetFacts:
     """What was measured.
 
@@ -96,6 +124,8 @@ class DatasetFacts:
         How many there are from -N to N, all beyond in the first and last entry.
     raw_bytes, ndjson_bytes, dictionary_bytes : int
         16 bytes a sample; the text of all samples; names and labels of all series.
+    blocks : list of Block
+        What a TSDB lay in, the earliest first.
     """
 
     generator: str
@@ -110,6 +140,7 @@ class DatasetFacts:
     raw_bytes: int
     ndjson_bytes: int
     dictionary_bytes: int
+    blocks: list[Block] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -118,8 +149,8 @@ class Measurement:
 
     Attributes
     ----------
-    subject : {"timestamps", "values", "dataset"}
-        What was encoded.
+    subject : {"timestamps", "values", "dataset", "samples", "index"}
+        What was encoded; of shares, which bytes of a file they are.
     metric : str or None
         The metric family, None for all of them.
     codec : str
@@ -169,6 +200,8 @@ class Measurement:
         Where the codec or format comes from: ``papers``, ``general``, ``peers`` or ``ours``.
     whole_file : bool
         Whether the speeds are those of a database that is opened, filled or read, and closed.
+    block : str or None
+        Of a share: the block that it is of, empty for the samples that are in none yet; None for all of them.
     """
 
     subject: str
@@ -204,6 +237,7 @@ class Measurement:
     scope: str = ALL
     fixed_bytes: float | None = None
     further_bytes: float | None = None
+    block: str | None = None
 
 
 @dataclass(frozen=True)
@@ -703,6 +737,8 @@ class Results:
         Databases, each at each of its settings.
     advice : list of Advice
         What to set in the systems that advice was wanted for.
+    shares : list of Measurement
+        What each metric name, each block and all of them take in a file, samples and index apart.
     """
 
     run: Run
@@ -716,6 +752,7 @@ class Results:
     about: dict[str, str] = field(default_factory=dict)
     engines: list[EngineMeasurement] = field(default_factory=list)
     advice: list[Advice] = field(default_factory=list)
+    shares: list[Measurement] = field(default_factory=list)
 
     def find(self, subject: str, metric: str | None = None) -> list[Measurement]:
         """Return the measurements of a subject, of one metric family or of all together, in the order they ran.

@@ -29,6 +29,9 @@ Advise = Annotated[
 ]
 Budget = Annotated[float | None, typer.Option(help="Seconds for timing; 0 times nothing. More make surer speeds.")]
 Whole = Annotated[bool, typer.Option("--whole", help="Prove everything on everything, however long it takes.")]
+By = Annotated[
+    str | None, typer.Option(help="metric: tell what each metric name takes in Prometheus, samples and index apart.")
+]
 Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
 INPUT_HELP = "csv, parquet, arrow, ndjson, json, prometheus, tsdb, influx or tally, if not recognised."
 SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
@@ -45,13 +48,20 @@ def plan_from(
     engines: str | None,
     budget: float | None,
     whole: bool,
+    by: str | None = None,
     **settings: Any,
 ) -> Plan:
     """Return the plan that options ask for, with what else was chosen for the record."""
     from squeezelab.experiment.plan import Plan
 
     return Plan.of(
-        codecs or None, formats or None, engines=engines or None, budget=budget, whole=whole, settings=settings
+        codecs or None,
+        formats or None,
+        engines=engines or None,
+        budget=budget,
+        whole=whole,
+        by=by,
+        settings=settings,
     )
 
 

@@ -11,6 +11,7 @@ import typer
 from squeezelab.cli.app import (
     Advise,
     Budget,
+    By,
     Codecs,
     Debug,
     Engines,
@@ -44,6 +45,7 @@ def bench(
     advise: Advise = None,
     budget: Budget = None,
     whole: Whole = False,
+    by: By = None,
     samples_per_second: SamplesPerSecond = None,
     retention: Retention = None,
     price_per_gb_month: Price = None,
@@ -60,16 +62,14 @@ def bench(
     from squeezelab.experiment.stopwatch import Stopwatch
 
     systems, words = choose_systems(advise) if advise else ([], [])
-    plan = plan_from(codecs, formats, engines, budget, whole)
+    plan = plan_from(codecs, formats, engines, budget, whole, by)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     stopwatch = Stopwatch()
     with stopwatch.stage("data"):
         loaded = read(paths, options)
     folder = report_folder(reports, loaded, options)
     announce_compilation(list(plan.codecs), list(plan.formats))
-    described = {"generator": "file", "size": loaded.name, "seed": 0, "provenance": loaded.provenance}
-    results = measure_planned(loaded.dataset, plan, stopwatch, **described)
-    results = replace(results, cost=cost)
+    results = replace(measure_planned(loaded.dataset, plan, stopwatch, **loaded.described), cost=cost)
     if systems:
         with stopwatch.stage("advice"):
             results = with_advice(results, loaded.dataset, systems, words)

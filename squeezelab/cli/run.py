@@ -11,6 +11,7 @@ import typer
 from squeezelab import __version__
 from squeezelab.cli.app import (
     Budget,
+    By,
     Codecs,
     Debug,
     Engines,
@@ -44,6 +45,7 @@ def run(
     engines: Engines = None,
     budget: Budget = None,
     whole: Whole = False,
+    by: By = None,
     samples_per_second: SamplesPerSecond = None,
     retention: Retention = None,
     price_per_gb_month: Price = None,
@@ -74,7 +76,7 @@ def run(
     if store and not scheduler:
         raise InvalidRequestError("--store is for clusters: give --scheduler as well")
     cluster = {"scheduler": scheduler, "store": store} if scheduler else {}
-    plan = plan_from(codecs, formats, engines, budget, whole, **cluster)
+    plan = plan_from(codecs, formats, engines, budget, whole, by, **cluster)
     cost = cost_of(samples_per_second, retention, price_per_gb_month)
     announce_compilation(list(plan.codecs), list(plan.formats))
     stopwatch = Stopwatch()

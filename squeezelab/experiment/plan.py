@@ -45,6 +45,9 @@ BUDGET = 3.0
 PROOF_BUDGET = 30.0
 """Seconds for proving; what would take longer is proven on a part."""
 NONE, ALL = "none", "all"
+METRIC = "metric"
+SHARED_FORMATS = ("prometheus", "prometheus:chunks=xor2")
+"""Whose bytes are told by metric name, whatever else runs."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Plan:
         Seconds for timing, and for proving.
     whole : bool
         Whether everything is proven on everything, however long that takes.
+    by : {"", "metric"}
+        What the bytes of formats are told apart by, of those that know which bytes are of which series.
     settings : dict
         What else was chosen, for the record.
     """
@@ -77,6 +82,7 @@ class Plan:
     budget: float = BUDGET
     proof_budget: float = PROOF_BUDGET
     whole: bool = False
+    by: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -90,6 +96,7 @@ class Plan:
         budget: float | None = None,
         proof_budget: float | None = None,
         whole: bool = False,
+        by: str | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Plan:
         """Make a plan from options, and check them.
@@ -100,7 +107,7 @@ class Plan:
             ``"xor,zstd:level=19"`` or a list; ``"none"`` or an empty list for none. Codecs and formats that are not
             given are the default ones, engines are none; ``"all"`` are all engines that run here, at each of their
             settings. A codec may be any `numcodecs.abc.Codec` object, an engine any `squeezelab.engines.Engine`.
-        rounds, budget, proof_budget, whole, settings
+        rounds, budget, proof_budget, whole, by, settings
             As the attributes; a budget of 0 times nothing.
 
         Raises
@@ -117,6 +124,8 @@ class Plan:
         seconds = BUDGET if budget is None else budget
         if not 0 <= seconds < inf:
             raise InvalidRequestError(f"--budget {seconds:g} is out of range: give seconds, 0 or more")
+        if by not in (None, "", METRIC):
+            raise InvalidRequestError(f"--by {by} is not known: give {METRIC}")
         made = [get_codec(spec) for spec in _listed(codecs, DEFAULT_CODECS)]
         running, absent = choose_engines(_listed(engines, ()))
         return cls(
@@ -128,8 +137,17 @@ class Plan:
             budget=seconds,
             proof_budget=PROOF_BUDGET if proof_budget is None else proof_budget,
             whole=whole,
+            by=by or "",
             settings=dict(settings or {}),
         )
+
+    @property
+    def shared(self) -> dict[str, Format]:
+        """The formats whose bytes are told apart, by name."""
+        if not self.by:
+            return {}
+        running = {name: one for name, one in self.formats.items() if one.knows_series}
+        return {name: get_format(name) for name in SHARED_FORMATS} | running
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -142,6 +160,7 @@ class Plan:
             "budget": self.budget,
             "proof_budget": self.proof_budget,
             "whole": self.whole,
+            "by": self.by,
             **self.settings,
         }
 

@@ -24,6 +24,7 @@ from squeezelab.experiment.memory import peak_rss_mb
 from squeezelab.experiment.partitions import LocalPartitions, Partitions
 from squeezelab.experiment.parts import Window, choose_windows, take
 from squeezelab.experiment.plan import Plan
+from squeezelab.experiment.shares import tell_shares
 from squeezelab.experiment.stopwatch import Stopwatch
 from squeezelab.experiment.summary import item_bytes, speed_interval, summarize
 from squeezelab.experiment.timing import CELL_SECONDS, Timing, time_named
@@ -32,7 +33,7 @@ from squeezelab.experiment.winners import explain_dataset
 from squeezelab.formats import missing_formats
 from squeezelab.formats._dictionary import encode_keys
 from squeezelab.registry import PEERS_EXTRA
-from squeezelab.results import COMMON, NOISY_WIDTH, DatasetFacts, Explained, Measurement, Results, Run
+from squeezelab.results import COMMON, NOISY_WIDTH, Block, DatasetFacts, Explained, Measurement, Results, Run
 from squeezelab.shelf import summary_line
 
 COMMON_SAMPLES = 50_000
@@ -55,6 +56,7 @@ def measure_dataset(
     size: str = "data",
     seed: int = 0,
     provenance: Mapping[str, str] | None = None,
+    blocks: Sequence[Block] = (),
     stopwatch: Stopwatch | None = None,
     **options: Any,
 ) -> Results:
@@ -64,7 +66,7 @@ def measure_dataset(
     ----------
     dataset : MetricDataset
         What is measured.
-    generator, size, seed, provenance
+    generator, size, seed, provenance, blocks
         Where it comes from, for the record.
     stopwatch : Stopwatch, optional
         Counts the stages that came before this call as well.
@@ -88,6 +90,7 @@ def measure_dataset(
     True
     """
     described = {"generator": generator, "size": size, "seed": seed, "provenance": dict(provenance or {})}
+    described |= {"blocks": list(blocks)}
     return measure_planned(dataset, Plan.of(**options), stopwatch or Stopwatch(), **described)
 
 
@@ -128,11 +131,19 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
         explanations = _explain(partitions, kept["explained"], whole or proven, measurements)
     here = kept["files"] if partitions.whole is None else partitions.whole
     trial = try_files(here, facts, plan, _left(plan, stopwatch), stopwatch)
+    shares = tell_shares(here, facts.blocks, plan, stopwatch)
     databases = try_engines(here, plan, stopwatch)
-    notes = [*partitions.notes, *_tell_failures(proven, whole), *trial.notes, *databases.notes, *name_missing()]
+    notes = [
+        *partitions.notes,
+        *_tell_failures(proven, whole),
+        *trial.notes,
+        *shares.notes,
+        *databases.notes,
+        *name_missing(),
+    ]
     run = describe_run(stopwatch, plan, notes)
     results = _collect(run, facts, measurements, timings, trial, explanations)
-    return replace(results, about=about(plan), engines=databases.measurements)
+    return replace(results, about=about(plan), engines=databases.measurements, shares=shares.measurements)
 
 
 def _choose_parts(partitions: Partitions) -> dict[str, list[Window]]:

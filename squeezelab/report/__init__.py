@@ -37,7 +37,7 @@ def write_report(results: Results, folder: str | Path) -> list[Path]:
     texts = {
         "report.html": report_html(results, {path.stem: path.name for path in charts if path.suffix == ".png"}),
         "ratios.md": ratios_markdown(results, charts),
-        "ratios.csv": to_csv(Measurement, results.measurements),
+        "ratios.csv": to_csv(Measurement, results.measurements + results.shares),
     }
     for name, text in texts.items():
         with replacing(folder / name) as file:

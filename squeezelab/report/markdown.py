@@ -9,6 +9,7 @@ from squeezelab.report import answer
 from squeezelab.report.advice import advice_lines
 from squeezelab.report.cost import cost_table
 from squeezelab.report.engines import engine_table, savings_table, tell_losses
+from squeezelab.report.shares import blocks_table, shares_table
 from squeezelab.report.tables import (
     access_table,
     calls_table,
@@ -36,6 +37,7 @@ def ratios_markdown(results: Results, charts: Sequence[Path]) -> str:
         family_table(results),
         published_table(results),
     ]
+    tables += [shares_table(results), blocks_table(results)]
     tables += [family_winners(results), engine_table(results), savings_table(results), cost_table(results)]
     losses = [f"- {line}" for line in tell_losses(results)]
     pictures = [f"![{path.stem.replace('_', ' ')}]({path.name})\n" for path in charts if path.suffix == ".png"]

@@ -28,6 +28,7 @@ from squeezelab.report.engines import (
     tell_losses,
 )
 from squeezelab.report.labels import KINDS, coverage, frontier, label
+from squeezelab.report.shares import block_cells, blocks_table, metric_cells, shares_table
 from squeezelab.report.tables import access_table, machine, method, origin, published_table
 from squeezelab.report.winners import (
     MOST_FAMILIES,
@@ -121,6 +122,7 @@ def report_html(results: Results, pictures: Mapping[str, str] | None = None) -> 
         pictures=pictures or {},
         words=explained_in_words(results),
         series=series_winners(results),
+        shares=share_listings(results),
         access=access_table(results),
         engines=engine_listing(results),
         savings=savings_table(results),
@@ -223,6 +225,19 @@ def engine_listing(results: Results) -> Listing:
     """Return all databases at all settings, the smallest exact one first."""
     headers, rows = engine_cells(results)
     return Listing("engines", TITLE, headers, [Row(cells, "peers") for _, cells in rows], engine_table(results).note)
+
+
+def share_listings(results: Results) -> list[Listing]:
+    """Return what each metric name takes, and what each block of a TSDB takes."""
+    found = (
+        ("metrics", shares_table(results), metric_cells(results)),
+        ("blocks", blocks_table(results), block_cells(results)),
+    )
+    return [
+        Listing(name, table.title, table.headers, [Row([cell for _, cell in row]) for row in rows], table.note)
+        for name, table, rows in found
+        if rows
+    ]
 
 
 def heat_map(results: Results, subject: str) -> Listing:

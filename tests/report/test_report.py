@@ -70,7 +70,7 @@ def test_results_json_is_strict_json_even_where_an_error_is_infinite(results: Re
 def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path / "results.json")
     content = json.loads((tmp_path / "results.json").read_text())
-    assert content["schema"] == 3
+    assert content["schema"] == 4
     run = {"started", "python", "platform", "cpu", "cores", "versions", "seconds", "peak_rss_mb"}
     assert run <= content["run"].keys()
     dataset = {"generator", "size", "seed", "series", "samples", "fingerprint", "zero_dod_share", "ndjson_bytes"}
@@ -84,7 +84,7 @@ def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_pa
     assert all(one["bit_exact"] for one in content["measurements"] if not one["lossy"])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 4}', '{"schema": 1, "run": []}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 5}', '{"schema": 1, "run": []}'])
 def test_what_is_no_results_file_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(text)
     with pytest.raises(CorruptDataError):
