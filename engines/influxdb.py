@@ -94,7 +94,7 @@ class InfluxDB(HttpServer):
     told = r"InfluxDB v(\d[0-9.]*)"
     ready = "/ping"
     showcase = ("", "shard=52w")
-    samples_a_second = 5e4
+    samples_a_second = 7e4
 
     def __init__(self, shard: str = "7d") -> None:
         if not re.fullmatch("[1-9][0-9]{0,3}[hdw]", shard):

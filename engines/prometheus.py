@@ -61,6 +61,8 @@ class Prometheus(HttpServer):
     told = r"prometheus, version (\d[0-9.]*)"
     ready = "/-/ready"
     showcase = ("", "block=31d")
+    flags: tuple[str, ...] = ("--storage.tsdb.retention.time=100y", "--web.enable-remote-write-receiver")
+    """What of its command line is for its users to choose."""
     samples_a_second = 1.4e5
 
     def __init__(self, block: str = "2h") -> None:
@@ -80,10 +82,9 @@ class Prometheus(HttpServer):
             folder,
             "--config.file={configuration}",
             f"--storage.tsdb.path={self.data}",
-            "--storage.tsdb.retention.time=100y",
+            *self.flags,
             f"--storage.tsdb.min-block-duration={smallest}",
             f"--storage.tsdb.max-block-duration={largest}",
-            "--web.enable-remote-write-receiver",
             "--web.enable-admin-api",
             "--web.listen-address=127.0.0.1:{port}",
             configuration="scrape_configs: []\n",

@@ -52,6 +52,8 @@ class VictoriaMetrics(HttpServer):
     told = r"-tags-v(\d[0-9.]*)"
     ready = "/health"
     samples_a_second = 1e5
+    flags: tuple[str, ...] = ("-retentionPeriod=100y",)
+    """What of its command line is for its users to choose."""
 
     def start(self, folder: Path, time_unit: str) -> None:
         """Start the server; queries see what was written without delay, and nothing is cached for them."""
@@ -60,7 +62,7 @@ class VictoriaMetrics(HttpServer):
             folder,
             f"-storageDataPath={self.data}",
             "-httpListenAddr=127.0.0.1:{port}",
-            "-retentionPeriod=100y",
+            *self.flags,
             "-search.disableCache",
             "-search.latencyOffset=0s",
         )

@@ -8,23 +8,35 @@ from typing import ClassVar
 from squeezelab.advice.base import Setting, Workshop
 from squeezelab.advice.engine import EngineSystem, EngineWorkshop
 from squeezelab.advice.layout import Layout
+from squeezelab.dataset import MetricDataset
 from squeezelab.engines.postgresql import PostgreSQL
 
-PACKING = """-- A row is an hour of a series: pack rows of your own with
---   INSERT INTO samples SELECT series, date_trunc('hour', ts), array_agg(ts ORDER BY ts), array_agg(value ORDER BY ts)
---   FROM your_rows GROUP BY 1, 2;
--- and read them with
---   SELECT series, one.ts, one.value FROM samples, unnest(times, readings) AS one (ts, value);
+PACKING = """
+-- Rows go in here, as they come, and wait until CALL pack().
+CREATE TABLE incoming (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL);
+
+CREATE PROCEDURE pack() LANGUAGE sql AS $$
+    WITH packed AS (DELETE FROM incoming RETURNING series, {start} AS start, ts, value)
+    INSERT INTO samples
+    SELECT series, start, array_agg(ts ORDER BY ts), array_agg(value ORDER BY ts)
+    FROM packed GROUP BY series, start ORDER BY series, start;
+$$;
+
+-- Rows as they were.
+CREATE VIEW unpacked AS
+SELECT series, one.ts, one.value FROM samples, unnest(times, readings) AS one (ts, value);
 """
+"""What arrays need besides their table: a row is an hour of a series."""
+HOUR = 3600 * 10**9
 
 
 class AdvisedPostgreSQL(EngineSystem):
-    """PostgreSQL: CREATE TABLE and CREATE INDEX.
+    """PostgreSQL: CREATE TABLE and CREATE INDEX; for arrays the procedure that packs, and the view that unpacks.
 
     Notes
     -----
     Rows with a btree index are the default; a BRIN index of time is small, and reads more to find a series; arrays of
-    an hour of a series are compressed (TOAST), at the price of a statement that packs and one that unpacks.
+    an hour of a series are compressed (TOAST), at the price of packing them.
     Sources: https://www.postgresql.org/docs/current/brin.html, https://www.postgresql.org/docs/current/storage-toast.html
     """
 
@@ -46,7 +58,12 @@ class AdvisedPostgreSQL(EngineSystem):
         shape = {"": "btree", "rows with BRIN": "brin"}.get(setting.options["samples as"], "arrays")
         compression = "lz4" if setting.options["samples as"].endswith("lz4") else "pglz"
         statements = PostgreSQL(shape, compression).statements(layout.time_unit)
-        return "".join(f"{one};\n" for one in statements) + (PACKING if shape == "arrays" else "")
+        text = "".join(f"{one};\n" for one in statements)
+        if shape != "arrays":
+            return text
+        fine = layout.time_unit == "ns"
+        start = f"ts - (ts % {HOUR} + {HOUR}) % {HOUR}" if fine else "date_trunc('hour', ts, 'UTC')"
+        return text + PACKING.format(ts="bigint" if fine else "timestamptz", start=start)
 
 
 class PostgreSQLWorkshop(EngineWorkshop):
@@ -68,3 +85,12 @@ class _Pasted(PostgreSQL):
     def statements(self, time_unit: str) -> list[str]:
         """Return the text."""
         return [self.text]
+
+    def ingest(self, dataset: MetricDataset) -> None:
+        """Copy rows in as they come; of arrays, into the text's table, and have its procedure pack them."""
+        if self.layout != "arrays":
+            return super().ingest(dataset)
+        numbers = self.copy_series(dataset)
+        self.copy("incoming", self.rows(dataset, numbers))
+        self.connection.execute("CALL pack()")
+        self.connection.execute("VACUUM FULL incoming")

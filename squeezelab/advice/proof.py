@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
@@ -28,15 +28,11 @@ READ_LIMIT, BALANCED_LIMIT = 2.0, 1.1
 """Sizes that the objectives read and balanced allow, as multiples of the smallest."""
 SAME_SIZE, SAME_TIME = 0.99, 0.8
 """Shares of the default's bytes, and of its product of times, above which there is no reason to change it."""
-SEARCH_SHARE = 0.6
-"""Of the budget, what the search may take; the rest is for times and for what rounding saves."""
 PROVING_SHARE, ENOUGH = 0.75, 3
-"""The share that is gone when no more settings are proven than so many."""
+"""The share of the budget that is gone when no more settings are proven than so many."""
 TIMED = ("ingest", "hour", "whole")
-FEWEST_TURNS, MOST_TURNS = 2, 9
-"""Turns that everything timed takes whatever the budget, and those after which it is sure enough."""
-
-Turns = dict[str, list[float]]
+MOST_TURNS = 9
+"""Turns after which a time is sure enough."""
 
 
 def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size", budget: float = 120.0) -> Advice:
@@ -50,25 +46,23 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
     started, samples = time.monotonic(), len(dataset)
     dataset = part_of(dataset, system.most_samples)
     with workshop(system) as worker, progress_bar() as bar:
-        search = Search(system, worker, started, SEARCH_SHARE * budget, bar)
-        proven, default, segments = _prove(search, dataset, objective, started + PROVING_SHARE * budget)
-        exact = sorted((one for one in proven if system.lossy or not one.lost), key=lambda one: one.stored.size)
+        search = Search(system, worker, started, budget, bar)
+        proven, default, segments = _prove(search, dataset, objective)
+        kept = (one for one in proven if one.turns and (system.lossy or not one.lost))
+        exact = sorted(kept, key=lambda one: one.stored.size)
         if not exact:
             raise SystemFailedError(f"nothing came back bit by bit: {proven[0].lost}")
         eligible = _eligible(exact, objective)
-        compared = eligible[:2] if objective == "size" else eligible
-        timed = _time(search, dataset, list(dict.fromkeys([default, *compared])), started + budget)
-        advised, *others = _rank(eligible, timed, objective, default)
+        _time(search, list(dict.fromkeys([default, *(eligible[:2] if objective == "size" else eligible)])))
+        advised, *others = _rank(eligible, objective, default)
         roles = [("default", default), ("advised", advised), *(("second", one) for one in others[:1])]
         roles += [("other", one) for one in exact if one not in [known for _, known in roles]]
         further = {one: _further(search, dataset, one) for one in dict.fromkeys(one for _, one in roles[:3])}
-        noise = list(_noise(search, dataset, advised, started + 1.2 * budget))
+        noise = list(_noise(search, dataset, advised))
         search.take(dataset)
         more = system.more(search.taken[advised.setting.layout], advised.setting)
         statements = {system.file: advised.text, **more}
-        settings = [
-            _measured(search, role, one, len(dataset), timed.get(one, {}), further.get(one)) for role, one in roles
-        ]
+        settings = [_measured(search, role, one, len(dataset), further.get(one)) for role, one in roles]
     if search.cut:
         search.notes.insert(0, f"the budget of {budget:g} s ended the search before everything was tried: give more")
     if len(dataset) < samples:
@@ -96,9 +90,7 @@ def workshop(system: System) -> Iterator[Worker]:
         yield worker
 
 
-def _prove(
-    search: Search, dataset: MetricDataset, objective: str, end: float
-) -> tuple[list[Proven], Proven, list[Segment]]:
+def _prove(search: Search, dataset: MetricDataset, objective: str) -> tuple[list[Proven], Proven, list[Segment]]:
     """Return all settings whose text was run on all of the data, the default, and what the system chose for that."""
     found = list(search.on_all(dataset))
     if not found:
@@ -116,7 +108,7 @@ def _prove(
     proven = [default]
     for setting in different.values():
         exact = sum(search.system.lossy or not one.lost for one in proven)
-        if exact >= ENOUGH and time.monotonic() > end:
+        if (exact >= ENOUGH and search.left(PROVING_SHARE) < 0) or (exact > 1 and not search.affords(2)):
             break
         if one := search.prove(wanted, setting):
             proven.append(one)
@@ -138,12 +130,12 @@ def _eligible(exact: list[Proven], objective: str) -> list[Proven]:
     return [one for one in exact if one.stored.size <= limit * exact[0].stored.size]
 
 
-def _rank(eligible: list[Proven], timed: Mapping[Proven, Turns], objective: str, default: Proven) -> list[Proven]:
+def _rank(eligible: list[Proven], objective: str, default: Proven) -> list[Proven]:
     """Return the best first; the default, where nothing is a little better than it in bytes or in times."""
     if objective == "size":
         return eligible
     counted = TIMED if objective == "balanced" else ("hour", "whole")
-    scores = {one: math.prod(median(timed[one][name]) for name in counted) for one in eligible}
+    scores = {one: math.prod(median(one.turns[name]) for name in counted) for one in eligible}
     ranked = sorted(eligible, key=lambda one: scores[one])
     best = ranked[0]
     if (
@@ -155,21 +147,14 @@ def _rank(eligible: list[Proven], timed: Mapping[Proven, Turns], objective: str,
     return ranked
 
 
-def _time(search: Search, dataset: MetricDataset, settings: list[Proven], end: float) -> dict[Proven, Turns]:
-    """Time ingest, an hour and everything; settings take turns, so that a slow minute hits them all."""
-    timed: dict[Proven, Turns] = {one: {name: [] for name in TIMED} for one in settings}
-    hours = {name: layout.hours(dataset) for name, layout in search.taken.items()}
-    for turn in range(MOST_TURNS):
-        if turn >= FEWEST_TURNS and time.monotonic() > end:
+def _time(search: Search, settings: list[Proven]) -> None:
+    """Time settings while there is time; they take turns, so that a slow minute hits them all."""
+    for turn in range(2, MOST_TURNS + 1):
+        if not search.affords(len(settings) + 1):
             break
-        search.told(f"timing, turn {turn + 1}")
-        for one, turns in timed.items():
-            layout = one.setting.layout
-            turns["ingest"].append(search.worker.call("clock", "run", layout, one.text)[0])
-            asked = [search.worker.call("clock", "read_hour", layout, hour)[0] for hour in hours[layout]]
-            turns["hour"].append(median(asked))
-            turns["whole"].append(search.worker.call("clock", "read_all", layout)[0])
-    return timed
+        search.told(f"timing, turn {turn}")
+        for one in settings:
+            search.time(one)
 
 
 def _further(search: Search, dataset: MetricDataset, one: Proven) -> float | None:
@@ -186,10 +171,10 @@ def _further(search: Search, dataset: MetricDataset, one: Proven) -> float | Non
     return more / (len(dataset) - len(half)) if more > 0 else None  # too little for its blocks, chunks or files
 
 
-def _noise(search: Search, dataset: MetricDataset, advised: Proven, end: float) -> Iterator[NoisyDigits]:
+def _noise(search: Search, dataset: MetricDataset, advised: Proven) -> Iterator[NoisyDigits]:
     """Yield families whose last digits are noise, with what the advised text saves where each is rounded."""
     for noisy in find_noise(dataset):
-        if time.monotonic() > end:
+        if not search.affords(1):
             yield noisy
             continue
         search.told(f"rounding {noisy.metric}")
@@ -203,11 +188,9 @@ def _noise(search: Search, dataset: MetricDataset, advised: Proven, end: float) 
             yield replace(noisy, saved_bytes=advised.stored.size - stored.size)
 
 
-def _measured(
-    search: Search, role: str, one: Proven, samples: int, turns: Turns, further: float | None
-) -> ProvenSetting:
+def _measured(search: Search, role: str, one: Proven, samples: int, further: float | None) -> ProvenSetting:
     times: dict[str, Any] = {}
-    for name, seconds in turns.items():
+    for name, seconds in one.turns.items():
         times |= {f"{name}_s": median(seconds), f"{name}_ci": bootstrap_interval(seconds)}
     return ProvenSetting(
         role,
@@ -219,6 +202,6 @@ def _measured(
         not one.lost,
         one.lost,
         further,
-        rounds=min(map(len, turns.values()), default=0),
+        rounds=min(map(len, one.turns.values()), default=0),
         **times,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 from rich.progress import Progress
 
 from squeezelab.advice.base import Choices, Place, Setting, Stored, System
-from squeezelab.advice.layout import Layout
+from squeezelab.advice.layout import Hour, Layout
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.shapes import layouts
 from squeezelab.advice.worker import SystemFailedError, Worker
@@ -25,6 +26,10 @@ QUICK_EFFORT = 1
 """What a choice may cost to be tried in every layout and order."""
 ALLOWANCE = 1.5
 """Ways to prepare a column whose quick choices take up to this many times the least are tried with all levels."""
+SEARCH_SHARE = 0.6
+"""Of the budget, what the search may take at most."""
+RUNS_AFTER_SURVEY, RUNS_AFTER_SEARCH = 8, 6
+"""Runs on all of the data that time is kept for while a part is searched, and then while all of the data are."""
 NEAR = 1.15
 """Finalists up to this many times the smallest are sized again on all of the data."""
 Sizes = Mapping[Place, dict[str, int]]
@@ -33,14 +38,19 @@ Found = tuple[int, Setting, Sizes]
 """Bytes of a setting, the setting, and what was probed on the way to it."""
 
 
+Turns = dict[str, list[float]]
+"""Seconds of every turn: to ingest, to read an hour of one series, and to read the whole."""
+
+
 @dataclass(frozen=True, eq=False)
 class Proven:
-    """A setting whose text was run on all of the data."""
+    """A setting whose text was run on all of the data, and read back: the first of its turns."""
 
     setting: Setting
     text: str
     stored: Stored
     lost: str
+    turns: Turns = field(default_factory=dict)
 
 
 @dataclass
@@ -49,8 +59,12 @@ class Search:
 
     Attributes
     ----------
+    seconds : float
+        The budget.
     tried : int
         How many choices and settings were sized.
+    slowest : float
+        Seconds of the slowest run so far, as it would be on all of the data.
     notes : list of str
         What did not work, and what there was no time for.
     """
@@ -62,16 +76,27 @@ class Search:
     bar: Progress
     tried: int = 0
     cut: bool = False
+    slowest: float = 0.0
 
     def __post_init__(self) -> None:
         self.notes: list[str] = []
         self.taken: dict[str, Layout] = {}
+        self._hours: dict[str, list[Hour]] = {}
+        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_SEARCH
         self._task = self.bar.add_task(f"{self.system.name}: searching", total=self.seconds, unit="s")
+
+    def left(self, share: float = 1.0) -> float:
+        """Return the seconds that are left of the budget, or of a share of it."""
+        return self.started + share * self.seconds - time.monotonic()
+
+    def affords(self, runs: float) -> bool:
+        """Tell whether there is time left for so many runs on all of the data, of the slowest so far."""
+        return self.left() > runs * self.slowest
 
     @property
     def late(self) -> bool:
-        """Whether the time for searching is over."""
-        if time.monotonic() < self.started + self.seconds:
+        """Whether the time for searching is over: the rest is for proofs."""
+        if self.left(SEARCH_SHARE) > 0 and self.affords(self._runs_to_come):
             return False
         self.cut = True
         return True
@@ -79,12 +104,13 @@ class Search:
     def take(self, dataset: MetricDataset) -> None:
         """Lay a data set out, and give it to the child."""
         self.taken = {one.name: one for one in layouts(dataset) if one.name in self.system.layouts}
+        self._hours = {name: layout.hours(dataset) for name, layout in self.taken.items()}
         for layout in self.taken.values():
             self.worker.call("take", layout)
 
     def told(self, stage: str) -> None:
-        """Show what is done, and how much of the time for searching is gone."""
-        gone = min(time.monotonic() - self.started, self.seconds) - self.bar.tasks[self._task].completed
+        """Show what is done, and how much of the budget is gone."""
+        gone = min(self.seconds - self.left(), self.seconds) - self.bar.tasks[self._task].completed
         self.bar.update(self._task, description=f"{self.system.name}: {stage}")
         self.bar.advance(self._task, max(gone, 0.0))
 
@@ -92,11 +118,15 @@ class Search:
         """Run a setting's text, and return its bytes; None where the system refuses it."""
         self.tried += 1
         try:
-            stored: Stored = self.worker.call("run", setting.layout, self.text(setting))
+            return self._run(setting.layout, self.text(setting))[1].size
         except SystemFailedError as error:
             self.notes.append(f"{self.describe(setting)}: {error}")
             return None
-        return stored.size
+
+    def _run(self, layout: str, text: str) -> tuple[float, Stored]:
+        seconds, stored = self.worker.call("clock", "run", layout, text)
+        self.slowest = max(self.slowest, seconds * self._scale)
+        return seconds, stored
 
     def text(self, setting: Setting) -> str:
         """Return the text of a setting."""
@@ -216,17 +246,19 @@ class Search:
         """Search on a part, then size the best few again on all of the data; yield them, the smallest first."""
         part = part_of(dataset, self.system.part_samples)
         self.take(part)
-        found = self.survey()
         if part is dataset:
-            yield from found
+            yield from self.survey()
             return
+        self._scale, self._runs_to_come = len(dataset) / len(part), RUNS_AFTER_SURVEY
+        found = self.survey()
+        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_SEARCH
         self.take(dataset)
         again: list[Found] = []
         for size, setting, sizes in found:
             if setting.layout not in self.taken or (again and (self.late or size > NEAR * found[0][0])):
                 continue
             self.told(f"{setting.layout} table by {setting.order}, on all")
-            for whole, better, probed in self.refine(setting, shortlist(sizes, KEPT)):
+            for whole, better, probed in self.refine(setting, {} if self.late else shortlist(sizes, KEPT)):
                 again.append((whole, better, {**sizes, **probed}))
         again.sort(key=lambda one: one[0])
         for place, one in enumerate(again):
@@ -254,14 +286,29 @@ class Search:
         self.told(f"proving {self.describe(setting)}")
         text, layout = self.text(setting), self.taken[setting.layout]
         try:
-            stored = self.worker.call("run", setting.layout, text)
+            seconds, stored = self._run(setting.layout, text)
             back = layout.restore(self.worker.call("read", setting.layout))
+            lost = "" if back.fingerprint == wanted.fingerprint else difference(wanted, back)
+            proven = Proven(setting, text, stored, lost)
+            self._read(proven, seconds)
         except CorruptDataError as error:
             return Proven(setting, text, stored, str(error))
         except SystemFailedError as error:
             self.notes.append(f"{self.describe(setting)}: {error}")
             return None
-        return Proven(setting, text, stored, "" if back.fingerprint == wanted.fingerprint else difference(wanted, back))
+        return proven
+
+    def time(self, one: Proven) -> None:
+        """Run a proven text once more, and add a turn."""
+        self._read(one, self._run(one.setting.layout, one.text)[0])
+
+    def _read(self, one: Proven, ingest: float) -> None:
+        """Add a turn: what putting in took, and what reading takes of what ran last."""
+        layout = one.setting.layout
+        hours = [self.worker.call("clock", "read_hour", layout, hour)[0] for hour in self._hours[layout]]
+        whole = self.worker.call("clock", "read_all", layout)[0]
+        for name, seconds in (("ingest", ingest), ("hour", median(hours)), ("whole", whole)):
+            one.turns.setdefault(name, []).append(seconds)
 
     def segments(self, default: Setting, found: Sequence[Found]) -> list[Segment]:
         """Return what the system chose by itself for the default, which ran last, beside the least it can write."""
@@ -270,7 +317,7 @@ class Search:
         choices = shortlist(probed, 1) if probed else self.quick(self.taken[default.layout])
         choices = {place: list(dict.fromkeys([default.columns[place], *some])) for place, some in choices.items()}
         try:
-            sizes = self.probe(default, choices) if told else {}
+            sizes = self.probe(default, choices) if told and self.affords(RUNS_AFTER_SEARCH) else {}
         except SystemFailedError:
             return told
         segments = []

@@ -20,6 +20,7 @@ class _NothingToSet(EngineSystem):
 
     lossy = True
     works: ClassVar[type[Workshop]]
+    flags: ClassVar[tuple[str, ...]]
 
     @property
     def workshop(self) -> type[Workshop]:
@@ -27,18 +28,20 @@ class _NothingToSet(EngineSystem):
         return self.works
 
     def text(self, layout: Layout, setting: Setting) -> str:
-        """Return a comment."""
-        return f"# {self.title}: there is nothing to set\n"
+        """Return the flags that it runs with, for a command line or, after the first line, a file of them."""
+        return "\n".join([f"# {self.title}: there is nothing to set for the size of samples", *self.flags, ""])
 
 
 class _AsItIs(EngineWorkshop):
-    """Starts a server as it is."""
+    """Starts a server with the flags of the text."""
 
-    kind: ClassVar[type[Engine]]
+    kind: ClassVar[type[Prometheus] | type[VictoriaMetrics]]
 
     def make(self, text: str) -> Engine:
-        """Return the engine; the text sets nothing."""
-        return self.kind()
+        """Return the engine."""
+        engine = self.kind()
+        engine.flags = tuple(line for line in text.splitlines() if not line.startswith("#"))
+        return engine
 
 
 class PrometheusWorkshop(_AsItIs):
@@ -59,6 +62,7 @@ class AdvisedPrometheus(_NothingToSet):
     name = "prometheus"
     title = "Prometheus"
     engine = Prometheus
+    flags = Prometheus.flags
     file = "prometheus.txt"
     works = PrometheusWorkshop
 
@@ -78,6 +82,7 @@ class AdvisedVictoriaMetrics(_NothingToSet):
     name = "victoriametrics"
     title = "VictoriaMetrics"
     engine = VictoriaMetrics
+    flags = VictoriaMetrics.flags
     file = "victoriametrics.txt"
     works = VictoriaMetricsWorkshop
 
