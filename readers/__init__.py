@@ -25,7 +25,7 @@ from squeezelab.readers.options import ReadOptions
 
 __all__ = ["FileFacts", "Loaded", "ReadOptions", "Reader", "available_readers", "load"]
 
-ORDER = ("tsdb", "tally", "parquet", "arrow", "json", "ndjson", "prometheus", "influx", "csv")
+ORDER = ("tsdb", "tally", "parquet", "arrow", "json", "ndjson", "prometheus", "influx", "influx-csv", "csv")
 """Which reader is asked first whether it recognises a file: those that cannot be mistaken."""
 
 
@@ -54,7 +54,7 @@ def available_readers() -> list[str]:
     Examples
     --------
     >>> available_readers()
-    ['tsdb', 'tally', 'parquet', 'arrow', 'json', 'ndjson', 'prometheus', 'influx', 'csv']
+    ['tsdb', 'tally', 'parquet', 'arrow', 'json', 'ndjson', 'prometheus', 'influx', 'influx-csv', 'csv']
     """
     return list(_registry())
 
@@ -253,6 +253,7 @@ def _nothing_left(
     refused = sum(one.refused for one in files)
     named = [(one.name, one.place, *one.refusals[0]) for one in files if one.refusals]
     reasons = [f"{name}, {place} {row}: {reason}" for name, place, row, reason in named] or words
+    reasons = reasons or [word for one in files for word in one.words]
     told = (
         f": {refused:,} rows refused, the first: {reasons[0]}"
         if refused

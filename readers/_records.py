@@ -111,6 +111,8 @@ def series_of(item: object) -> tuple[SeriesKey, list[Any], list[Any], int] | Non
     >>> series_of({"metric": {"__name__": "up"}, "values": [1, 2], "timestamps": [1700000000000, 1700000015000]})[1:]
     ([1700000000000, 1700000015000], [1, 2], 0)
     """
+    if isinstance(item, dict) and isinstance(item.get("datapoints"), list):
+        return _graphite_series(item)
     if not isinstance(item, dict) or not isinstance(item.get("metric"), dict):
         return None
     labels = {name: str(value) for name, value in item["metric"].items()}
@@ -124,6 +126,16 @@ def series_of(item: object) -> tuple[SeriesKey, list[Any], list[Any], int] | Non
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         return None
     return key, [pair[0] for pair in pairs], [pair[1] for pair in pairs], count
+
+
+def _graphite_series(item: dict[str, Any]) -> tuple[SeriesKey, list[Any], list[Any], int] | None:
+    """Return a series as Graphite answers with it, value before time."""
+    points, tags = item["datapoints"], item.get("tags")
+    if not all(isinstance(point, list) and len(point) == 2 for point in points):
+        return None
+    labels = {name: str(value) for name, value in tags.items() if name != "name"} if isinstance(tags, dict) else {}
+    key = SeriesKey(str(item.get("target", "value")), labels)
+    return key, [point[1] for point in points], [point[0] for point in points], 0
 
 
 def series_samples(items: Sequence[object], rows: Sequence[int], clock: Clock, facts: FileFacts) -> Iterator[Samples]:

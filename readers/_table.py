@@ -186,7 +186,7 @@ def _find_layout(
         _find_long_labels(names, batch, kinds, [i for i in others if i not in (layout.name, value)], layout, facts)
         return layout
     layout.name = None
-    _find_metrics(names, kinds, others, layout, source, facts)
+    _find_metrics(names, batch, kinds, others, layout, source, facts)
     _find_wide_labels(names, batch, [i for i in others if kinds[i] == "text"], layout, facts)
     if not layout.metrics:
         reasons = "; ".join(("", *facts.words[:2]))
@@ -271,7 +271,8 @@ def _find_time(names: Sequence[str], columns: list[pa.Array], options: ReadOptio
         only = next((names[i] for i, column in enumerate(columns) if _holds_day_times(column)), None)
         why = "was found" if only is None else f"was found, {only!r} has times of day without a date"
         raise DataSourceError(
-            f"{source.path}: no time column {why}: give --time-column, one of {listed}, or --interval if there is none"
+            f"{source.path}: no time column {why}: give --time-column, one of {listed}, --date-format if dates are not "
+            "recognised, or --interval if there is none"
         )
     return found
 
@@ -310,19 +311,33 @@ def _holds_day_times(column: pa.Array) -> bool:
 
 
 def _find_metrics(
-    names: Sequence[str], kinds: list[str], others: list[int], layout: Layout, source: Source, facts: FileFacts
+    names: Sequence[str],
+    batch: Batch,
+    kinds: list[str],
+    others: list[int],
+    layout: Layout,
+    source: Source,
+    facts: FileFacts,
 ) -> None:
     """Find the metrics of a wide table; one that is called just ``value`` is named after the file."""
     for i in others:
         name = names[i]
         if kinds[i] == "other":
             facts.say(f"column {name!r} was left out: it holds no numbers")
+        elif kinds[i] == "number" and not name.strip() and _counts_rows(batch.columns[i]):
+            facts.say(f"column {i + 1} was left out: it has no name, and counts rows")
         elif kinds[i] != "text":
             metric = file_stem(source.path) if name.strip().lower() == "value" else name or f"column {i + 1}"
             if metric in layout.metrics.values():
                 facts.say(f"column {i + 1} was left out: another one is called {name!r}")
             else:
                 layout.metrics[i] = metric
+
+
+def _counts_rows(column: pa.Array) -> bool:
+    """Tell whether a column holds the numbers of rows, as pandas and R write them."""
+    numbers = to_numbers(column).values
+    return bool(numbers[0] in (0, 1) and np.all(np.diff(numbers) == 1))
 
 
 def _find_wide_labels(names: Sequence[str], batch: Batch, texts: list[int], layout: Layout, facts: FileFacts) -> None:

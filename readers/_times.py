@@ -48,6 +48,23 @@ _SIGHT = 1000
 _FEW = 20
 _YEAR_FIRST = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?!\d)")
 _YEAR_LAST = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?!\d)")
+_DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}(?!\d)")
+"""Where dates have dots, the day comes first."""
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = rf"(?P<month>{'|'.join(_MONTHS)})[a-z]*"
+_WITH_MONTH = (
+    re.compile(
+        rf"(?:[a-z]{{3,9}},? )?(?P<day>\d{{1,2}})[ /-]{_MONTH}[ /-](?P<year>\d{{4}})(?P<rest>$|[ :T].*)", re.IGNORECASE
+    ),
+    re.compile(
+        rf"(?:[a-z]{{3,9}},? )?{_MONTH} +(?P<day>\d{{1,2}}), (?P<year>\d{{4}})(?P<rest>$|[ ,].*)", re.IGNORECASE
+    ),
+    re.compile(
+        rf"(?:[a-z]{{3,9}},? )?{_MONTH} +(?P<day>\d{{1,2}})(?P<rest> [\d:.]+)(?: [A-Z]{{3,4}})? (?P<year>\d{{4}})",
+        re.IGNORECASE,
+    ),
+)
+"""Dates with an English month: 01-Jan-2024 and Mon, 01 Jan 2024; Jan 1, 2024; Mon Jan  1 00:00:00 2024."""
 
 
 class Times(NamedTuple):
@@ -200,9 +217,12 @@ class Clock:
         self.form = "Excel's days since 1899-12-30" + (f", {self._zone}" if self._zone else ", UTC")
         days = column.fill_null(0.0).to_numpy(zero_copy_only=False)
         present = column.is_valid().to_numpy(zero_copy_only=False) & (np.abs(days) < 3e6)
-        # Excel's numbers tell milliseconds, and nothing finer.
-        moments = np.rint((np.where(present, days, 0.0) - _EXCEL_EPOCH) * 86_400_000).astype(np.int64)
-        return self._in_zone(Times(moments, "ms", present))
+        days = np.where(present, days, float(_EXCEL_EPOCH))
+        # Of six decimals or fewer, whole seconds are all they can tell; else milliseconds: Excel has nothing finer.
+        millionths = 1e6 * days
+        unit = "s" if np.all(np.abs(millionths - np.rint(millionths)) < 1e-3) else "ms"
+        moments = np.rint((days - _EXCEL_EPOCH) * (86_400 if unit == "s" else 86_400_000)).astype(np.int64)
+        return self._in_zone(Times(moments, unit, present))
 
     def _read_texts(self, column: pa.Array) -> Times:
         if self._numbers is None:
@@ -241,7 +261,7 @@ class Clock:
         return nearest
 
     def _read_dates(self, column: pa.Array) -> Times:
-        first = next((text for text in column.to_pylist() if text), "")
+        first = next((text for text in column.to_pylist() if text), "").strip()
         zone = "UTC" if re.search(r":\d\d.*(Z|UTC|GMT|[-+]\d\d:?\d\d)$", first) else None
         self.form = "dates with a time zone" if zone else f"dates, {self._zone or 'UTC'}"
         if self._format is not None:
@@ -381,7 +401,10 @@ def parse_date(text: str, month_first: bool | None = None) -> int | None:
     half = _HALF_OF_DAY.fullmatch(text.strip())
     if half and 1 <= int(half[2]) <= 12:
         text = f"{half[1]}{int(half[2]) % 12 + 12 * (half[4] in 'pP'):02}{half[3]}"
+    text = _with_number(text)
     text = _YEAR_FIRST.sub(lambda found: f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}", text.strip(), count=1)
+    if _DOTTED.match(text):
+        month_first = False
     if month_first is not None:
         mm, dd = (1, 2) if month_first else (2, 1)
         text = _YEAR_LAST.sub(lambda found: f"{found[3]}-{found[mm]:0>2}-{found[dd]:0>2}", text, count=1)
@@ -394,6 +417,17 @@ def parse_date(text: str, month_first: bool | None = None) -> int | None:
     except ValueError:
         return None
     return (moment - _EPOCH) // timedelta(seconds=1) * 10**9 + int((found[7] or "").ljust(9, "0")) - _offset(found[8])
+
+
+def _with_number(text: str) -> str:
+    """Return a date with a number for its English month, the year first; other texts as they are."""
+    for form in _WITH_MONTH if re.search("[a-z]{3}", text, re.IGNORECASE) else ():
+        if found := form.fullmatch(text):
+            rest = found["rest"].lstrip(" ,:T")
+            return (
+                f"{found['year']}-{_MONTHS.index(found['month'][:3].lower()) + 1:02}-{found['day']:0>2} {rest}".strip()
+            )
+    return text
 
 
 def is_moment(cell: str) -> bool:
@@ -417,10 +451,10 @@ def why_no_time(cell: object) -> str:
     Examples
     --------
     >>> why_no_time("01/02/2024")
-    'may mean two days: write dates as 2024-02-01'
+    'may mean two days: give --date-format day-first or month-first'
     """
     if isinstance(cell, str) and parse_date(cell, True) is not None:
-        return "may mean two days: write dates as 2024-02-01"
+        return "may mean two days: give --date-format day-first or month-first"
     return "is no time"
 
 

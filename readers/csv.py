@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as standard_csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import NamedTuple
@@ -20,20 +21,21 @@ from squeezelab.readers._times import is_moment, parse_date
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
 from squeezelab.readers.options import ReadOptions
 
-DELIMITERS = ",;\t|"
+DELIMITERS, BLANK = ",;\t|", " "
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line that tells the delimiter, as Excel and Grafana write it."""
 
 
 class Csv(Reader):
-    """Text of rows and columns, split by commas, semicolons, tabs or bars.
+    """Text of rows and columns, split by commas, semicolons, tabs, bars or, where there are none of these, blanks.
 
     Notes
     -----
-    The first line is the header if it holds no number or date, or a word above a column of numbers or times: headers
-    may be numbers, ``time,50,90,99``. Or the header is the last line of those that begin with ``#``; without one,
-    columns are called ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line:
-    line breaks within quotes are not read.
+    Lines before the table, which have another number of cells than most, are passed over. Of the others the first is
+    the header if it holds no number or date, or a word above a column of numbers or times: headers may be numbers,
+    ``time,50,90,99``. Or the header is the last line of those that begin with ``#``; without one, columns are called
+    ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line: line breaks within
+    quotes are not read.
     """
 
     name = "csv"
@@ -54,6 +56,8 @@ class Csv(Reader):
         if sheet is None:
             raise DataSourceError(f"{facts.name} holds no rows")
         facts.shape = "wide"
+        if sheet.preamble:
+            facts.say(f"lines before the table were passed over: {sheet.preamble}")
         batches = self._batches(source, sheet, facts)
         # Where commas split the cells, none of them separates decimals, but within quotes.
         likely = "." if sheet.delimiter == "," else None
@@ -65,7 +69,9 @@ class Csv(Reader):
             if before is not None:
                 piece = _after(piece, before)
                 before = None
-            batch = _parse(piece, len(sheet.names), sheet.delimiter, facts)
+            if sheet.delimiter == BLANK:
+                piece = piece._replace(text=b"\n".join(b" ".join(line.split()) for line in piece.text.split(b"\n")))
+            batch = parse_rows(piece, len(sheet.names), sheet.delimiter, facts)
             yield batch._replace(columns=list(map(_trim, batch.columns))) if sheet.padded else batch
 
 
@@ -83,6 +89,8 @@ class Sheet(NamedTuple):
         The last line before the rows.
     padded : bool
         Whether blanks follow delimiters: they are no part of the cells.
+    preamble : int
+        How many lines stand before the table, its header not among them.
     """
 
     delimiter: str
@@ -90,6 +98,7 @@ class Sheet(NamedTuple):
     names: list[str]
     before: str | None
     padded: bool
+    preamble: int
 
 
 def _look_at(first: list[str]) -> Sheet | None:
@@ -100,13 +109,37 @@ def _look_at(first: list[str]) -> Sheet | None:
     if not lines:
         return None
     delimiter = told[1] if told else _delimiter(lines)
-    rows = [_cells(line, delimiter) for line in lines]
-    if _is_header(rows):
-        names, before = _names(rows[0], lines[0]), lines[0]
+    rows = [cells_of(line, delimiter) for line in lines]
+    width = _width(rows)
+    preamble = next((i for i, row in enumerate(rows) if len(row) == width), 0)
+    short = _short_header(rows, preamble)
+    if short is not None:
+        names, before, preamble = short, lines[preamble - 1], preamble - 1
+        rows = rows[preamble + 1 :]
+    elif _is_header(rows[preamble:]):
+        names, before, rows = _names(rows[preamble], lines[preamble]), lines[preamble], rows[preamble:]
     else:
-        names = _commented_header(first, delimiter, len(rows[0]))
-    padded = delimiter != "\t" and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
-    return Sheet(delimiter, rows, names, before, padded)
+        before = lines[preamble - 1] if preamble else before
+        names, rows = _commented_header(first, delimiter, width), rows[preamble:]
+    padded = delimiter not in "\t " and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
+    return Sheet(delimiter, rows, names, before, padded, preamble)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many cells most rows have."""
+    return Counter(map(len, rows)).most_common(1)[0][0]
+
+
+def _short_header(rows: Sequence[Sequence[str]], at: int) -> list[str] | None:
+    """Return the names of a header that has a cell less than the rows from ``at`` on, None if there is none.
+
+    It lacks one above the numbers of rows, as R writes them, or above nothing, where rows end with a delimiter.
+    """
+    below = [row for row in rows[at:] if len(row) == len(rows[at])]
+    if not at or len(rows[at - 1]) != len(rows[at]) - 1 or any(map(_is_data, rows[at - 1])):
+        return None
+    names = [cell.strip() for cell in rows[at - 1]]
+    return [*names, ""] if all(not row[-1].strip() for row in below) else ["", *names]
 
 
 def _trim(column: pa.Array) -> pa.Array:
@@ -138,21 +171,25 @@ def _names(cells: list[str], line: str) -> list[str]:
 def _commented_header(lines: list[str], delimiter: str, width: int) -> list[str]:
     """Return the names of columns whose header, if there is one, is the last comment before the first row."""
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
-    names = _names(_cells(comments[-1].lstrip("# "), delimiter), comments[-1]) if comments else []
+    names = _names(cells_of(comments[-1].lstrip("# "), delimiter), comments[-1]) if comments else []
     return names if len(names) == width else [f"column {i + 1}" for i in range(width)]
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Return what splits the first line into most cells, of what splits others likewise."""
+    """Return what splits most lines into equally many cells, into as many as possible; blanks if nothing else does."""
 
     def score(delimiter: str) -> tuple[int, int]:
-        widths = [len(_cells(line, delimiter)) for line in lines]
-        return sum(width == widths[0] > 1 for width in widths), widths[0]
+        width, count = Counter(len(cells_of(line, delimiter)) for line in lines).most_common(1)[0]
+        return (count, width) if width > 1 else (0, 0)
 
-    return max(DELIMITERS, key=score)
+    best = max(DELIMITERS, key=score)
+    return best if score(best)[0] else BLANK
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line."""
+    if delimiter == BLANK:
+        line = " ".join(line.split())
     try:
         return next(standard_csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
     except (standard_csv.Error, TypeError, ValueError):  # a cell of more than 128 kB, or no delimiter
@@ -171,7 +208,7 @@ def _after(piece: Piece, before: str) -> Piece:
     return Piece(piece.line + piece.text.count(b"\n", 0, stop), piece.text[stop:])
 
 
-def _parse(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Batch:
+def parse_rows(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Batch:
     """Read the cells of some lines, all as text."""
     skipped: list[int] = []
 

@@ -143,8 +143,12 @@ def parse_key(series: str, field: str) -> SeriesKey:
         found = re.fullmatch(r"((?:\\.|[^\\=])+)=(.*)", tag)
         if found:
             labels[_unescape(found[1])] = _unescape(found[2])
-    name = _unescape(measurement)
-    return SeriesKey(name if field == "value" else f"{name}_{_unescape(field)}", labels)
+    return SeriesKey(series_name(_unescape(measurement), _unescape(field)), labels)
+
+
+def series_name(measurement: str, field: str) -> str:
+    """Return what a field's series is called."""
+    return measurement if measurement and field == "value" else f"{measurement}_{field}" if measurement else field
 
 
 def _unescape(text: str) -> str:

@@ -31,7 +31,9 @@ _HISTOGRAM = re.compile(rf"[ \t]*{_SERIES}[ \t]+\{{count:[^}}]*\}}[ \t]+[-+0-9.e
 """A native histogram, as promtool dumps it."""
 HISTOGRAMS = "native histograms: {} samples were left out, for only numbers are measured"
 TIMELESS = "it has no timestamp"
-_LABEL = re.compile(rf"(?:(?P<name>[^\s,{{}}=\"]+)|(?P<quoted>{_QUOTED}))\s*(?:=\s*(?P<value>{_QUOTED}))?\s*,?")
+_LABEL = re.compile(
+    rf"(?:(?P<name>[^\s,{{}}=\"]+)|(?P<quoted>{_QUOTED}))\s*(?:=\s*(?:(?P<value>{_QUOTED})|(?P<bare>[^,}}\"]*)))?\s*,?"
+)
 _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
 
@@ -157,7 +159,9 @@ def parse_series(text: str) -> SeriesKey:
     labels: dict[str, str] = {}
     for found in _LABEL.finditer(inside.rstrip().removesuffix("}")):
         label = found["name"] or _unquote(found["quoted"])
-        if found["value"] is None:
+        if found["bare"] is not None:
+            labels[label] = found["bare"].strip()
+        elif found["value"] is None:
             name = label
         elif label == "__name__":
             name = _unquote(found["value"])

@@ -1,37 +1,19 @@
 """`squeezelab pack`, `unpack`, `info`, `verify`, `cat`, `append` and `compact`, as a user types them."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Run
 
 from columns import SPECIAL_WORDS
 from squeezelab import MetricDataset, Series, SeriesKey, TallyFile
-from squeezelab.cli import main
 from squeezelab.formats.tally import pack_series
 from squeezelab.formats.tally.export import FORMS, export
 from squeezelab.readers import load
 
-Run = Callable[..., str]
 SUFFIX = {"csv": "csv", "ndjson": "ndjson", "openmetrics": "om", "parquet": "parquet", "arrow": "arrow"}
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command line, and return what it prints; it must end with the code that is asked for."""
-
-    def run(*arguments: object, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["squeezelab", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert caught.value.code == code, captured.err
-        return captured.out + captured.err * bool(code)
-
-    return run
 
 
 def metrics(unit: str) -> MetricDataset:

@@ -33,7 +33,7 @@ By = Annotated[
     str | None, typer.Option(help="metric: tell what each metric name takes in Prometheus, samples and index apart.")
 ]
 Reports = Annotated[Path, typer.Option(help="Where reports are written, a folder each.")]
-INPUT_HELP = "csv, parquet, arrow, ndjson, json, prometheus, tsdb, influx or tally, if not recognised."
+INPUT_HELP = "csv, parquet, arrow, ndjson, json, prometheus, tsdb, influx, influx-csv or tally, if not recognised."
 SamplesPerSecond = Annotated[float | None, typer.Option(help="For the cost: how many samples come in.")]
 Retention = Annotated[str | None, typer.Option(help="For the cost: how long they are kept, as 395d or 1y30d.")]
 Price = Annotated[float | None, typer.Option(help="For the cost: what 10^9 bytes cost a month.")]

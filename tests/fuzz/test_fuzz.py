@@ -17,10 +17,11 @@ import xxhash
 
 from columns import at_the_end_of_memory
 from fuzz.forging import Subject, subjects
+from fuzz.reading import reader_subjects
 from squeezelab import CorruptDataError
 
 FINDINGS = Path(__file__).parent / "findings"
-SUBJECTS = subjects()
+SUBJECTS = subjects() + reader_subjects()
 FEWEST = 20
 HANGS = 60
 """Seconds after which a decoder that has not come back never will."""

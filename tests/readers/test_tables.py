@@ -309,7 +309,7 @@ def test_a_name_that_two_columns_have_is_taken_once(read: Callable[..., Loaded])
         ("time,a\nx,1\ny,2\n", "no time column was found"),
         (f"time,a\n{T},x\n", "no column holds numbers beside the time 'time'"),
         (f"time;a\n{T};1,500\n{T + 1};2,250\n", "'1,500' in 'a' may have decimals or a thousand: give --decimal"),
-        ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: write dates as 2024-02-01"),
+        ("date,a\n01/02/2024,1\n", "line 2: '01/02/2024' in 'date' may mean two days: give --date-format day-first"),
         (bytes(range(256)) * 4, "of no known format: give --input-format"),
         ("Zeit;a\n45292;1\n45293;2\n", "times such as 45292 may be Excel's days or seconds: give --date-format excel"),
     ],

@@ -1,0 +1,127 @@
+"""Files as people have them: tables under a title, dates with months, blanks between cells, JSON of other servers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from squeezelab.readers import Loaded, load
+
+T = 1_704_067_200
+SAMPLES = {"cpu{}": [(T, 0.5), (T + 60, 1.5)]}
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Loaded]:
+    def write_and_load(content: str, name: str = "metrics.csv", **options: object) -> Loaded:
+        (tmp_path / name).write_text(content)
+        return load(tmp_path / name, **options)  # type: ignore[arg-type]
+
+    return write_and_load
+
+
+def as_dict(loaded: Loaded) -> dict[str, list[tuple[int, float]]]:
+    return {str(key): list(zip(t.tolist(), v.tolist(), strict=True)) for key, t, v in loaded.dataset}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("01.01.2024 00:00", "01.01.2024 00:01"),
+        ("1.1.2024 00:00:00", "1.1.2024 00:01:00"),
+        ("01-Jan-2024 00:00", "01-Jan-2024 00:01"),
+        ("01/Jan/2024:00:00:00 +0000", "01/Jan/2024:00:01:00 +0000"),
+        ('"Mon, 01 Jan 2024 00:00:00 GMT"', '"Mon, 01 Jan 2024 00:01:00 GMT"'),
+        ('"January 1, 2024 12:00 AM"', '"January 1, 2024 12:01 AM"'),
+        ("Mon Jan  1 00:00:00 2024", "Mon Jan  1 00:01:00 UTC 2024"),
+        ("2024/1/1 0:00", "2024/1/1 0:01"),
+    ],
+)
+def test_dates_as_programs_write_them(read: Callable[..., Loaded], cells: tuple[str, str]) -> None:
+    assert as_dict(read(f"when,cpu\n{cells[0]},0.5\n{cells[1]},1.5\n")) == SAMPLES
+
+
+def test_days_of_excel_with_few_decimals_are_whole_seconds(read: Callable[..., Loaded]) -> None:
+    days = [45292 + i / 96 for i in range(97)]
+    for digits in (5, 6, 9):
+        loaded = read("Date,power\n" + "".join(f"{day:.{digits}f},{i}\n" for i, day in enumerate(days)))
+        assert (loaded.unit, loaded.dataset.timestamps.tolist()) == ("s", [T + 900 * i for i in range(97)])
+
+
+def test_lines_before_the_table_are_passed_over(read: Callable[..., Loaded]) -> None:
+    rows = "Time;cpu;mem\n2024-01-01 00:00;0,5;1\n2024-01-01 00:01;1,5;2\n"
+    loaded = read(f"Usage of all hosts\nMade by: a tool, version 3\n\n{rows}")
+    assert as_dict(loaded)["cpu{}"] == SAMPLES["cpu{}"]
+    assert "lines before the table were passed over: 2" in str(loaded)
+    assert "passed over" not in str(read(rows))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"time cpu\n{T} 0.5\n{T + 60} 1.5\n",
+        f"# time   cpu\n  {T}   0.5\n  {T + 60}   1.5\n",
+        "time      clock     cpu\n2024-01-01 00:00:00  0.5\n2024-01-01 00:01:00  1.5\n",
+    ],
+)
+def test_cells_may_stand_between_blanks(read: Callable[..., Loaded], content: str) -> None:
+    assert as_dict(read(content)) == SAMPLES
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"time,cpu\n1,{T},0.5\n2,{T + 60},1.5\n",  # numbers of rows, as R writes them
+        f"time,cpu\n{T},0.5,\n{T + 60},1.5,\n",  # rows end with a comma
+    ],
+)
+def test_a_header_may_lack_a_cell(read: Callable[..., Loaded], content: str) -> None:
+    assert as_dict(read(content)) == SAMPLES
+
+
+def test_labels_of_grafana_may_have_no_quotes(read: Callable[..., Loaded]) -> None:
+    assert as_dict(read(f'Series;Time;Value\n"cpu{{host=a, core=""1""}}";{T};0.5\n')) == {
+        'cpu{core="1",host="a"}': [(T, 0.5)]
+    }
+
+
+ROWS = [[T, 0.5], [T + 60, 1.5]]
+INFLUX = {
+    "name": "cpu",
+    "tags": {"host": "a"},
+    "columns": ["time", "usage", "value"],
+    "values": [[T, 1, 0.5], [T + 60, 2, None]],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        ([["time", "cpu"], *ROWS], SAMPLES),
+        ({"columns": ["time", "cpu"], "index": [0, 1], "data": ROWS}, SAMPLES),
+        ({"time": [row[0] for row in ROWS], "cpu": [row[1] for row in ROWS]}, SAMPLES),
+        (
+            {"results": [{"statement_id": 0, "series": [INFLUX]}]},
+            {'cpu_usage{host="a"}': [(T, 1), (T + 60, 2)], 'cpu{host="a"}': [(T, 0.5)]},
+        ),
+        (
+            [
+                {"target": "a.b", "datapoints": [[0.5, T], [None, T + 60]]},
+                {"target": "c", "tags": {"name": "c", "x": "y"}, "datapoints": [[1, T]]},
+            ],
+            {"a.b{}": [(T, 0.5)], 'c{x="y"}': [(T, 1)]},
+        ),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_documents_of_other_shapes(
+    read: Callable[..., Loaded], document: Any, found: dict[str, Any], indent: int | None
+) -> None:
+    assert as_dict(read(json.dumps(document, indent=indent), "answer.json")) == found
+
+
+def test_an_answer_of_influxdb_that_is_an_error(read: Callable[..., Loaded]) -> None:
+    with pytest.raises(Exception, match="is an answer without data: database not found"):
+        read('{"results": [{"statement_id": 0, "error": "database not found"}]}', "answer.json")
