@@ -50,6 +50,20 @@ def test_behind_a_link_it_is_the_file_that_counts(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("unnamed", [True, False])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
+    unnamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not unnamed:
+        monkeypatch.setattr("squeezelab.store.files._open_unnamed", lambda folder: None)
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "old"
+
+
 def test_kernels_that_nobody_used_for_long_are_removed(tmp_path: Path) -> None:
     def make(name: str, days: float | None) -> Path:
         folder = tmp_path / name

@@ -106,3 +106,9 @@ def test_the_frame_of_the_page_is_one() -> None:
     column = np.array([int(word) for word in words.split(",")])
     assert book.read_frame(frame) == column.tobytes()
     assert Tally().decode(frame).tolist() == column.tolist()
+
+
+def test_a_header_may_claim_no_more_than_what_the_shortest_frames_hold() -> None:
+    column = np.ones(2**22)
+    expansion = column.nbytes / len(Tally().encode(column))
+    assert Tally.max_expansion / 2 < expansion < Tally.max_expansion
