@@ -132,10 +132,11 @@ class Picture(Figure):
         return file.getvalue()
 
 
-def new_figure(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """Return a figure as wide as a slide, and its panels side by side."""
+def new_figure(height: float, panels: int = 1, *, stacked: bool = False) -> tuple[Figure, list[Axes]]:
+    """Return a figure as wide as a slide, and its panels, side by side or one above the other."""
     figure = Picture(figsize=(12, height), dpi=120, layout="constrained")
-    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+    rows, columns = (panels, 1) if stacked else (1, panels)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def _add_legend(figure: Figure, shown: Iterable[Measurement]) -> None:
@@ -334,7 +335,8 @@ def draw_frontier(results: Results) -> Figure | None:
     groups = {subject: group for subject, group in groups.items() if group}
     if not groups:
         return None
-    figure, panels = new_figure(7, len(groups))
+    height = 6.5 * len(groups)
+    figure, panels = new_figure(height, len(groups), stacked=True)
     # Names are placed in the order of their points: those of the frontier, which matter most, come first.
     groups = {s: (edge := frontier(group)) + [one for one in group if one not in edge] for s, group in groups.items()}
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
@@ -346,13 +348,12 @@ def draw_frontier(results: Results) -> Figure | None:
     for axes, (subject, group) in zip(panels, groups.items(), strict=True):
         names = [_short(label(one, results.dataset.samples)).replace("\n", " ") for one in group]
         points = [(one.decode_mb_s or 0.0, one.ratio) for one in group]
-        led = len(group) if len(group) <= MOST_NAMES_LED else len(frontier(group))
-        if nameless := _place_labels(figure, axes, names, points, led):
+        if nameless := _place_labels(figure, axes, names, points):
             listed = ", ".join(f"{names[i]} ({points[i][1]:.3g}x, {points[i][0]:,.0f} MB/s)" for i in nameless)
             crowded += textwrap.wrap(f"{subject.capitalize()}, without room for a name: {listed}.", 150)
     if crowded:
         caption.set(text="\n".join([*crowded, subtitle(results)]), fontsize=11)
-        figure.set_size_inches(12, 7 + 0.2 * len(crowded))
+        figure.set_size_inches(12, height + 0.2 * len(crowded))
     return figure
 
 
@@ -365,7 +366,7 @@ def _draw_points(results: Results, axes: Axes, subject: str, group: Sequence[Mea
     if memcpy := results.memcpy_mb_s.get(subject):
         axes.axvline(memcpy, color="black", linestyle=":", linewidth=1.5)
         axes.text(memcpy, 0.99, "memcpy ", ha="right", va="top", fontsize=12, transform=axes.get_xaxis_transform())
-    axes.margins(x=0.25, y=0.15)
+    axes.margins(x=0.1, y=0.12)
     _scale_by_decades(axes, "x")
     _scale_by_decades(axes, "y")
     axes.grid(alpha=0.3)
@@ -374,12 +375,11 @@ def _draw_points(results: Results, axes: Axes, subject: str, group: Sequence[Mea
     axes.set_ylabel("ratio to 8 bytes (up is smaller)")
 
 
-def _place_labels(
-    figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]], may_be_led: int
-) -> list[int]:
+def _place_labels(figure: Figure, axes: Axes, names: Sequence[str], points: Sequence[tuple[float, float]]) -> list[int]:
     """Put each name beside its point, at the nearest place where it covers neither a point nor another name.
 
-    Only the first ``may_be_led`` of them may stand far away or nearer to another point, with a line to their own.
+    One that stands far away, or nearer to another point, has a line to its own. The library
+    adjustText, given 38 names, let many of them overlap.
 
     Returns
     -------
@@ -399,7 +399,7 @@ def _place_labels(
         free = (places[:, 0] >= window[0]) & (places[:, 2] <= window[2])
         free &= ~_overlaps(places[:, None], np.array(points_and_names)[None]).any(1)
         led = (DISTANCES > NEAR) | (_gaps(places, spots).argmin(1) != i)
-        found = np.flatnonzero(free if i < may_be_led else free & ~led)
+        found = np.flatnonzero(free)
         if not len(found):
             nameless.append(i)
             continue
@@ -435,8 +435,6 @@ NAME: dict[str, Any] = {
 }
 NEAR = 60
 """How far a name may be from its point, in points, and still need no line to it."""
-MOST_NAMES_LED = 20
-"""Where there are more, only those of the frontier have lines: too many lead nobody."""
 
 
 def _distance(offset: tuple[int, int]) -> float:
