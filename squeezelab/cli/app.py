@@ -83,7 +83,7 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     from squeezelab.report.tables import published_table
 
     with stopwatch.stage("report"), working("Drawing charts"):
-        write_report(results, folder)
+        written = [path for path in write_report(results, folder) if path.suffix in (".html", ".md")]
     for table in [*Bench(results).tables, *advice_tables(results.advice, results.cost)]:
         stdout.print(table.to_rich())
     if results.cost:
@@ -94,10 +94,8 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     for note in name_missing() if results.run.settings["codecs"] == list(DEFAULT_CODECS) else ():
         stdout.print(note, soft_wrap=True)
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
-    stdout.print(
-        f"\nReport: {folder / 'report.html'}, as text {folder / 'ratios.md'}  ({stopwatch.seconds:.1f} s: {stages})",
-        soft_wrap=True,
-    )
+    texts = ", as text ".join(map(str, written)) or folder
+    stdout.print(f"\nReport: {texts}  ({stopwatch.seconds:.1f} s: {stages})", soft_wrap=True)
 
 
 def announce_compilation(codecs: Sequence[str] = (), formats: Sequence[str] = ()) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from statistics import NormalDist, median
 
 from squeezelab.errors import InvalidRequestError
+from squeezelab.report.engines import engine_row
 from squeezelab.report.table import Table
 from squeezelab.results import Measurement, Results
 
 SUBJECTS = ("timestamps", "values", "dataset")
+CALLED = {"dataset": "file", "engine": "database"}
 DIRECTIONS = ("encode", "decode")
 CONFIDENCE = 0.95
 FEWEST_SPEEDS = 8
@@ -207,7 +209,9 @@ def compare_runs(old: Results, new: Results, *, force: bool = False) -> RunCompa
 
 
 def _wholes(results: Results) -> dict[tuple[str, str], Measurement]:
-    return {(subject, one.codec): one for subject in SUBJECTS for one in results.find(subject)}
+    """Return what is compared by subject and name; of databases their bytes are, and whether every bit came back."""
+    found = {(subject, one.codec): one for subject in SUBJECTS for one in results.find(subject)}
+    return found | {("engine", one.engine): engine_row(one) for one in results.engines}
 
 
 def _data(results: Results) -> str:
@@ -216,7 +220,7 @@ def _data(results: Results) -> str:
 
 
 def _call(subject: str, codec: str) -> str:
-    return f"{codec} ({'file' if subject == 'dataset' else subject})"
+    return f"{codec} ({CALLED.get(subject, subject)})"
 
 
 def _size_change(old: Results, new: Results, before: Measurement, after: Measurement) -> SizeChange:

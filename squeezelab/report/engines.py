@@ -7,7 +7,7 @@ from typing import Any
 
 from squeezelab.report.columns import Cell, number
 from squeezelab.report.table import Table
-from squeezelab.results import EngineMeasurement, Results, Returned
+from squeezelab.results import EngineMeasurement, Measurement, Results, Returned
 
 TITLE = "Databases"
 PARTS = ("values", "timestamps", "samples", "index", "rest")
@@ -24,6 +24,31 @@ def ranked(results: Results) -> list[EngineMeasurement]:
     """Return databases by the bytes of each further sample; what is not exact, or ran on a part, comes last."""
     most = max((one.samples for one in results.engines), default=0)
     return sorted(results.engines, key=lambda one: (not one.exact, one.samples < most, one.bytes_per_sample))
+
+
+def engine_row(one: EngineMeasurement) -> Measurement:
+    """Return a database as a row beside codecs and files: its bytes, and whether every bit came back."""
+    raw_bytes = 16 * one.samples
+    return Measurement(
+        subject="engine",
+        metric=None,
+        codec=one.engine,
+        samples=one.samples,
+        raw_bytes=raw_bytes,
+        encoded_bytes=one.bytes_on_disk,
+        ratio=raw_bytes / max(1, one.bytes_on_disk),
+        bits_per_item=8 * one.bytes_on_disk / max(1, one.samples),
+        encode_mb_s=None,
+        decode_mb_s=None,
+        timed_samples=0,
+        bit_exact=one.exact,
+        proven_samples=one.samples if one.returned else 0,
+        lossy=one.returned is not None and not one.exact,
+        kind="peers",
+        whole_file=True,
+        fixed_bytes=one.fixed_bytes,
+        further_bytes=one.further_bytes,
+    )
 
 
 def engine_table(results: Results, *, brief: bool = False) -> Table:

@@ -15,7 +15,7 @@ from conftest import PROJECT
 
 from squeezelab.errors import InvalidRequestError
 from squeezelab.report.compare import compare_runs, comparison_markdown, find_exceeded, parse_limits, read_run
-from squeezelab.results import Access, DatasetFacts, Measurement, Results, Run
+from squeezelab.results import Access, DatasetFacts, EngineMeasurement, Measurement, Results, Returned, Run
 
 RUN = Run(
     started="2026-01-01T00:00:00+00:00",
@@ -201,6 +201,24 @@ def test_what_is_in_one_run_only_is_listed() -> None:
     text = comparison_markdown(comparison)
     assert "**Only in the old run:** xor (values)." in text
     assert "**Only in the new run:** chimp (values), columnar (file)." in text
+
+
+def database(size: int, changed: int = 0, name: str = "sqlite") -> EngineMeasurement:
+    return EngineMeasurement(name, "SQLite", "3", 2, 1000, {"rest": size}, size, Returned(values_changed=changed))
+
+
+def test_databases_are_compared_by_bytes_and_bits() -> None:
+    old = replace(run_of(), engines=[database(9000), database(9000, name="duckdb"), database(500, name="prometheus")])
+    new = replace(run_of(), engines=[database(9900), database(9000, changed=1, name="duckdb")])
+    comparison = compare_runs(old, new)
+    assert [(one.subject, one.codec, one.change) for one in comparison.sizes] == [
+        ("engine", "sqlite", pytest.approx(0.1))
+    ]
+    assert comparison.inexact == ["duckdb (database)"]
+    assert comparison.only_old == ["prometheus (database)"]
+    assert len(find_exceeded(comparison, {"size": 5})) == 3
+    assert find_exceeded(compare_runs(old, old), {"size": 5}) == []
+    assert "| sqlite (database) | 9,000 | 9,900 | +10.00 % |" in comparison_markdown(comparison)
 
 
 def test_sizes_of_different_parts_are_not_compared() -> None:

@@ -1,5 +1,6 @@
 """Databases in a report: a section with chart, table and losses, and the best setting beside the best file."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -127,6 +128,21 @@ def test_reports_without_databases_have_no_such_section(bare: Results) -> None:
     assert "atabase" not in ratios_markdown(bare, [])
     assert "engines-section" not in report_html(bare).partition('<script type="application/json"')[0]
     assert draw_engines(bare) is None
+
+
+def test_the_csv_has_a_row_a_database(results: Results, tmp_path: Path) -> None:
+    write_report(results, tmp_path)
+    rows = [one for one in csv.DictReader((tmp_path / "ratios.csv").open()) if one["subject"] == "engine"]
+    assert [one["codec"] for one in rows] == [one.engine for one in ENGINES]
+    alpha, *_, delta = rows
+    assert (alpha["encoded_bytes"], alpha["ratio"], alpha["bits_per_item"], alpha["bit_exact"]) == (
+        "400000",
+        "2.0",
+        "64.0",
+        "True",
+    )
+    assert (delta["samples"], delta["raw_bytes"]) == ("1000", "16000")
+    assert [one["codec"] for one in rows if one["lossy"] == "True"] == ["beta"]
 
 
 def test_names_are_no_markup(results: Results) -> None:

@@ -49,6 +49,29 @@ def test_everything_is_written_and_named(results: Results, tmp_path: Path) -> No
     assert all(path.stat().st_size > 100 for path in paths)
 
 
+@pytest.mark.parametrize(
+    ("made", "name"), [("page.report_html", "report.html"), ("markdown.ratios_markdown", "ratios.md")]
+)
+def test_a_text_that_cannot_be_made_costs_a_line(
+    made: str,
+    name: str,
+    results: Results,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> str:
+        raise ZeroDivisionError("division\nby zero")
+
+    (tmp_path / name).write_text("of an earlier run")
+    monkeypatch.setattr(f"squeezelab.report.{made}", fail)
+    written = {path.name for path in write_report(results, tmp_path)}
+    texts = {"results.json", "report.html", "ratios.md", "ratios.csv"}
+    assert written >= texts - {name}
+    assert texts - {path.name for path in tmp_path.iterdir()} == texts - written == {name}
+    assert [one.getMessage() for one in caplog.records] == [f"{name} is left out: ZeroDivisionError: division by zero"]
+
+
 def test_results_come_back_as_they_were(results: Results, tmp_path: Path) -> None:
     results.write(tmp_path / "results.json")
     assert Results.read(tmp_path / "results.json") == results
