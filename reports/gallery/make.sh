@@ -7,3 +7,4 @@ for source in synthetic random real; do
     "$python" main.py --size small --generator "$source" --budget "${BUDGET:-30}" --reports reports/gallery
 done
 "$python" main.py atlas --data tests/data/westermo_slices --reports reports/gallery
+"$python" main.py losses "${WESTERMO_SLICES:-tests/data/westermo_slices}" --name westermo --reports reports/gallery

@@ -9,12 +9,25 @@ from typing import Any
 import typer
 
 # Each gives the app its commands.
-from squeezelab.cli import advise, archive, atlas, compare, documents, engines, own_data, run, shelf
+from squeezelab.cli import advise, archive, atlas, compare, documents, engines, losses, own_data, run, shelf
 from squeezelab.cli.app import app
 from squeezelab.console import speak_through_logging, stderr
 from squeezelab.errors import SqueezelabError
 
-__all__ = ["advise", "app", "archive", "atlas", "compare", "documents", "engines", "main", "own_data", "run", "shelf"]
+__all__ = [
+    "advise",
+    "app",
+    "archive",
+    "atlas",
+    "compare",
+    "documents",
+    "engines",
+    "losses",
+    "main",
+    "own_data",
+    "run",
+    "shelf",
+]
 
 # typer exports one of its usage errors; its parent is what all of them have in common.
 UsageError: Any = typer.BadParameter.__mro__[1]
