@@ -40,8 +40,8 @@ class Parquet(ColumnCodec):
     Notes
     -----
     The payload is a whole Parquet file of one column, without statistics and the schema of Arrow, which it does not
-    need: for a column of 1,000 values its footer still weighs. ALP, which Parquet is about to have, neither pyarrow 26 nor
-    DuckDB 2.0 writes. `squeezelab.formats` has Parquet for whole data sets. Source:
+    need: for a column of 1,000 values its footer still weighs. ALP, which Parquet is about to have, neither pyarrow 26
+    nor DuckDB 2.0 writes. `squeezelab.formats` has Parquet for whole data sets. Source:
     https://parquet.apache.org/docs/file-format/data-pages/encodings/
 
     Examples

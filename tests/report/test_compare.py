@@ -211,9 +211,8 @@ def test_databases_are_compared_by_bytes_and_bits() -> None:
     old = replace(run_of(), engines=[database(9000), database(9000, name="duckdb"), database(500, name="prometheus")])
     new = replace(run_of(), engines=[database(9900), database(9000, changed=1, name="duckdb")])
     comparison = compare_runs(old, new)
-    assert [(one.subject, one.codec, one.change) for one in comparison.sizes] == [
-        ("engine", "sqlite", pytest.approx(0.1))
-    ]
+    (size,) = comparison.sizes
+    assert (size.subject, size.codec, size.change) == ("engine", "sqlite", pytest.approx(0.1))
     assert comparison.inexact == ["duckdb (database)"]
     assert comparison.only_old == ["prometheus (database)"]
     assert len(find_exceeded(comparison, {"size": 5})) == 3

@@ -57,7 +57,7 @@ def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(
     if not unnamed:
         monkeypatch.setattr("squeezelab.store.files._open_unnamed", lambda folder: None)
     (tmp_path / "file").write_text("old")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as file:
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "file") as file:  # noqa: PT012
         file.write(b"half")
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
