@@ -113,4 +113,6 @@ def advise_all(
             given.append(advise_one(system, dataset, objective=objective, budget=budget))
         except SystemFailedError as error:
             failed.append(f"{system.name} failed: {error}")
+        except Exception as error:  # one system costs the others nothing
+            failed.append(f"{system.name} failed: {type(error).__name__}: {' '.join(str(error).split())}")
     return given, failed

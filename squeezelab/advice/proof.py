@@ -126,7 +126,9 @@ def _few(notes: Sequence[str], most: int = 5) -> list[str]:
 
 def _eligible(exact: list[Proven], objective: str) -> list[Proven]:
     """Return what an objective may choose from, given the smallest first."""
-    limit = {"size": math.inf, "read": READ_LIMIT, "balanced": BALANCED_LIMIT}[objective]
+    if objective == "size":
+        return exact
+    limit = {"read": READ_LIMIT, "balanced": BALANCED_LIMIT}[objective]
     return [one for one in exact if one.stored.size <= limit * exact[0].stored.size]
 
 

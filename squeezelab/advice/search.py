@@ -290,7 +290,8 @@ class Search:
             back = layout.restore(self.worker.call("read", setting.layout))
             lost = "" if back.fingerprint == wanted.fingerprint else difference(wanted, back)
             proven = Proven(setting, text, stored, lost)
-            self._read(proven, seconds)
+            if len(back):  # else there is nothing to read
+                self._read(proven, seconds)
         except CorruptDataError as error:
             return Proven(setting, text, stored, str(error))
         except SystemFailedError as error:

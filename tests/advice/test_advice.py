@@ -218,6 +218,15 @@ def test_what_a_system_loses_is_said_and_not_advised() -> None:
         advise(mixed, "parquet_duckdb", budget=2)
 
 
+@pytest.mark.parametrize("bits", [EDGES[:2], EDGES[3:4]])
+def test_a_server_that_keeps_nothing_of_the_data_is_a_line(bits: np.ndarray) -> None:
+    skip_if_missing("influxdb")
+    values = np.tile(bits, 10).view("f8")
+    times = 1_700_000_000 + np.arange(len(values))
+    with pytest.raises(SystemFailedError, match=f"{len(values)} of {len(values)} samples did not come back"):
+        advise(MetricDataset.from_series([Series(SeriesKey("up", {}), times, values)]), "influxdb", budget=2)
+
+
 @pytest.mark.parametrize("name", ["influxdb", "prometheus", "victoriametrics"])
 def test_a_server_of_which_little_can_be_set_is_run_and_says_so(name: str, small: MetricDataset) -> None:
     skip_if_missing(name)

@@ -7,7 +7,7 @@ import pytest
 import toy_system as toy
 
 from squeezelab import MetricDataset
-from squeezelab.advice import available_systems, get_system
+from squeezelab.advice import advise_all, available_systems, get_system
 from squeezelab.advice.base import System
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.proof import BALANCED_LIMIT, READ_LIMIT, advise_one
@@ -67,6 +67,15 @@ def test_a_budget_ends_the_search_and_leaves_time_for_proofs(
     assert len(runs) <= 16, "each takes a quarter of a second: no more than 16 fit into the budget"
     assert {one.role for one in advice.settings} >= {"default", "advised"}
     assert "the budget of 4 s ended the search before everything was tried" in advice.notes[0]
+
+
+def test_a_system_whose_advice_breaks_costs_the_others_a_line(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy.Alike, "describe", lambda *_: 1 // 0)
+    given, failed = advise_all([toy.Alike(), toy.Toy()], small.select([0]), budget=5)
+    assert [one.statements["toy.txt"] for one in given] == ["small"]
+    assert failed == ["toy failed: ZeroDivisionError: integer division or modulo by zero"]
 
 
 def test_a_budget_that_is_too_short_for_anything_proves_the_default_and_the_best_so_far(
