@@ -111,6 +111,8 @@ class InfluxDB(HttpServer):
 
     def ingest(self, dataset: MetricDataset) -> None:
         """Send lines, series after series; lines that are refused cost themselves alone."""
+        if np.abs(dataset.timestamps.astype(np.float64)).max(initial=0) * self._nanoseconds >= 2.0**63:
+            raise EngineError("its nanoseconds in 64 bits cannot hold these times")
         lines: list[str] = []
         for one in dataset:
             head = line_head(one.key)
@@ -189,9 +191,13 @@ class InfluxDB(HttpServer):
         names = [name for one in self._ask("SHOW MEASUREMENTS") for (name,) in one["values"]]
         return self._read([quote(name) for name in names], "")
 
+    @property
+    def _nanoseconds(self) -> int:
+        """How many a unit of the data has."""
+        return 10**9 // UNITS_PER_SECOND[self.time_unit]
+
     def _span(self, start: int, stop: int) -> str:
-        scale = 10**9 // UNITS_PER_SECOND[self.time_unit]
-        return f" WHERE time >= {start * scale} AND time < {stop * scale}"
+        return f" WHERE time >= {start * self._nanoseconds} AND time < {stop * self._nanoseconds}"
 
     def _read(self, measurements: list[str], within: str) -> MetricDataset:
         parts: dict[SeriesKey, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {}

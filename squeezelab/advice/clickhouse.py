@@ -110,9 +110,9 @@ class ClickHouseWorkshop(Workshop):
         """Return what ClickHouse answers."""
         return self.session.query(text, form)
 
-    def rows(self, text: str) -> list[list[str]]:
-        """Return an answer's rows and cells as text."""
-        return [line.split("\t") for line in self.query(text, "TSVRaw").data().splitlines()]
+    def rows(self, text: str) -> list[tuple[Any, ...]]:
+        """Return an answer's rows; names may hold any characters."""
+        return list(zip(*(column.to_pylist() for column in self._select(text).columns), strict=True))
 
     def take(self, layout: Layout) -> None:
         """Keep the rows; a label that lacks is an empty text, but where a column has empty texts as well."""
@@ -128,7 +128,7 @@ class ClickHouseWorkshop(Workshop):
         for table in self.layouts[layout].tables:
             self._insert(layout, table.name)
         size = self.rows("SELECT sum(bytes_on_disk) FROM system.parts WHERE database = 'lab' AND active")
-        return Stored(int(size[0][0]), self._parts(self.layouts[layout], int(size[0][0])))
+        return Stored(size[0][0], self._parts(self.layouts[layout], size[0][0]))
 
     def _insert(self, layout: str, table: str) -> None:
         given = self.given[layout, table]  # noqa: F841 -- chdb finds a table by the name of a variable
@@ -145,12 +145,10 @@ class ClickHouseWorkshop(Workshop):
         return {name: taken for name, taken in parts.items() if taken}
 
     def _column_bytes(self) -> list[tuple[str, str, int]]:
-        answer = self.query(
-            "SELECT table, column, toInt64(sum(column_data_compressed_bytes)) AS taken FROM system.parts_columns "
-            "WHERE database = 'lab' AND active GROUP BY table, column",
-            "ArrowStream",
+        return self.rows(
+            "SELECT table, column, sum(column_data_compressed_bytes) FROM system.parts_columns "
+            "WHERE database = 'lab' AND active GROUP BY table, column"
         )
-        return [tuple(row.values()) for row in pa.ipc.open_stream(answer.bytes()).read_all().to_pylist()]
 
     def probe(
         self, layout: str, order: Order, options: Mapping[str, str], choices: Choices
@@ -190,7 +188,7 @@ class ClickHouseWorkshop(Workshop):
             "SELECT column, sum(column_bytes_on_disk) FROM system.parts_columns "
             "WHERE database = 'probe' AND active GROUP BY column"
         )
-        taken = {name: int(size) for name, size in answer}
+        taken = dict(answer)
         return [taken[f"c{i}"] for i in range(len(block))]
 
     def read(self, layout: str) -> dict[str, pa.Table]:
@@ -228,8 +226,8 @@ class ClickHouseWorkshop(Workshop):
                 table,
                 column,
                 codec if kind == "Default" else f"{codec}, {kind.lower()}",
-                int(count),
-                int(taken) or None,
+                count,
+                taken or None,
             )
             for table, column, codec, kind, count, taken in answer
         ]

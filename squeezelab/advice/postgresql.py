@@ -26,8 +26,8 @@ $$;
 CREATE VIEW unpacked AS
 SELECT series, one.ts, one.value FROM samples, unnest(times, readings) AS one (ts, value);
 """
-"""What arrays need besides their table: a row is an hour of a series."""
-HOUR = 3600 * 10**9
+"""What arrays need besides their table: a row is an hour or a day of a series."""
+NANOSECONDS = {"hour": 3600 * 10**9, "day": 24 * 3600 * 10**9}
 
 
 class AdvisedPostgreSQL(EngineSystem):
@@ -36,7 +36,7 @@ class AdvisedPostgreSQL(EngineSystem):
     Notes
     -----
     Rows with a btree index are the default; a BRIN index of time is small, and reads more to find a series; arrays of
-    an hour of a series are compressed (TOAST), at the price of packing them.
+    an hour or a day of a series are compressed (TOAST), at the price of packing them.
     Sources: https://www.postgresql.org/docs/current/brin.html, https://www.postgresql.org/docs/current/storage-toast.html
     """
 
@@ -45,7 +45,14 @@ class AdvisedPostgreSQL(EngineSystem):
     engine = PostgreSQL
     file = "postgresql.sql"
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "samples as": ("", "rows with BRIN", "arrays", "arrays lz4"),
+        "samples as": (
+            "",
+            "arrays of a day",
+            "arrays of an hour",
+            "rows with BRIN",
+            "arrays of a day with lz4",
+            "arrays of an hour with lz4",
+        ),
     }
 
     @property
@@ -55,14 +62,16 @@ class AdvisedPostgreSQL(EngineSystem):
 
     def text(self, layout: Layout, setting: Setting) -> str:
         """Return the statements that make tables and indexes."""
-        shape = {"": "btree", "rows with BRIN": "brin"}.get(setting.options["samples as"], "arrays")
-        compression = "lz4" if setting.options["samples as"].endswith("lz4") else "pglz"
+        chosen = setting.options["samples as"]
+        shape = {"": "btree", "rows with BRIN": "brin"}.get(chosen, "arrays")
+        compression = "lz4" if chosen.endswith("lz4") else "pglz"
         statements = PostgreSQL(shape, compression).statements(layout.time_unit)
         text = "".join(f"{one};\n" for one in statements)
         if shape != "arrays":
             return text
-        fine = layout.time_unit == "ns"
-        start = f"ts - (ts % {HOUR} + {HOUR}) % {HOUR}" if fine else "date_trunc('hour', ts, 'UTC')"
+        fine, span = layout.time_unit == "ns", "day" if "day" in chosen else "hour"
+        count = NANOSECONDS[span]
+        start = f"ts - (ts % {count} + {count}) % {count}" if fine else f"date_trunc('{span}', ts, 'UTC')"
         return text + PACKING.format(ts="bigint" if fine else "timestamptz", start=start)
 
 
@@ -72,14 +81,14 @@ class PostgreSQLWorkshop(EngineWorkshop):
     def make(self, text: str) -> PostgreSQL:
         """Return a server for tables of the shape that the text gives them."""
         shape = "brin" if "USING brin" in text else "arrays" if "[]" in text else "btree"
-        return _Pasted(text, shape)
+        return _Pasted(text, shape, 24 if "'day'" in text or str(NANOSECONDS["day"]) in text else 1)
 
 
 class _Pasted(PostgreSQL):
     """A server that executes a text instead of its own statements."""
 
-    def __init__(self, text: str, layout: str) -> None:
-        super().__init__(layout)
+    def __init__(self, text: str, layout: str, hours: int) -> None:
+        super().__init__(layout, hours=hours)
         self.text = text
 
     def statements(self, time_unit: str) -> list[str]:

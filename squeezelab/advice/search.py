@@ -28,8 +28,9 @@ ALLOWANCE = 1.5
 """Ways to prepare a column whose quick choices take up to this many times the least are tried with all levels."""
 SEARCH_SHARE = 0.6
 """Of the budget, what the search may take at most."""
-RUNS_AFTER_SURVEY, RUNS_AFTER_SEARCH = 8, 6
-"""Runs on all of the data that time is kept for while a part is searched, and then while all of the data are."""
+RUNS_AFTER_SURVEY, RUNS_AFTER_CHOICE, RUNS_TO_PROVE = 8, 6, 3
+"""Runs on all of the data that time is kept for: while a part is searched, while the best few are sized on all, and
+where the search was on all."""
 NEAR = 1.15
 """Finalists up to this many times the smallest are sized again on all of the data."""
 Sizes = Mapping[Place, dict[str, int]]
@@ -82,7 +83,7 @@ class Search:
         self.notes: list[str] = []
         self.taken: dict[str, Layout] = {}
         self._hours: dict[str, list[Hour]] = {}
-        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_SEARCH
+        self._scale, self._runs_to_come = 1.0, RUNS_TO_PROVE
         self._task = self.bar.add_task(f"{self.system.name}: searching", total=self.seconds, unit="s")
 
     def left(self, share: float = 1.0) -> float:
@@ -251,7 +252,7 @@ class Search:
             return
         self._scale, self._runs_to_come = len(dataset) / len(part), RUNS_AFTER_SURVEY
         found = self.survey()
-        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_SEARCH
+        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_CHOICE
         self.take(dataset)
         again: list[Found] = []
         for size, setting, sizes in found:
@@ -318,7 +319,7 @@ class Search:
         choices = shortlist(probed, 1) if probed else self.quick(self.taken[default.layout])
         choices = {place: list(dict.fromkeys([default.columns[place], *some])) for place, some in choices.items()}
         try:
-            sizes = self.probe(default, choices) if told and self.affords(RUNS_AFTER_SEARCH) else {}
+            sizes = self.probe(default, choices) if told and self.affords(RUNS_TO_PROVE) else {}
         except SystemFailedError:
             return told
         segments = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from squeezelab.experiment.stopwatch import Stopwatch
 from squeezelab.experiment.timing import bootstrap_interval
 from squeezelab.results import EngineMeasurement
 
+logger = logging.getLogger(__name__)
 SECONDS = 300.0
 """What one setting of a database may take, all told; then it is ended."""
 USED_SECONDS = 150.0
@@ -44,6 +46,11 @@ class EngineTrial:
 
     measurements: list[EngineMeasurement] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def note(self, words: str) -> None:
+        """Keep a sentence, and say it at once."""
+        self.notes.append(words)
+        logger.info(words)
 
 
 class Timed(NamedTuple):
@@ -66,7 +73,9 @@ def try_engines(dataset: MetricDataset, plan: Plan, stopwatch: Stopwatch) -> Eng
     stopwatch : Stopwatch
         Counts the stage ``engines``.
     """
-    trial = EngineTrial(notes=[f"{name} is not installed and is left out: {how}." for name, how in plan.absent.items()])
+    trial = EngineTrial()
+    for name, how in plan.absent.items():
+        trial.note(f"{name} is not installed and is left out: {how}.")
     if not plan.engines:
         return trial
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # databases know of no series without samples
@@ -77,9 +86,10 @@ def try_engines(dataset: MetricDataset, plan: Plan, stopwatch: Stopwatch) -> Eng
             try:
                 measurement, notes = measure_engine(engine, dataset, timed=plan.rounds > 0)
                 trial.measurements.append(measurement)
-                trial.notes += notes
+                for words in notes:
+                    trial.note(words)
             except Exception as error:
-                trial.notes.append(f"{name} is left out: {_reason(error, name)}.")
+                trial.note(f"{name} is left out: {_reason(error, name)}.")
             progress.advance(task)
     return trial
 

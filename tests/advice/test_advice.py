@@ -12,8 +12,8 @@ from markupsafe import escape
 from pyarrow import feather
 
 from squeezelab import MetricDataset, Series, SeriesKey
-from squeezelab.advice import available_systems, choose_systems, get_system
-from squeezelab.advice.advised import advise
+from squeezelab.advice import advise_all, available_systems, choose_systems, get_system
+from squeezelab.advice.advised import AdviceReport, advise
 from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.proof import workshop
@@ -41,7 +41,7 @@ def odd() -> MetricDataset:
     moments = np.arange(5) * 15 + 1_700_000_000
     series = [Series(key, moments + i, values) for i, key in enumerate(keys)]
     return MetricDataset.from_series(
-        [*series, Series(SeriesKey("once", {"": "x", "a;b": "/*"}), moments[:1], values[2:3])]
+        [*series, Series(SeriesKey("once", {"": "x", "a;b": "/*", "line\nbreak\ttab": "y"}), moments[:1], values[2:3])]
     )
 
 
@@ -206,6 +206,18 @@ def test_the_text_pasted_into_the_engine_makes_what_was_reported(
     assert back.fingerprint == in_canonical_order(dataset).fingerprint
     assert len(advised.to_frame()) == len(advised.advice.settings)
     assert "<table>" in advised._repr_html_()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_any_characters_are_no_matter_to_advice(name: str, tmp_path: Path) -> None:
+    skip_if_missing(name)
+    (advice,), failed = advise_all([get_system(name)], replace_value(odd(), EDGES[1], EDGES[0]), budget=1)
+    assert not failed
+    assert advice.get("advised").bit_exact
+    AdviceReport("odd", [advice]).write(tmp_path)
+    rows = [line for line in (tmp_path / "advice.md").read_text().splitlines() if line.startswith("|")]
+    assert all(row.endswith("|") for row in rows)
+    assert (tmp_path / next(iter(advice.statements))).read_text() == next(iter(advice.statements.values()))
 
 
 def test_what_a_system_loses_is_said_and_not_advised() -> None:

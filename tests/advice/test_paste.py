@@ -72,13 +72,13 @@ def connection() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("unit", ["s", "ns"])
-@pytest.mark.parametrize("shape", ["", "rows with BRIN", "arrays"])
+@pytest.mark.parametrize("shape", ["", "rows with BRIN", "arrays of an hour", "arrays of a day"])
 def test_postgresqls_text_as_psql_would_execute_it(
     shape: str, unit: str, hours: MetricDataset, connection: Any
 ) -> None:
     connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; SET TimeZone = 'Asia/Kolkata'")
     connection.execute(text_of("postgresql", in_unit(hours, unit), **{"samples as": shape}))
-    packed = shape == "arrays"
+    packed = shape.startswith("arrays")
     to_ts = "to_timestamp({})" if unit == "s" else "{}::bigint * 1000000000"
     with connection.cursor() as cursor:
         for number, (key, times, values) in enumerate(hours):
@@ -101,8 +101,9 @@ def test_postgresqls_text_as_psql_would_execute_it(
         if packed:
             start = "extract(epoch FROM start)::bigint" if unit == "s" else "start / 1000000000"
             starts = cursor.execute(f"SELECT {start} FROM samples ORDER BY 1").fetchall()
-            assert {time % 3600 for (time,) in starts} == {0}, "hours are those of UTC wherever the client is"
-            assert len(starts) == 6 + 1 + 6 + 1 + 1, "those of late samples are rows of their own"
+            span, rows_of_two = (86400, 2) if shape.endswith("day") else (3600, 6)
+            assert {time % span for (time,) in starts} == {0}, "hours are those of UTC wherever the client is"
+            assert len(starts) == 2 * (rows_of_two + 1) + 1, "those of late samples are rows of their own"
             assert cursor.execute("SELECT count(*) FROM incoming").fetchone() == (0,)
 
 

@@ -92,8 +92,12 @@ def test_what_gives_back_everything_but_contradicts_itself_is_not_exact(data: Me
         (fake.Crashing(), "crashing is left out: its process ended in compact by SIGKILL: so long."),
     ],
 )
-def test_what_fails_costs_a_line_and_the_others_run(engine: Engine, told: str, data: MetricDataset) -> None:
-    results = run(data, engine, fake.Keeping())
+def test_what_fails_costs_a_line_and_the_others_run(
+    engine: Engine, told: str, data: MetricDataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "squeezelab"):
+        results = run(data, engine, fake.Keeping())
+    assert told in caplog.messages, "it is said at once, not in the report alone"
     assert [one.engine for one in results.engines] == ["keeping"]
     assert [note for note in results.run.notes if "left out" in note] == [told]
 
