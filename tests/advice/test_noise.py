@@ -1,9 +1,13 @@
 """Noise: digits that arithmetic left are named, with what rounding costs; counters and decimals are left alone."""
 
 import numpy as np
+import pytest
+from conftest import PROJECT
 
 from squeezelab import MetricDataset, Series, SeriesKey
+from squeezelab.advice.advised import advise
 from squeezelab.advice.noise import find_noise, rounded
+from squeezelab.readers import load
 
 
 def of(values: np.ndarray) -> MetricDataset:
@@ -44,3 +48,26 @@ def test_rounding_keeps_nan_infinities_and_other_families() -> None:
     assert np.isnan(back.values[1])
     assert back.values[2:4].tolist() == [np.inf, -np.inf]
     assert (back.values[6:].view("u8") == values.view("u8")).all()
+
+
+@pytest.fixture(scope="module")
+def westermo() -> MetricDataset:
+    """Real readings: loads of two decimals, memory in whole pages, shares of a CPU that were subtracted."""
+    return load([PROJECT / "tests/data/westermo_slices"]).dataset
+
+
+def test_real_shares_of_a_cpu_are_named_and_loads_and_memory_are_not(westermo: MetricDataset) -> None:
+    found = {one.metric: one for one in find_noise(westermo)}
+    assert found["cpu-user"].decimals == 4
+    assert not {"load-1m", "load-15m", "sys-mem-free", "sys-mem-total"} & set(found)
+    for metric, one in found.items():
+        values = np.concatenate([series.values for series in westermo if series.key.metric_name == metric])
+        assert one.largest_error == np.max(np.abs(np.round(values, one.decimals) - values))
+
+
+def test_real_noise_is_told_with_what_it_would_save_and_nothing_is_rounded(westermo: MetricDataset) -> None:
+    advice = advise(westermo, "parquet_duckdb").advice
+    saved = {one.metric: one.saved_bytes for one in advice.noise if one.saved_bytes}
+    assert saved["cpu-user"] > 100
+    assert all(one.bit_exact for one in advice.settings)
+    assert "round" not in "".join(advice.statements.values()).lower()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from squeezelab import generate_metric_data
 from squeezelab.advice import get_system
+from squeezelab.advice.parts import part_of
 from squeezelab.advice.proof import advise_one, workshop
 from squeezelab.advice.search import Search
 from squeezelab.advice.worker import SystemFailedError
@@ -52,16 +53,20 @@ def main() -> None:
     parser.add_argument("system")
     parser.add_argument("data", help="a generator and size as synthetic:big, or a file or folder")
     parser.add_argument("--budget", type=float, default=120.0)
+    parser.add_argument("--samples", type=int, help="take a part of about so many, as the search itself takes one")
     parser.add_argument("--default-options", action="store_true", help="layouts, orders and choices only")
     options = parser.parse_args()
     system, (generator, _, size) = get_system(options.system), options.data.partition(":")
     dataset = generate_metric_data(generator, size) if size else load([Path(options.data)]).dataset
+    if options.samples:
+        dataset = part_of(dataset, options.samples)
+    print(f"{dataset}", flush=True)
     try:
         advice = advise_one(system, dataset, budget=options.budget)
     except SystemFailedError as error:
         raise SystemExit(str(error)) from error
     default, advised = advice.get("default"), advice.get("advised")
-    print(f"default {default.encoded_bytes:,}, advised {advised.encoded_bytes:,} in {advice.seconds:.0f} s")
+    print(f"default {default.encoded_bytes:,}, advised {advised.encoded_bytes:,} in {advice.seconds:.0f} s", flush=True)
     kept = Path(tempfile.gettempdir()) / f"bench_advice-{system.name}-{dataset.fingerprint[:12]}.json"
     found = search_everything(system, dataset, kept, every_option=not options.default_options)
     best = min(found, key=lambda name: found[name])
