@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from struct import unpack_from
-from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -66,6 +66,27 @@ bind-address = "127.0.0.1:{other port}"
   log-enabled = false
 """
 """Its own defaults, but for the index that it recommends for metrics, and cold shards that are compacted at once."""
+
+
+class _Found(msgspec.Struct):
+    """A series of an answer; its rows are left as they came."""
+
+    name: str = ""
+    tags: dict[str, str] = {}
+    values: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+class _Result(msgspec.Struct):
+    series: list[_Found] = []
+    error: str = ""
+
+
+class _Answer(_Result):
+    results: list[_Result] = []
+
+
+ANSWERS = msgspec.json.Decoder(_Answer)
+SAMPLES = msgspec.json.Decoder(list[tuple[int, float]])
 
 
 class InfluxDB(HttpServer):
@@ -188,7 +209,7 @@ class InfluxDB(HttpServer):
 
     def read_all(self) -> MetricDataset:
         """Query every measurement, one after another: a pattern of all takes the server several times as long."""
-        names = [name for one in self._ask("SHOW MEASUREMENTS") for (name,) in one["values"]]
+        names = [name for one in self._ask("SHOW MEASUREMENTS") for (name,) in msgspec.json.decode(one.values)]
         return self._read([quote(name) for name in names], "")
 
     @property
@@ -203,24 +224,23 @@ class InfluxDB(HttpServer):
         parts: dict[SeriesKey, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {}
         queries = (f'SELECT "value" FROM lab.lab.{name}{within} GROUP BY *' for name in measurements)
         for one in chain.from_iterable(map(self._ask, queries)):
-            key = to_key(one["name"], one.get("tags", {}))
-            rows = parts.setdefault(key, [])
-            times, values = zip(*one["values"], strict=True)
+            rows = parts.setdefault(to_key(one.name, one.tags), [])
+            times, values = zip(*to_samples(bytes(one.values)), strict=True)
             rows.append((np.array(times, np.int64), np.array(values, np.float64)))
         series = [Series(key, *map(np.concatenate, zip(*rows, strict=True))) for key, rows in parts.items()]
         return MetricDataset.from_series(series, time_unit=self.time_unit)
 
-    def _ask(self, query: str) -> Iterator[dict[str, Any]]:
+    def _ask(self, query: str) -> Iterator[_Found]:
         """Yield the series of an answer; a long one comes in several pieces."""
         form = {"q": query, "epoch": PRECISIONS[self.time_unit], "chunked": "true", "chunk_size": str(BATCH)}
         body = urlencode(form | {"db": "lab"}).encode()
         answer = self.http.demand("/query", body=body, headers=FORM)
         for line in answer.splitlines():
-            told = json.loads(line, parse_int=to_number)
-            for result in (told, *told.get("results", ())):
-                if "error" in result:
-                    raise EngineError(f"it refuses a query: {result['error']}")
-                yield from result.get("series", ())
+            told = ANSWERS.decode(line)
+            for result in (told, *told.results):
+                if result.error:
+                    raise EngineError(f"it refuses a query: {result.error}")
+                yield from result.series
 
 
 def line_head(key: SeriesKey) -> str:
@@ -258,9 +278,16 @@ def quote(text: str, mark: str = '"') -> str:
     return mark + text.replace("\\", "\\\\").replace(mark, "\\" + mark) + mark
 
 
-def to_number(text: str) -> float:
-    """Return an integer of JSON; one of them is a float's."""
-    return -0.0 if text == "-0" else int(text)
+def to_samples(rows: bytes) -> list[tuple[int, float]]:
+    """Return rows of time and value.
+
+    Examples
+    --------
+    >>> to_samples(b"[[15,2],[30,-0]]")
+    [(15, 2.0), (30, -0.0)]
+    """
+    # It writes -0.0 like an integer, of which readers of JSON make 0.
+    return SAMPLES.decode(rows.replace(b",-0]", b",-0.0]"))
 
 
 def block_sizes(file: bytes) -> dict[str, int]:

@@ -87,8 +87,8 @@ def noise_table(advice: Advice) -> Table:
         for one in advice.noise
     ]
     note = (
-        "Rounding is a loss. It is never done by itself: decide metric by metric. Saved: by the advised text, as it is; "
-        "a line: there was no time to run it."
+        "Rounding is a loss. It is never done by itself: decide metric by metric. Saved: by the advised text, as it "
+        "is; a line: there was no time to run it."
     )
     return Table("Digits that are noise", ["metric", "digits kept", "largest error", "bytes saved", "why"], rows, note)
 
