@@ -8,3 +8,4 @@ for source in synthetic random real; do
 done
 "$python" main.py atlas --data tests/data/westermo_slices --reports reports/gallery
 "$python" main.py losses "${WESTERMO_SLICES:-tests/data/westermo_slices}" --name westermo --reports reports/gallery
+"$python" main.py losses --reports reports/gallery

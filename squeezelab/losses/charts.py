@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from squeezelab.losses.measure import WINDOW, Effect, Losses, Row, Spread
 from squeezelab.losses.methods import METHODS
+from squeezelab.losses.results import WINDOW, Effect, Losses, Row, Spread
 from squeezelab.report.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, save_figure
 
 TITLES = {
@@ -90,13 +91,15 @@ def _draw_kind(losses: Losses, kind: str, rows: Sequence[Row]) -> Figure:
 
 def _draw_panel(axes: Axes, panel: Panel, losses: Losses, rows: Sequence[Row], windows: Sequence[Row]) -> None:
     """Draw a line a method from its tightest bound to its widest, down-sampling, and what is lossless."""
+    least = math.inf
     for name, (colour, marker) in LOOKS.items():
         points = _points(panel, losses, [row for row in rows if row.method == name])
         if not points:
             continue
         across, up, broken = zip(*points, strict=True)
+        least = min(least, *across)
         axes.plot(across, up, color=colour, linewidth=1.8, zorder=2)
-        for x, y, wrong in zip(across, up, broken, strict=True):
+        for x, y, wrong in points:
             face = "white" if wrong else colour
             axes.plot(x, y, marker=marker, color=colour, markerfacecolor=face, markersize=9, zorder=3)
     if points := _points(panel, losses, windows):
@@ -105,21 +108,31 @@ def _draw_panel(axes: Axes, panel: Panel, losses: Losses, rows: Sequence[Row], w
         for x, y, row in zip(across, up, windows, strict=False):
             name = row.method.rpartition("=")[2]
             axes.annotate(name, (x, y), xytext=(7, 5), textcoords="offset points", color="#555555", fontsize=11)
+    _draw_lossless(axes, losses)
+    _scale(axes, least <= LEAST)
+
+
+def _draw_lossless(axes: Axes, losses: Losses) -> None:
     level = losses.lossless[losses.best_lossless] + losses.timestamp_bits
     axes.axhline(level, color="black", linestyle=":", linewidth=1.5)
     axes.text(
-        0.99,
+        0.02,
         level,
-        f"lossless, {losses.best_lossless} ",
-        ha="right",
-        va="bottom",
+        f"lossless, {losses.best_lossless}",
+        va="center",
         fontsize=11,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
         transform=axes.get_yaxis_transform(),
     )
+
+
+def _scale(axes: Axes, clipped: bool) -> None:
+    """Make both axes logarithmic, with plain numbers; say where the least stands for all that is less."""
     axes.set(xscale="log", yscale="log")
     axes.grid(alpha=0.3)
     axes.margins(x=0.08, y=0.1)
-    axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    axes.xaxis.set_major_formatter(FuncFormatter(partial(_percent, clipped)))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda bits, _: f"{bits:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -138,8 +151,12 @@ def total_bits(row: Row, losses: Losses) -> float:
     return row.smallest + (0.0 if row.kind == WINDOW else losses.timestamp_bits)
 
 
-def _percent(share: float, _: object) -> str:
-    return f"≤ {100 * LEAST:g}" if share <= LEAST * 1.001 else f"{100 * share:,g}"
+def _percent(clipped: bool, share: float, _: object) -> str:
+    """Return a tick in percent, as 0.01 or 10k."""
+    percent = 100 * share
+    if percent >= 10_000:
+        return f"{percent / 1000:,.0f}k" if percent < 1e6 else f"{percent / 1e6:,.0f}M"
+    return ("≤ " if clipped and share < 1.5 * LEAST else "") + f"{percent:g}"
 
 
 def _handles(rows: Sequence[Row]) -> list[Line2D]:

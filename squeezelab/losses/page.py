@@ -7,8 +7,8 @@ from pathlib import Path
 
 from squeezelab.losses.bounds import KINDS
 from squeezelab.losses.charts import TITLES, draw_losses, total_bits
-from squeezelab.losses.measure import WINDOW, Effect, Losses, Row, Spread, write_csv, write_json
 from squeezelab.losses.methods import METHODS
+from squeezelab.losses.results import WINDOW, Effect, Losses, Row, Spread, write_csv, write_json
 from squeezelab.report.chapter import PictureFile, Section, chapter_html, chapter_markdown
 from squeezelab.report.table import Table
 from squeezelab.store.files import replacing
@@ -71,11 +71,31 @@ def answers(losses: Losses) -> list[str]:
         return words
     checked = f"Every sample was checked against its bound, {len(bounded) * losses.samples:,} checks in all: "
     words.append(checked + (broken_words(broken) if broken else "none is broken."))
+    words += windows_words(losses)
     if losses.specials:
         words.append(f"{losses.specials:,} samples are NaN, infinite or -0.0: these come back bit by bit.")
     if losses.counters:
         words.append(reset_words(bounded))
     return words
+
+
+def windows_words(losses: Losses) -> list[str]:
+    """Compare the longest windows that a method with a bound is as small as with that method, by p99 of gauges."""
+    bounded = [row for row in losses.rows if row.kind != WINDOW and not row.broken and row.gauges and row.gauges.p99]
+    for window in reversed(losses.of_kind(WINDOW)):
+        smaller = [row for row in bounded if total_bits(row, losses) <= total_bits(window, losses)]
+        if smaller and window.gauges and window.gauges.p99:
+            best = min(smaller, key=_p99)
+            return [
+                f"Down-sampling to {window.label} takes {total_bits(window, losses):.2f} bits a sample, and moves the "
+                f"p99 of the median gauge by {_share(_p99(window))} of its range; {best.title} within {best.label} "
+                f"takes {total_bits(best, losses):.2f}, and moves it by {_share(_p99(best))}."
+            ]
+    return []
+
+
+def _p99(row: Row) -> float:
+    return row.gauges.p99.median if row.gauges and row.gauges.p99 else 0.0
 
 
 def broken_words(rows: Sequence[Row]) -> str:

@@ -28,6 +28,24 @@ def test_a_rate_is_growth_by_time() -> None:
     assert rate([0, 15, 30, 45, 60], [0, 30, 60, 90, 120], 60, 61) == pytest.approx(2.0, rel=0.02)
 
 
+def test_rates_are_those_of_prometheus() -> None:
+    """What promtool 2.42 answers to ``rate(c_total[1m])``, with holes and a reset."""
+    column = [5, 9, 14, None, 25, 31, None, None, None, None, 60, 66, 2, 8, 13, 19, 26]
+    times = [15 * i for i, value in enumerate(column) if value is not None]
+    values = [float(value) for value in column if value is not None]
+    answers = {
+        37: 0.2225,
+        67: 0.35555555555555,
+        97: 0.2,
+        187: 0.19777777777778,
+        217: 0.28888888888889,
+        247: 0.4,
+    }
+    for moment, expected in answers.items():
+        assert rate(times, values, moment, 60) == pytest.approx(expected, rel=1e-12)
+    assert np.isnan(rate(times, values, 127, 60)), "of one sample there is no rate"
+
+
 def test_a_reset_counts_from_zero() -> None:
     # 100 to 110, then anew from 0: 5, 15. Growth is 10 + 5 + 10.
     times, values = [0, 10, 20, 30], [100.0, 110.0, 5.0, 15.0]

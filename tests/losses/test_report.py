@@ -17,6 +17,7 @@ from squeezelab.losses import METHODS, Bound, measure_losses
 from squeezelab.losses import measure as measuring
 from squeezelab.losses.methods import Packed
 from squeezelab.losses.page import answers, write_losses
+from squeezelab.losses.results import Losses
 
 BOUNDS = [Bound("range", 0.01), Bound("value", 0.01)]
 
@@ -35,11 +36,11 @@ def dataset() -> MetricDataset:
 
 
 @pytest.fixture(scope="module")
-def losses(dataset: MetricDataset) -> measuring.Losses:
+def losses(dataset: MetricDataset) -> Losses:
     return measure_losses(dataset, bounds=BOUNDS, data="metrics.csv")
 
 
-def test_every_method_within_every_bound_has_a_row(losses: measuring.Losses) -> None:
+def test_every_method_within_every_bound_has_a_row(losses: Losses) -> None:
     chosen, left_out = measuring.choose_methods(None)
     assert len(left_out) == len(METHODS) - len(chosen)
     keys = [(row.method, row.kind) for row in losses.rows if row.kind != "window"]
@@ -55,7 +56,7 @@ def test_every_method_within_every_bound_has_a_row(losses: measuring.Losses) -> 
         assert row.gauges.series == row.counters.series == 1, "what does not move is not asked"
 
 
-def test_down_sampling_keeps_the_maximum_and_loses_the_p99(losses: measuring.Losses) -> None:
+def test_down_sampling_keeps_the_maximum_and_loses_the_p99(losses: Losses) -> None:
     for row in losses.of_kind("window"):
         assert row.gauges is not None
         assert row.counters is not None
@@ -66,7 +67,7 @@ def test_down_sampling_keeps_the_maximum_and_loses_the_p99(losses: measuring.Los
     assert moved == sorted(moved)
 
 
-def test_what_is_written_says_all_of_it(losses: measuring.Losses, tmp_path: Path) -> None:
+def test_what_is_written_says_all_of_it(losses: Losses, tmp_path: Path) -> None:
     page, text, *written = write_losses(losses, tmp_path)
     assert {one.name for one in written} >= {"losses.json", "losses.csv", "losses-range.png", "losses-value.png"}
     assert {"losses-range.svg", "losses-value.svg"} <= {one.name for one in tmp_path.iterdir()}
