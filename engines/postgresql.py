@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,14 +11,15 @@ from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from struct import unpack_from
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, SeriesKey
+from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
 from squeezelab.engines._processes import FOLDERS, Server, find_program, not_as_root, told_version
-from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, rows
+from squeezelab.engines._tables import SeriesNumbers, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
 from squeezelab.registry import check_choice, check_range, non_default_settings
@@ -33,6 +35,8 @@ ROW = np.dtype(
 """A row of COPY's binary format: how many fields, and each with its length before it."""
 ELEMENT = np.dtype([("length", ">i4"), ("word", ">i8")])
 BATCH = 500_000
+LOADING = ("-c", "max_wal_size=4GB", "-c", "maintenance_work_mem=256MB")
+"""What its documentation says of loading much: https://www.postgresql.org/docs/current/populate.html"""
 SERIES = "SELECT id, metric_name, labels FROM series"
 
 
@@ -99,8 +103,8 @@ class PostgreSQL(Engine):
         )
         if made.returncode:
             raise EngineError(f"initdb failed: {' '.join(made.stderr.split())[-300:]}")
-        settings = ("-c", "listen_addresses=", "-k", str(self.folder))
-        self.server = Server([str(programs / "postgres"), "-D", str(self.folder), *settings], folder, **owner)
+        own = ("-D", str(self.folder), "-c", "listen_addresses=", "-k", str(self.folder))
+        self.server = Server([str(programs / "postgres"), *own, *LOADING], folder, **owner)
         self.server.await_ready(self._connect)
         for statement in self.statements(time_unit):
             self.connection.execute(statement)
@@ -226,9 +230,9 @@ class PostgreSQL(Engine):
         return self._read(self.connection.execute(f"{SERIES} ORDER BY id").fetchall())
 
     def _read(self, series: list[Any], span: tuple[int, int] | None = None) -> MetricDataset:
-        """Copy out samples of some series, of a span of time or all."""
+        """Copy out samples of some series, of a span of time or all: a row a series, for each is a message."""
         source = "samples, unnest(times, readings) AS one (ts, value)" if self.layout == "arrays" else "samples"
-        query = f"SELECT series, ts, value FROM {source}"
+        query = f"SELECT series, array_agg(ts), array_agg(value) FROM {source}"
         if span:
             chosen = ",".join(str(number) for number, _, _ in series)
             first, after = (self._moment(time) for time in span)
@@ -236,13 +240,16 @@ class PostgreSQL(Engine):
             if self.layout == "arrays":
                 hour = 3600 * self.hours * UNITS_PER_SECOND[self.time_unit]
                 query += f" AND start > {self._moment(span[0] - hour)} AND start < {after}"
+        query += " GROUP BY series"
         with self.connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
-            found = np.frombuffer(b"".join(copy)[len(HEADER) : -len(TRAILER)], ROW)
-        numbers, timestamps = found["series"].astype(np.int64), self._from_ts(found["ts"].astype(np.int64))
-        order = np.lexsort((timestamps, numbers))
-        values_found = found["value"].astype(np.float64)
-        named = [(number, name_of(name), labels) for number, name, labels in series]
-        return from_rows(named, numbers[order], timestamps[order], values_found[order], self.time_unit)
+            found = _arrays_of(b"".join(copy))
+        names = {number: SeriesKey(name_of(name), json.loads(labels)) for number, name, labels in series}
+        every = []
+        for number in sorted(found):
+            times, words = found[number]
+            order = np.argsort(times, kind="stable")
+            every.append(Series(names[number], self._from_ts(times[order]), words[order].view(np.float64)))
+        return MetricDataset.from_series(every, time_unit=self.time_unit)
 
     def _moment(self, time: int) -> str:
         """Return a time as SQL."""
@@ -265,6 +272,20 @@ def _array(oid: int, words: npt.NDArray[np.int64]) -> bytes:
     elements["length"], elements["word"] = 8, words
     head = np.array([20 + elements.nbytes, 1, 0, oid, len(words), 1], ">i4")
     return head.tobytes() + elements.tobytes()
+
+
+def _arrays_of(copied: bytes) -> dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Return two arrays of eight-byte elements for each number, of what COPY wrote."""
+    found, at = {}, len(HEADER)
+    while at < len(copied) - len(TRAILER):
+        (number,) = unpack_from(">i", copied, at + 6)  # after the count of fields, and the length of the first
+        arrays, at = [], at + 10
+        for _ in range(2):
+            length, count = unpack_from(">i12xi", copied, at)
+            arrays.append(np.frombuffer(copied, ELEMENT, count, at + 24)["word"].astype(np.int64))
+            at += 4 + length
+        found[number] = (arrays[0], arrays[1])
+    return found
 
 
 def _programs() -> Path | None:

@@ -75,6 +75,8 @@ def bench(
             results = with_advice(results, loaded.dataset, systems, words)
         AdviceReport.of(results).write(folder)
     conclude(results, folder, stopwatch)
+    if systems:
+        stdout.print(f"Advice: {folder / 'advice.md'}, and each text as a file beside it", soft_wrap=True)
 
 
 @app.command()

@@ -277,6 +277,7 @@ def test_a_run_of_the_lab_puts_advice_into_its_report(tmp_path: Path) -> None:
     assert text.rstrip() in (folder / "ratios.md").read_text()
     assert escape(text) in (folder / "report.html").read_text()
     assert text.rstrip() in (folder / "advice.md").read_text()
+    assert "Advice: reports/load/advice.md, and each text as a file beside it" in done.stdout
 
 
 def test_the_command_prints_what_it_saves_as_files(tmp_path: Path) -> None:
