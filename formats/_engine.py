@@ -33,6 +33,7 @@ from squeezelab.store.workplace import MEMORY, workplace
 
 MARK = b"squeezelab"
 SEAL_BYTES = len(MARK) + 8
+FOLDER_SEAL = "squeezelab.xxh3"
 
 
 class EngineReader(Reader):
@@ -136,12 +137,20 @@ class EngineFolder(EngineFile):
 
     What is counted is what the files of the folder take. The comment of the ZIP is the checksum of all before; files of
     a folder are checked as the engine does it, and `digest_of` is to be kept among them.
+
+    Attributes
+    ----------
+    sealed : bool
+        Whether a file `FOLDER_SEAL` beside the engine's own has their checksum, which is looked at before the engine
+        sees them: for one that does not come back from some damage.
     """
+
+    sealed: ClassVar[bool] = False
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield all files as a ZIP."""
         with workplace(MEMORY) as folder, writing(self.name):
-            self.store(dataset, folder)
+            self._store_sealed(dataset, folder)
             packed = io.BytesIO()
             with ZipFile(packed, "w") as archive:
                 for path in files_in(folder):
@@ -154,7 +163,7 @@ class EngineFolder(EngineFile):
     def write(self, dataset: MetricDataset, path: str | os.PathLike[str]) -> int:
         """Write the folder, whole or not at all, and return the bytes that its files take."""
         with replacing_folder(path) as folder, writing(self.name):
-            self.store(dataset, folder)
+            self._store_sealed(dataset, folder)
             return sum(one.stat().st_size for one in files_in(folder))
 
     def stored_bytes(self, encoded: Buffer) -> int:
@@ -167,6 +176,7 @@ class EngineFolder(EngineFile):
         with ExitStack() as stack:
             if isinstance(source, str | os.PathLike) and Path(source).is_dir():
                 path = Path(source)
+                self._check_files(path)
             else:
                 data = Path(source).read_bytes() if isinstance(source, str | os.PathLike) else source
                 self.check(data)
@@ -176,6 +186,35 @@ class EngineFolder(EngineFile):
             with reading(self.name):
                 reader = stack.enter_context(self.reader(path))
             return OpenFile(self.name, reader, stack.pop_all())
+
+    def _store_sealed(self, dataset: MetricDataset, folder: Path) -> None:
+        self.store(dataset, folder)
+        if self.sealed:
+            (folder / FOLDER_SEAL).write_text(_digest_of_files(folder))
+
+    def _check_files(self, folder: Path) -> None:
+        """Check the files of a folder; one from before there was a seal has none.
+
+        Raises
+        ------
+        CorruptDataError
+            If one of them is damaged, missing, or another.
+        """
+        seal = folder / FOLDER_SEAL
+        if self.sealed and seal.is_file() and seal.read_bytes() != _digest_of_files(folder).encode():
+            raise CorruptDataError(f"the checksum differs: a file of the {self.name} folder is damaged, or was changed")
+
+
+def _digest_of_files(folder: Path) -> str:
+    """Return XXH3-64 of the names, sizes and bytes of all files but the seal, in hex."""
+    digest = xxhash.xxh3_64()
+    for path in files_in(folder):
+        name = path.relative_to(folder).as_posix()
+        if name != FOLDER_SEAL:
+            content = path.read_bytes()
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()
 
 
 def _unpack(data: Buffer, folder: Path) -> None:

@@ -37,7 +37,7 @@ class TileDB(EngineFolder):
     The array's metadata have ``metric_name``, ``labels`` and ``row_size`` of each series, as JSON, whose cells stand
     one after another, and a checksum of all samples. Tiles hold 65,536 cells, or all there are. TileDB's double delta
     takes no differences beyond 63 bits: where timestamps have such, there is none before zstd. TileDB's library may
-    take for ever over a damaged folder; damaged bytes are kept from it by the ZIP's checksum.
+    take for ever over a damaged folder: a checksum of all files, in one beside them, is looked at first.
 
     Source: S. Papadopoulos et al.: The TileDB Array Data Storage Manager, PVLDB 10(4), 2016;
     https://github.com/TileDB-Inc/TileDB/tree/main/format_spec
@@ -47,6 +47,7 @@ class TileDB(EngineFolder):
     suffix = ".tiledb"
     package = "tiledb"
     showcase = ("", "level=22", "values=bit_shuffle,level=22")
+    sealed = True
     repeatable = False  # its fragments have names drawn by lot, and the time
 
     def __init__(self, timestamps: str = "double_delta", values: str = "none", level: int = 0) -> None:
