@@ -113,7 +113,7 @@ def ndjson_bytes(dataset: MetricDataset) -> int:
 def _prefix(key: SeriesKey) -> npt.NDArray[np.uint8]:
     """Return what every line of a series begins with: all before the digits of the timestamp."""
     try:
-        str(key).encode()
+        "".join((key.metric_name, *key.labels, *key.labels.values())).encode()
     except UnicodeEncodeError as error:
         raise SqueezelabError(f"NDJSON cannot hold half a surrogate pair: rename {str(key)!a}") from error
     head = json.dumps({"metric_name": key.metric_name, "labels": dict(key.labels)})

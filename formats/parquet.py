@@ -18,6 +18,8 @@ from squeezelab.formats._long import TIME, VALUE, about, find_series, key_column
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 ABOUT = b"squeezelab"
+BATCH_ROWS = 4096
+"""After so many rows statistics are updated and sizes looked at: with pyarrow's own 1,024 writing takes a fifth longer."""
 
 
 class Parquet(EngineFile):
@@ -83,6 +85,7 @@ class Parquet(EngineFile):
             "compression_level": level or None,
             "store_schema": False,
             "write_page_checksum": True,
+            "write_batch_size": BATCH_ROWS,
         }
 
     def store(self, dataset: MetricDataset, path: Path) -> None:
