@@ -19,7 +19,7 @@ from squeezelab.registry import check_choice, check_range, non_default_settings
 
 ABOUT = b"squeezelab"
 BATCH_ROWS = 4096
-"""After so many rows statistics are updated and sizes looked at: with pyarrow's own 1,024 writing takes a fifth longer."""
+"""After so many, statistics are updated and sizes looked at: with pyarrow's own 1,024 writing takes a fifth longer."""
 
 
 class Parquet(EngineFile):
