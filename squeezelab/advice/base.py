@@ -211,7 +211,7 @@ class System(ABC):
                 counts[choice] = counts.get(choice, 0) + 1
         values = sorted(counts, key=lambda one: -counts[one])
         told = f"values {values[0] or 'as they are'}" + (f" and {len(values) - 1} more" if len(values) > 1 else "")
-        if values == [""]:
+        if not any(setting.columns.values()):
             told = "" if differing else "nothing set"
         order = setting.order if setting.order in ("time", "labels", "as given") else "series"
         return ", ".join(filter(None, (f"{setting.layout} table", f"by {order}", told, *differing)))

@@ -1,10 +1,13 @@
 """Layouts: metrics as tables and back; what cannot be wide is not; a part represents the whole."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab import MetricDataset, Series, SeriesKey
+from squeezelab.advice import get_system
 from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.parts import first_half, part_of
 from squeezelab.advice.shapes import MOST_TABLES, layouts, unique_names
@@ -31,6 +34,15 @@ def test_every_layout_gives_back_every_bit_of_any_names_moments_and_values(datas
         assert layout.restore({one.name: one.rows for one in layout.tables}).fingerprint == wanted, layout.name
         for hour in layout.hours(dataset):
             assert hour.samples >= 1
+
+
+def test_nothing_set_is_said_where_nothing_is(small: MetricDataset) -> None:
+    system, layout = get_system("zarr"), layouts(small)[1]
+    default = system.default(layout)
+    assert system.describe(layout, default).endswith("nothing set")
+    (time,) = [(one.table, one.name) for one in layout.columns if one.kind == "time"]
+    other = replace(default, columns={**default.columns, time: "zstd 19"})
+    assert system.describe(layout, other).endswith("values as they are")
 
 
 def test_what_has_a_moment_twice_or_too_many_sets_of_metrics_is_not_wide() -> None:
