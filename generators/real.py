@@ -29,6 +29,8 @@ from pyarrow import compute, csv
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
+from squeezelab.readers._numbers import ABSENT
+from squeezelab.readers.csv import text_table
 from squeezelab.store.files import locked
 
 REPOSITORY = "https://github.com/westermo/test-system-performance-dataset"
@@ -367,17 +369,9 @@ def _read_tables(tables: list[_Table], samples: int) -> list[Series]:
 
 def _read_text(table: _Table, rows: int) -> pa.Table:
     """Read the first rows of a table as text, so that a column that is no number does not spoil the others."""
-    names = [str(i) for i in range(len(table.columns))]  # their own may occur twice
     with table.path.open("rb") as file:
         file.readline()
-        lines = b"".join(islice(file, rows))
-    return csv.read_csv(
-        pa.BufferReader(lines),
-        csv.ReadOptions(column_names=names),
-        convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, check_utf8=False
-        ),
-    )
+        return text_table(b"".join(islice(file, rows)), len(table.columns), absent=ABSENT)
 
 
 def _to_series(table: _Table, text: pa.Table) -> list[Series]:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -227,21 +227,47 @@ def parse_rows(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Ba
         text = "\n".join(text_lines(piece, facts.refuse)).encode()
     if not text:
         return Batch([pa.array([], pa.string())] * width, np.empty(0, np.int64))
-    names = [str(i) for i in range(width)]
     try:
-        table = csv.read_csv(
-            pa.BufferReader(text),
-            csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
-            csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=False, invalid_row_handler=refuse),
-            csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                strings_can_be_null=True,
-                null_values=[""],
-                check_utf8=False,
-            ),
-        )
+        table = text_table(text, width, delimiter, ignore_empty_lines=False, invalid_row_handler=refuse)
     except pa.ArrowInvalid as error:
         raise DataSourceError(f"{facts.name}, from line {piece.line}: {error}") from error
     numbers = np.arange(1, table.num_rows + len(skipped) + 1)
     rows = piece.line - 1 + np.delete(numbers, np.array(skipped, np.int64) - 1)
     return Batch([column.combine_chunks() for column in table.columns], rows)
+
+
+def text_table(
+    text: bytes, width: int, delimiter: str = ",", absent: Sequence[str] = ("",), **parsing: Any
+) -> pa.Table:
+    """Return the cells of whole lines, all as text, in columns that are called by their place.
+
+    Parameters
+    ----------
+    text : bytes
+        Lines without a header.
+    width : int
+        How many columns there are.
+    delimiter : str
+        What splits cells.
+    absent : sequence of str
+        What cells hold that are null.
+    **parsing
+        Of `pyarrow.csv.ParseOptions`.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If a line has another number of cells, unless an ``invalid_row_handler`` says otherwise.
+    """
+    names = [str(i) for i in range(width)]  # their own may occur twice
+    return csv.read_csv(
+        pa.BufferReader(text),
+        csv.ReadOptions(column_names=names, use_threads=False, block_size=len(text) + 1),
+        csv.ParseOptions(delimiter=delimiter, **parsing),
+        csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            null_values=list(absent),
+            check_utf8=False,
+        ),
+    )
