@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from squeezelab.store.files import replaceable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,6 +112,8 @@ def with_advice(
         What `squeezelab.advice.choose_systems` returns.
     """
     given, failed = advise_all(systems, dataset)
+    for word in (*words, *failed):
+        logger.info(word)
     notes = [*results.run.notes, *words, *failed]
     return replace(results, run=replace(results.run, notes=notes), advice=given)
 

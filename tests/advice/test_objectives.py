@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import toy_system as toy
 
-from squeezelab import MetricDataset
+from squeezelab import MetricDataset, bench
 from squeezelab.advice import advise_all, available_systems, get_system
+from squeezelab.advice.advised import with_advice
 from squeezelab.advice.base import System
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.proof import BALANCED_LIMIT, READ_LIMIT, advise_one
@@ -76,6 +77,19 @@ def test_a_system_whose_advice_breaks_costs_the_others_a_line(
     given, failed = advise_all([toy.Alike(), toy.Toy()], small.select([0]), budget=5)
     assert [one.statements["toy.txt"] for one in given] == ["small"]
     assert failed == ["toy failed: ZeroDivisionError: integer division or modulo by zero"]
+
+
+def test_a_run_takes_advice_and_says_what_failed(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(toy.Alike, "describe", lambda *_: 1 // 0)
+    data = small.select([0])
+    with caplog.at_level("INFO", "squeezelab"):
+        results = with_advice(bench(data, "none", "none", budget=0).results, data, [toy.Alike(), toy.Toy()], ["a word"])
+    assert [one.system for one in results.advice] == ["toy"]
+    words = ["a word", "toy failed: ZeroDivisionError: integer division or modulo by zero"]
+    assert results.run.notes[-2:] == words
+    assert caplog.messages[-2:] == words
 
 
 def test_a_budget_that_is_too_short_for_anything_proves_the_default_and_the_best_so_far(
