@@ -41,9 +41,9 @@ def test_an_objective_chooses_by_its_own_rule(
 def test_what_is_advised_is_the_quickest_as_measured_of_those_that_an_objective_allows(
     objective: str, small: MetricDataset
 ) -> None:
-    if "parquet" not in available_systems():
-        pytest.skip("pyarrow is not installed")
-    advice = advise_one(get_system("parquet"), part_of(small, 4_000), objective=objective, budget=6)
+    if "parquet_polars" not in available_systems():
+        pytest.skip("polars is not installed")
+    advice = advise_one(get_system("parquet_polars"), part_of(small, 4_000), objective=objective)
     limit = {"read": READ_LIMIT, "balanced": BALANCED_LIMIT}[objective]
     least = min(one.encoded_bytes for one in advice.settings)
     allowed = [one for one in advice.settings if one.encoded_bytes <= limit * least]
