@@ -96,7 +96,7 @@ def _draw_panel(axes: Axes, panel: Panel, losses: Losses, rows: Sequence[Row], w
         points = _points(panel, losses, [row for row in rows if row.method == name])
         if not points:
             continue
-        across, up, broken = zip(*points, strict=True)
+        across, up, _ = zip(*points, strict=True)
         least = min(least, *across)
         axes.plot(across, up, color=colour, linewidth=1.8, zorder=2)
         for x, y, wrong in points:
