@@ -50,7 +50,11 @@ def _median(effect: Effect | None, name: str) -> float | None:
 
 
 PANELS = (
-    Panel("Size and error", "error, root mean square,\n% of each series' range", lambda row: row.error),
+    Panel(
+        "Size and error",
+        "error, root mean square,\n% of each series' range",
+        lambda row: row.error if math.isfinite(row.error) else None,
+    ),
     Panel(
         "Size and p99 of gauges",
         "how far the p99 of an hour moves, worst hour,\nmedian series, % of its range",
@@ -66,18 +70,20 @@ PANELS = (
 
 def draw_losses(losses: Losses, folder: Path) -> dict[str, Path]:
     """Draw a picture for each kind of bound that was measured, as PNG and SVG; return the PNGs by kind."""
-    drawn = {}
+    drawn: dict[str, Path] = {}
     for kind in TITLES:
         if kind != WINDOW and (rows := losses.of_kind(kind)):
-            paths = save_figure(partial(_draw_kind, losses, kind, rows), folder / f"losses-{kind}")
-            drawn[kind] = paths[0]
+            drawing = partial(_draw_kind, losses, kind, rows)
+            drawn |= {kind: path for path in save_figure(drawing, folder / f"losses-{kind}")[:1]}
     return drawn
 
 
-def _draw_kind(losses: Losses, kind: str, rows: Sequence[Row]) -> Figure:
-    """Draw the panels that there is something to show on."""
+def _draw_kind(losses: Losses, kind: str, rows: Sequence[Row]) -> Figure | None:
+    """Draw the panels that there is something to show on; None where there is none."""
     windows = losses.of_kind(WINDOW)
     panels = [panel for panel in PANELS if any(panel.place(row) is not None for row in rows)]
+    if not panels:
+        return None
     figure = Figure(figsize=(6.2 * len(panels), 7), dpi=110, layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw_panel(axes, panel, losses, rows, windows)

@@ -54,7 +54,8 @@ def test_the_check_sees_one_sample_a_hair_beyond() -> None:
 
 @pytest.mark.parametrize("came", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_no_number_afterwards_is_broken(came: float) -> None:
-    assert verdict(np.array([1.0]), np.array([came]), np.array([1e300])).broken == 1
+    found = verdict(np.array([1.0]), np.array([came]), np.array([1e300]))
+    assert (found.broken, found.largest) == (1, np.inf)
 
 
 @pytest.mark.parametrize("special", SPECIALS)
@@ -107,6 +108,17 @@ def test_a_gauge_gets_smaller_and_is_not_exact(name: str, kind: str) -> None:
     assert not loss.exact
     assert loss.verdict.largest > 0.2, "the bound is used"
     assert min(loss.sizes.values()) < 3 * values.size
+
+
+@pytest.mark.parametrize("name", ["simpiece", "sz3", "zfp"])
+def test_zeros_and_signs_do_not_make_methods_on_logarithms_give_up(name: str) -> None:
+    need(name)
+    values = gauge() - 50
+    values[::9] = 0.0
+    loss = lose(METHODS[name], np.arange(values.size), values, Bound("value", 0.02))
+    assert loss.verdict.kept
+    assert not loss.exact
+    assert np.array_equal(loss.restored == 0, values == 0)
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -95,6 +95,20 @@ def test_a_broken_bound_is_said_first(dataset: MetricDataset, monkeypatch: pytes
     write_losses(losses, tmp_path)
 
 
+def test_what_is_no_number_afterwards_is_broken_and_null(
+    dataset: MetricDataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Losing(type(METHODS["pmc"])):  # type: ignore[misc]
+        def attempts(self, clock, values, bound, allowed):
+            yield Packed(np.full(values.shape, np.nan), {"as it is": 9, "zstd:level=19": 8})
+
+    monkeypatch.setitem(measuring.METHODS, "pmc", Losing())  # type: ignore[arg-type]
+    losses = measure_losses(dataset, bounds=BOUNDS[:1], methods=["pmc"])
+    write_losses(losses, tmp_path)
+    row = json.loads((tmp_path / "losses.json").read_text(), parse_constant=lambda name: pytest.fail(name))["rows"][0]
+    assert (row["broken"], row["error"], row["largest"], row["gauges"]) == (1990, None, None, None)
+
+
 def test_a_method_that_raises_costs_a_line(dataset: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(type(METHODS["pmc"])):  # type: ignore[misc]
         def attempts(self, clock, values, bound, allowed):
