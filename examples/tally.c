@@ -4,7 +4,7 @@
  *     and with -DTALLY_ZSTD ... -lzstd                          version 1, too: its index is a zstd frame
  *
  *     ./tally metrics.tally          name{label="value"} timestamp value
- *     ./tally --bits metrics.tally   the 64 bits of each value in hex in place of it
+ *     ./tally --bits metrics.tally   the bits of each value in hex in place of it, as 64
  *
  * All that is read is checked against the end of what it is read from, and every block must be used up to the bit; the
  * XXH3 checksums are not checked, which a reader of its own would do. Parts are printed one after the other.
@@ -747,7 +747,32 @@ static u64 size_of(u64 count, u64 block)
 }
 
 /* What both versions' indexes tell. */
-typedef struct { u64 count, first; int coder; u64 *sizes; Bytes *blocks; u64 *times; } Column;
+typedef struct { u64 count, first; int coder, kind; u64 *sizes; Bytes *blocks; u64 *times; } Column;
+
+/* What the values of a series are: 1 and 2 doubles, 3 int64, 4 float32 by value, 5 float32 by their bits. */
+static int are_doubles(int kind) { return kind != 3 && kind != 5; }
+
+static void print_value(int kind, u64 number, int bits)
+{
+    float single = 0;
+    uint32_t word = (uint32_t)number;
+    if (kind == 4)
+        single = (float)to_double(number);
+    else
+        memcpy(&single, &word, sizeof single);
+    memcpy(&word, &single, sizeof word);
+    if (kind == 5 && sign(number) != (int32_t)(number & 0xFFFFFFFF))
+        fail("a series has bits beyond those of float32");
+    if (bits)
+        printf("%016" PRIx64 "\n", kind >= 4 ? word : number);
+    else if (kind == 3)
+        printf("%" PRId64 "\n", sign(number));
+    else if (kind >= 4)
+        printf("%.9g\n", single);
+    else
+        printf("%.17g\n", to_double(number));
+}
+
 typedef struct {
     u64 series, clocks, unit;
     char **names; /* of series: name{label="value"} */
@@ -775,13 +800,11 @@ static void print_part(const Part *p, int bits)
                 const Column *other = &p->value[p->others[i][j]];
                 read_block(other->coder, other->blocks[b], n, 1, NULL, 0, unused, spare[j]);
             }
-            read_block(p->value[i].coder, p->value[i].blocks[b], n, 1, others, p->known[i], numbers, levels);
+            const Column *own = &p->value[i];
+            read_block(own->coder, own->blocks[b], n, are_doubles(own->kind), others, p->known[i], numbers, levels);
             for (u64 k = 0; k < n; k++) {
                 printf("%s %" PRId64 " ", p->names[i], sign(clock->times[b * BLOCK + k]));
-                if (bits)
-                    printf("%016" PRIx64 "\n", numbers[k]);
-                else
-                    printf("%.17g\n", to_double(numbers[k]));
+                print_value(own->kind, numbers[k], bits);
             }
         }
     }
@@ -801,7 +824,8 @@ static void make_part(Part *p, u64 series, u64 clocks)
 
 static void refer(Part *p, u64 i, int j, u64 distance)
 {
-    if (!distance || distance > i || p->known[i - distance] || p->value[i - distance].count != p->value[i].count)
+    if (!distance || distance > i || p->known[i - distance] || p->value[i - distance].count != p->value[i].count ||
+        p->value[i].kind > 2 || p->value[i - distance].kind > 2)
         fail("a series is predicted from what it cannot be");
     p->others[i][j] = i - distance;
 }
@@ -933,9 +957,10 @@ static void read_part_2(Bytes index, Bytes file, int bits)
     for (u64 i = 0; i < p.series; i++) {
         if (clock_of.numbers[i] >= p.clocks || known.numbers[i] > 3 || names.numbers[i] >= strings_count)
             fail("a series refers to nothing");
-        if (coders.numbers[i] < 1 || coders.numbers[i] > 2)
+        if (coders.numbers[i] < 1 || coders.numbers[i] > 5)
             fail("blocks are of a later version, or");
-        p.value[i].coder = (int)coders.numbers[i];
+        p.value[i].kind = (int)coders.numbers[i];
+        p.value[i].coder = p.value[i].kind == 1 ? 1 : 2;
         p.clock_of[i] = clock_of.numbers[i];
         p.value[i].count = counts.numbers[p.clock_of[i]];
         p.value[i].first = samples;
@@ -1072,7 +1097,7 @@ static void read_file_1(Bytes file, int bits)
         u64 known = varint(&index);
         if (p.clock_of[i] >= clocks || known > 3)
             fail("a series refers to nothing");
-        p.value[i].coder = 1;
+        p.value[i].coder = p.value[i].kind = 1;
         p.value[i].count = p.clock[p.clock_of[i]].count;
         for (u64 j = 0; j < known; j++)
             refer(&p, i, (int)j, varint(&index));

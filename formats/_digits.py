@@ -349,6 +349,25 @@ def tails_length(timestamps, values):
 
 
 @kernel
+def integer_tails_length(timestamps, values):
+    """Return the bytes that lines of integers take behind their prefixes.
+
+    Parameters
+    ----------
+    timestamps, values : int64[n]
+
+    Examples
+    --------
+    >>> int(integer_tails_length(np.array([100]), np.array([-15]))) == len('100, "value": -15}' + chr(10))
+    True
+    """
+    total = _FIXED_BYTES * U(values.size)
+    for i in range(values.size):
+        total += integer_length(timestamps[i]) + integer_length(values[i])
+    return total
+
+
+@kernel
 def write_lines(buffer, at, prefix, timestamps, values):
     r"""Write a line for each sample of a series.
 

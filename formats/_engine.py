@@ -162,6 +162,7 @@ class EngineFolder(EngineFile):
 
     def write(self, dataset: MetricDataset, path: str | os.PathLike[str]) -> int:
         """Write the folder, whole or not at all, and return the bytes that its files take."""
+        self.check_dtypes(dataset)
         with replacing_folder(path) as folder, writing(self.name):
             self._store_sealed(dataset, folder)
             return sum(one.stat().st_size for one in files_in(folder))

@@ -13,12 +13,42 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
 
 NAME, LABELS, TIME, VALUE = "metric_name", "labels", "timestamp", "value"
+TYPED = {DOUBLE: VALUE, np.dtype(np.int64): "value_int64", np.dtype(np.float32): "value_float32"}
+"""Columns of values where series have several dtypes; ``value`` has all where they have one."""
 
 
-def titles_of(keys: Iterable[SeriesKey], fits: str = ".*", fold: Callable[[str], str] = str) -> dict[str, str]:
+def value_titles(dtypes: Sequence[np.dtype[Any]]) -> dict[str, np.dtype[Any]]:
+    """Return what the columns of values of these dtypes are called.
+
+    Examples
+    --------
+    >>> list(value_titles([DOUBLE, np.dtype(np.int64)])), list(value_titles([np.dtype(np.int64)]))
+    (['value', 'value_int64'], ['value'])
+    """
+    return {TYPED[dtype]: dtype for dtype in dtypes} if len(dtypes) > 1 else {VALUE: next(iter(dtypes), DOUBLE)}
+
+
+def value_columns(series: Sequence[Series], dtypes: Sequence[np.dtype[Any]]) -> dict[str, pa.Array]:
+    """Return the columns of series' values, one after the other; null in those of other dtypes than a series has."""
+    rows = np.repeat([one.values.dtype for one in series], [one.values.size for one in series])
+    columns = {}
+    for title, dtype in value_titles(dtypes).items():
+        mine = rows == dtype
+        values = np.zeros(rows.size, dtype)
+        values[mine] = np.concatenate([np.empty(0, dtype), *(o.values for o in series if o.values.dtype == dtype)])
+        columns[title] = pa.array(values, mask=None if mine.all() else ~mine, from_pandas=False)
+    return columns
+
+
+def titles_of(
+    keys: Iterable[SeriesKey],
+    fits: str = ".*",
+    fold: Callable[[str], str] = str,
+    values: Iterable[str] = (VALUE,),
+) -> dict[str, str]:
     """Return for each label what its column is called: as the label, wherever that can be.
 
     Parameters
@@ -28,6 +58,8 @@ def titles_of(keys: Iterable[SeriesKey], fits: str = ".*", fold: Callable[[str],
         A regular expression of the names that columns can have.
     fold : callable
         Makes alike the names that the file does not tell apart.
+    values : iterable of str
+        What columns of values are called.
 
     Examples
     --------
@@ -35,7 +67,7 @@ def titles_of(keys: Iterable[SeriesKey], fits: str = ".*", fold: Callable[[str],
     {'Host': 'Host', '': 'label_0', 'host': 'label_host', 'value': 'label_value'}
     """
     labels = sorted({name for key in keys for name in key.labels})
-    used = {NAME, TIME, VALUE}
+    used = {NAME, TIME, *values}
     titles: dict[str, str] = {}
 
     def take(label: str, title: str) -> bool:
@@ -93,9 +125,17 @@ def about(dataset: MetricDataset, titles: Mapping[str, str]) -> str:
             "time_unit": dataset.time_unit,
             "labels": {title: name for name, title in titles.items() if title != name},
             "empty": [[i, dataset.keys[i].metric_name, dict(dataset.keys[i].labels)] for i in empty],
+            **_told_dtypes(dataset, empty),
         },
         ensure_ascii=False,
     )
+
+
+def _told_dtypes(dataset: MetricDataset, empty: Sequence[int]) -> dict[str, Any]:
+    """Return the dtypes of series without samples, which no column tells, where not all values are doubles."""
+    if dataset.value_dtypes == (DOUBLE,):
+        return {}
+    return {"empty_dtypes": [dataset.series(i).values.dtype.name for i in empty]}
 
 
 def find_series(table: pa.Table, told: Mapping[str, Any]) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:

@@ -8,12 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
+from squeezelab.errors import InvalidRequestError
 from squeezelab.store.files import replacing
 
 Buffer = bytes | bytearray | memoryview
@@ -83,6 +84,8 @@ class Format(ABC):
         Whether a series without samples comes back.
     untimed_access : str
         Why a run does not time reading a little of a file, where it does not.
+    dtypes : tuple of numpy.dtype
+        What the values of series may be: float64 alone unless it says more.
     lossy : bool
         Whether samples do not come back as they were; such a format says by how much in `loss`.
     """
@@ -97,6 +100,7 @@ class Format(ABC):
     checked: bool = True
     repeatable: bool = True
     holds_empty_series: bool = True
+    dtypes: tuple[np.dtype[Any], ...] = (DOUBLE,)
     lossy: bool = False
 
     @abstractmethod
@@ -114,7 +118,14 @@ class Format(ABC):
         """
 
     def encode(self, dataset: MetricDataset) -> bytes:
-        """Return the whole file as bytes."""
+        """Return the whole file as bytes.
+
+        Raises
+        ------
+        InvalidRequestError
+            If the format does not take what values are.
+        """
+        self.check_dtypes(dataset)
         whole = io.BytesIO()
         for chunk in self.chunks(dataset):
             whole.write(chunk)
@@ -122,8 +133,20 @@ class Format(ABC):
 
     def write(self, dataset: MetricDataset, path: str | os.PathLike[str]) -> int:
         """Write the file, whole or not at all, and return its size in bytes."""
+        self.check_dtypes(dataset)
         with replacing(path) as file:
             return sum(file.write(chunk) for chunk in self.chunks(dataset))
+
+    def takes(self, dataset: MetricDataset) -> bool:
+        """Whether values of all series are of a dtype that it takes."""
+        return set(dataset.value_dtypes) <= set(self.dtypes)
+
+    def check_dtypes(self, dataset: MetricDataset) -> None:
+        """Raise an InvalidRequestError if values are of a dtype that the format does not take."""
+        if not self.takes(dataset):
+            held = " and ".join(map(str, dataset.value_dtypes))
+            wanted = " or ".join(map(str, self.dtypes))
+            raise InvalidRequestError(f"{self.name} takes values of {wanted}, not {held}: as_doubles() makes doubles")
 
     def stored_bytes(self, encoded: Buffer) -> int:
         """Return the bytes that count of what `encode` returned: all, unless it is a folder's files packed up."""
@@ -246,8 +269,7 @@ class DecodingReader(Reader):
         """Decode the file, and take one series of it."""
         dataset = self._format.decode(self._data)
         check_number(number, len(dataset.keys))
-        span = slice(dataset.offsets[number], dataset.offsets[number + 1])
-        return Series(dataset.keys[number], dataset.timestamps[span], dataset.values[span])
+        return dataset.series(number)
 
 
 def between(series: Series, start: int, end: int) -> Series:

@@ -49,6 +49,7 @@ class Compressed(Format):
         self.zstd = zstd
         self.holds_empty_series = inner.holds_empty_series
         self.lossy = inner.lossy
+        self.dtypes = inner.dtypes
         self.kind = inner.kind
         self.name = f"{inner.name}+{codec_spec(zstd)}"
 

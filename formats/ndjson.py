@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, SeriesKey, to_doubles
 from squeezelab.errors import CorruptDataError, SqueezelabError
-from squeezelab.formats._digits import LONGEST_TAIL, tails_length, write_lines
+from squeezelab.formats._digits import LONGEST_TAIL, integer_tails_length, tails_length, write_lines
 from squeezelab.formats._records import RecordFormat
 from squeezelab.formats.base import Buffer, group_samples
 from squeezelab.store.rows import group_rows
@@ -107,7 +107,15 @@ def ndjson_bytes(dataset: MetricDataset) -> int:
     (159, 159)
     """
     prefixes = np.array([len(_prefix(key)) for key in dataset.keys], np.int64)
-    return int(np.diff(dataset.offsets) @ prefixes) + int(tails_length(dataset.timestamps, dataset.values))
+    heads = int(np.diff(dataset.offsets) @ prefixes)
+    if dataset.value_dtypes == (DOUBLE,):
+        return heads + int(tails_length(dataset.timestamps, dataset.values))
+    return heads + sum(
+        int(integer_tails_length(timestamps, values))
+        if values.dtype.kind == "i"
+        else int(tails_length(timestamps, to_doubles(values)))
+        for _, timestamps, values in dataset
+    )
 
 
 def _prefix(key: SeriesKey) -> npt.NDArray[np.uint8]:

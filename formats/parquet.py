@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS
-from squeezelab.dataset import MetricDataset, Series
+from squeezelab.dataset import VALUE_DTYPES, WORD, MetricDataset, Series, to_words
 from squeezelab.formats._engine import EngineFile, EngineReader
-from squeezelab.formats._long import TIME, VALUE, about, find_series, key_columns, titles_of
+from squeezelab.formats._long import (
+    TIME,
+    about,
+    find_series,
+    key_columns,
+    titles_of,
+    value_columns,
+    value_titles,
+)
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 ABOUT = b"squeezelab"
@@ -39,7 +48,9 @@ class Parquet(EngineFile):
     A series lacks a label where that is null; a label that is called as another column has ``label_`` before its name.
     Rows stand series after series. Parquet's timestamps are milliseconds at the coarsest: so are those of seconds,
     unless one does not fit, and all of the file are plain integers. The file's metadata tell the unit, what labels are
-    called, and series without samples, as JSON under ``squeezelab``. Pages have their own checksums beside that of the
+    called, and series without samples, as JSON under ``squeezelab``. Values are of their own type; where series have
+    several, ``value`` has the doubles, ``value_int64`` and ``value_float32`` the others: null where a series is not of
+    that. Pages have their own checksums beside that of the
     file.
 
     Source: https://parquet.apache.org/docs/file-format
@@ -55,6 +66,7 @@ class Parquet(EngineFile):
 
     name = "parquet"
     suffix = ".parquet"
+    dtypes = VALUE_DTYPES
     whole_file = False
     showcase = (
         "",
@@ -75,12 +87,7 @@ class Parquet(EngineFile):
         self.compression = compression
         self.level = level
         self.name += non_default_settings(type(self), vars(self))
-        chosen = {"timestamp": timestamps, "value": values}
         self._options: dict[str, Any] = {
-            "use_dictionary": [name for name, encoding in chosen.items() if encoding == "dictionary"],
-            "column_encoding": {
-                name: (ENCODINGS | DELTA)[encoding] for name, encoding in chosen.items() if encoding != "dictionary"
-            },
             "compression": compression,
             "compression_level": level or None,
             "store_schema": False,
@@ -90,13 +97,25 @@ class Parquet(EngineFile):
 
     def store(self, dataset: MetricDataset, path: Path) -> None:
         """Write the table."""
-        titles = titles_of(dataset.keys)
+        values = value_columns(list(dataset), dataset.value_dtypes)
+        titles = titles_of(dataset.keys, values=values)
         keys = key_columns(dataset.keys, np.diff(dataset.offsets), titles)
-        table = pa.table(keys | {TIME: _times(dataset), VALUE: dataset.values})
-        options = self._options | {"use_dictionary": [*keys, *self._options["use_dictionary"]]}
+        table = pa.table(keys | {TIME: _times(dataset)} | values)
+        options = self._options_for(list(values))
+        options |= {"use_dictionary": [*keys, *options["use_dictionary"]]}
         with pq.ParquetWriter(path, table.schema, **options) as writer:
             writer.write_table(table)
             writer.add_key_value_metadata({ABOUT: about(dataset, titles)})
+
+    def _options_for(self, values: Sequence[str]) -> dict[str, Any]:
+        """Return the options of the writer, with columns of values called so."""
+        chosen = {TIME: self.timestamps} | dict.fromkeys(values, self.values)
+        return self._options | {
+            "use_dictionary": [name for name, encoding in chosen.items() if encoding == "dictionary"],
+            "column_encoding": {
+                name: (ENCODINGS | DELTA)[encoding] for name, encoding in chosen.items() if encoding != "dictionary"
+            },
+        }
 
     def reader(self, path: Path) -> EngineReader:
         """Open the file."""
@@ -125,9 +144,11 @@ class ParquetReader(EngineReader):
     """
 
     def __init__(self, path: Path) -> None:
-        titles = [name for name in pq.read_schema(path).names if name not in (TIME, VALUE)]
+        names = pq.read_schema(path).names
+        self._values = names[names.index(TIME) + 1 :]
+        titles = names[: names.index(TIME)]
         self._file = pq.ParquetFile(path, read_dictionary=titles, page_checksum_verification=True)
-        told = json.loads(self._file.metadata.metadata[ABOUT])
+        self._told = told = json.loads(self._file.metadata.metadata[ABOUT])
         self._unit = told["time_unit"]
         self.keys, self._offsets = find_series(self._file.read(titles, use_threads=False), told)
         groups = [self._file.metadata.row_group(i) for i in range(self._file.num_row_groups)]
@@ -135,22 +156,43 @@ class ParquetReader(EngineReader):
 
     def read_all(self) -> MetricDataset:
         """Read all row groups."""
-        return MetricDataset(self.keys, self._offsets, *self._samples(0, self._offsets[-1]), self._unit)
+        times, table = self._samples(0, self._offsets[-1])
+        if len(self._values) == 1:
+            return MetricDataset(self.keys, self._offsets, times, table[self._values[0]].to_numpy(), self._unit)
+        dtypes = self._empty_dtypes()
+        words = np.zeros(len(times), WORD)
+        for title, dtype in value_titles(VALUE_DTYPES).items():
+            if title in self._values:
+                held = table[title].is_valid().to_numpy()
+                words[held] = to_words(table[title].drop_null().to_numpy())
+                firsts = self._offsets[:-1]
+                some = np.flatnonzero((np.diff(self._offsets) > 0) & np.append(held, False)[firsts])
+                dtypes |= dict.fromkeys(some.tolist(), dtype)
+        every = [dtypes[i] for i in range(len(self.keys))]
+        return MetricDataset(self.keys, self._offsets, times, words, self._unit, every)
 
     def read_series(self, number: int) -> Series:
         """Read the row groups that have rows of a series."""
-        return Series(self.keys[number], *self._samples(*self._offsets[number : number + 2]))
+        times, table = self._samples(*self._offsets[number : number + 2])
+        whole = [title for title in self._values if not table[title].null_count]
+        values = table[whole[0]].to_numpy()
+        return Series(self.keys[number], times, values.astype(self._empty_dtypes().get(number, values.dtype)))
 
-    def _samples(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return timestamps and values of some rows."""
+    def _empty_dtypes(self) -> dict[int, np.dtype[Any]]:
+        """Return the dtypes of series without samples, by their numbers."""
+        names = self._told.get("empty_dtypes", [])
+        return {place: np.dtype(name) for (place, *_), name in zip(self._told["empty"], names, strict=False)}
+
+    def _samples(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], pa.Table]:
+        """Return timestamps of some rows, and the columns of their values."""
         first = int(np.searchsorted(self._groups, start, side="right")) - 1
         last = int(np.searchsorted(self._groups, stop))
-        table = self._file.read_row_groups(list(range(first, last)), [TIME, VALUE], use_threads=False)
+        table = self._file.read_row_groups(list(range(first, last)), [TIME, *self._values], use_threads=False)
         table = table.slice(start - self._groups[first], stop - start)
         times = table[TIME]
         if pa.types.is_timestamp(times.type):
             times = times.cast(pa.timestamp(self._unit, "UTC"), safe=True).cast(pa.int64())
-        return times.to_numpy(), table[VALUE].to_numpy()
+        return times.to_numpy(), table
 
     def close(self) -> None:
         """Close the file."""

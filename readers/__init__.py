@@ -114,6 +114,8 @@ def load(
         files = list(_read_all(chosen, options, collector, bar, words))
         digests = {facts.name: one.source.digest() for facts, one in zip(files, chosen, strict=True)}
     collected = collector.finish()
+    if options.doubles:
+        collected = collected.as_doubles()
     if not len(collected.dataset):
         raise _nothing_left(files, collector, options.series, words)
     words += collected.words

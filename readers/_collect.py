@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset, SeriesKey, to_doubles, to_words
 from squeezelab.errors import DataSourceError
+from squeezelab.readers._numbers import count_inexact
 from squeezelab.readers._times import NANOSECONDS
 from squeezelab.readers.base import Samples
 
 _FOREVER = 2**127
+INTEGER = np.dtype(np.int64)
 _INT64 = np.iinfo(np.int64)
 
 
@@ -27,11 +29,19 @@ class Collected(NamedTuple):
         Samples that came before an earlier one of their series had come.
     doubled : int
         Samples that have the time of another of their series.
+    rounded : int
+        Integers that no double holds, in series that have other numbers besides.
     """
 
     dataset: MetricDataset
     misplaced: int
     doubled: int
+    rounded: int = 0
+
+    def as_doubles(self) -> Collected:
+        """Return it with doubles alone; integers that become others are counted."""
+        inexact = sum(count_inexact(series.values) for series in self.dataset)
+        return self._replace(dataset=self.dataset.as_doubles(), rounded=self.rounded + inexact)
 
     @property
     def words(self) -> list[str]:
@@ -41,6 +51,11 @@ class Collected(NamedTuple):
             told.append(f"series were sorted by time; samples that came too late: {self.misplaced:,}")
         if self.doubled:
             told.append(f"samples with the time of another one of their series: {self.doubled:,}, all kept")
+        if self.rounded:
+            told.append(
+                "integers beyond 2^53, in series that are of other numbers as well or with --doubles, each became the "
+                f"nearest double: {self.rounded:,}"
+            )
         return told
 
 
@@ -126,7 +141,7 @@ class Collector:
         """
         unit = max((_unit_needed(part) for part in self._parts), key=list(NANOSECONDS).index, default="s")
         timestamps = _join([_convert(part.timestamps, part.unit, unit) for part in self._parts], np.int64)
-        values = _join([part.values for part in self._parts], np.float64)
+        values, dtypes, rounded = _join_values(self._parts, len(self._numbers))
         series = _join([part.series for part in self._parts], np.int64)
         self._parts.clear()
         if np.any(series[1:] < series[:-1]):
@@ -140,8 +155,8 @@ class Collector:
         doubled = int(np.count_nonzero(same & (timestamps[1:] == timestamps[:-1])))
         offsets = np.zeros(len(self._numbers) + 1, np.int64)
         np.cumsum(np.bincount(series, minlength=len(self._numbers)), out=offsets[1:])
-        dataset = MetricDataset(list(self._numbers), offsets, timestamps, values, unit)
-        return Collected(dataset, misplaced, doubled)
+        dataset = MetricDataset(list(self._numbers), offsets, timestamps, values, unit, dtypes)
+        return Collected(dataset, misplaced, doubled, rounded)
 
 
 def _clamp(number: int) -> int:
@@ -150,6 +165,41 @@ def _clamp(number: int) -> int:
 
 def _join(arrays: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate(arrays) if arrays else np.empty(0, dtype)
+
+
+def _join_values(parts: list[Samples], series: int) -> tuple[npt.NDArray[Any], list[np.dtype[Any]] | None, int]:
+    """Return all values, the dtypes of series where these are several, and how many integers became doubles.
+
+    A series that comes with several dtypes is of int64 if all its numbers are integers which doubles hold or int64,
+    else of float64.
+    """
+    if len({part.values.dtype for part in parts}) < 2:
+        return _join([part.values for part in parts], np.float64), None, 0
+    held = np.zeros((len(VALUE_DTYPES), series), np.bool_)
+    whole = np.ones(series, np.bool_)
+    for part in parts:
+        held[VALUE_DTYPES.index(part.values.dtype), part.series] = True
+        if part.values.dtype.kind == "f":
+            whole[part.series[~_is_whole(part.values)]] = False
+    integers = VALUE_DTYPES.index(INTEGER)
+    chosen = np.where(held.sum(axis=0) == 1, held.argmax(axis=0), 0)
+    chosen[held[integers] & whole] = integers
+    words, rounded = [], 0
+    for part in parts:
+        own, wanted = VALUE_DTYPES.index(part.values.dtype), chosen[part.series]
+        word = to_words(part.values).copy()
+        doubles, wholes = (wanted == 0) & (own != 0), (wanted == integers) & (own != integers)
+        word[doubles] = to_words(to_doubles(part.values[doubles]))
+        word[wholes] = to_words(part.values[wholes].astype(INTEGER))
+        rounded += count_inexact(part.values[doubles])
+        words.append(word)
+    return np.concatenate(words), [VALUE_DTYPES[i] for i in chosen.tolist()], rounded
+
+
+def _is_whole(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which numbers are integers that doubles hold; -0.0 is none."""
+    whole = np.isfinite(values) & (np.abs(values) <= 2.0**53) & (values == np.rint(values))
+    return np.asarray(whole & ~((values == 0) & np.signbit(values)))
 
 
 def _unit_needed(part: Samples) -> str:

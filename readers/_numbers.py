@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,8 @@ import pyarrow as pa
 from pyarrow import compute
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
+LARGE, TYPED = "large", "typed"
+"""Which numbers `to_numbers` keeps as they are."""
 TRUTH = {"true": 1.0, "false": 0.0}
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _LONGEST_WHOLE = 400
@@ -75,13 +77,13 @@ ABSENT = ("", "-", "NA", "N/A", "n/a", "na", "#N/A", "null", "NULL", "None", "<N
 
 
 class Numbers(NamedTuple):
-    """A column's values, which cells have one, and which hold something that is no number.
+    """A column's values, float64 unless `to_numbers` says more, which cells have one, and which hold no number.
 
     ``absent`` counts cells that say in words that nothing is there, ``rounded`` integers that no double holds, and
     ``units`` cells with a unit.
     """
 
-    values: npt.NDArray[np.float64]
+    values: npt.NDArray[Any]
     present: npt.NDArray[np.bool_]
     bad: npt.NDArray[np.bool_]
     absent: int = 0
@@ -89,8 +91,8 @@ class Numbers(NamedTuple):
     units: int = 0
 
 
-def to_numbers(column: pa.Array, decimal: str = ".") -> Numbers:
-    """Turn a column of any type into doubles.
+def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
+    """Turn a column of any type into numbers: doubles, and other numbers that are to be kept as they are.
 
     Parameters
     ----------
@@ -98,6 +100,9 @@ def to_numbers(column: pa.Array, decimal: str = ".") -> Numbers:
         Text, numbers or booleans, which are 0 and 1.
     decimal : {".", ","}
         What separates the decimals of text.
+    keep : {"", "large", "typed"}
+        ``large`` keeps as int64 what are integers all, if any is one that no double holds; ``typed`` keeps all integers
+        of a typed column as int64, and float32, and counts nulls among ``absent``.
 
     Examples
     --------
@@ -106,42 +111,64 @@ def to_numbers(column: pa.Array, decimal: str = ".") -> Numbers:
     (array([0.1, 1. ]), array([False, False, False,  True]))
     >>> to_numbers(pa.array(["1.234,5", "12,5 %"]), ",").values
     array([1234.5,   12.5])
+    >>> to_numbers(pa.array(["9007199254740993", "1"]), keep="large").values
+    array([9007199254740993,                1])
     """
     if pa.types.is_string(column.type):
-        return _parse(column, decimal)
+        return _parse(column, decimal, keep)
     present = column.is_valid().to_numpy(zero_copy_only=False)
     rounded = count_rounded(column)
+    absent = column.null_count if keep == TYPED else 0
+    kind = _kept_type(column, keep, rounded)
     if pa.types.is_boolean(column.type) or pa.types.is_null(column.type):
         column = column.cast(pa.uint8())
     if column.null_count:
         column = column.fill_null(0)
+    if kind is not None:
+        return Numbers(column.cast(kind).to_numpy(), present, np.zeros(len(column), np.bool_), absent)
     # Not safe: an integer beyond 2**53 becomes the nearest double. How many do is told by `count_rounded`.
     values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return Numbers(values, present, np.zeros(len(column), np.bool_), rounded=rounded)
+    return Numbers(values, present, np.zeros(len(column), np.bool_), absent, rounded)
+
+
+def _kept_type(column: pa.Array, keep: str, rounded: int) -> pa.DataType | None:
+    """Return what a typed column is kept as; None for doubles."""
+    if pa.types.is_float32(column.type) and keep == TYPED:
+        return pa.float32()
+    if not pa.types.is_integer(column.type) or not (keep == TYPED or (keep == LARGE and rounded)):
+        return None
+    most = compute.max(column).as_py() if pa.types.is_uint64(column.type) else 0
+    return pa.int64() if (most or 0) < 2**63 else None
 
 
 def count_rounded(column: pa.Array) -> int:
     """Count the integers of a typed column that no double holds exactly."""
     if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
         return 0
-    numbers = column.drop_null().to_numpy()
+    return count_inexact(column.drop_null().to_numpy())
+
+
+def count_inexact(numbers: npt.NDArray[Any]) -> int:
+    """Count integers that no double holds exactly; numbers of other kinds are none."""
+    if numbers.dtype.kind not in "iu":
+        return 0
     sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
     lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
     return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
 
 
-def _parse(column: pa.Array, decimal: str) -> Numbers:
+def _parse(column: pa.Array, decimal: str, keep: str) -> Numbers:
     """Read texts; most columns need no trimming, and no second look."""
     if decimal == ".":
         with suppress(pa.ArrowInvalid):
-            return _cast(column)
+            return _cast(column, keep)
     trimmed = compute.utf8_trim_whitespace(column)
     texts = tidy(column)
     absent = texts.null_count - column.null_count - int(compute.sum(compute.equal(trimmed, "")).as_py() or 0)
     plain = texts if decimal == "." else _with_point(texts)
     if plain is not None:
         with suppress(pa.ArrowInvalid):
-            return _cast(plain)._replace(absent=absent)
+            return _cast(plain, keep)._replace(absent=absent)
     present = texts.is_valid().to_numpy(zero_copy_only=False)
     units = 0
     values, found = np.zeros(len(texts)), np.zeros(len(texts), np.bool_)
@@ -162,13 +189,16 @@ def _with_point(texts: pa.Array) -> pa.Array | None:
     return compute.replace_substring(texts, ",", ".", max_replacements=1)
 
 
-def _cast(texts: pa.Array) -> Numbers:
+def _cast(texts: pa.Array, keep: str) -> Numbers:
     present = texts.is_valid().to_numpy(zero_copy_only=False)
     filled = texts.fill_null("0") if texts.null_count else texts
     values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
     large = np.flatnonzero(np.abs(values) >= 2**53)
     cells = filled.take(pa.array(large, pa.int64())).to_pylist() if len(large) else []
     rounded = sum(_is_rounded(text, value) for text, value in zip(cells, values[large].tolist(), strict=True))
+    if rounded and keep == LARGE:
+        with suppress(pa.ArrowInvalid):  # not all of them are integers, or of 64 bits
+            return Numbers(filled.cast(pa.int64()).to_numpy(), present, np.zeros(len(texts), np.bool_))
     return Numbers(values, present, np.zeros(len(texts), np.bool_), rounded=rounded)
 
 

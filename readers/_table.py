@@ -8,7 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import NUMBER, Numbers, find_decimal, parse_formatted, tidy, to_numbers
+from squeezelab.readers._numbers import LARGE, NUMBER, Numbers, find_decimal, parse_formatted, tidy, to_numbers
 from squeezelab.readers._sources import Source
 from squeezelab.readers._times import (
     TIME_OF_DAY,
@@ -41,6 +42,7 @@ TIME_NAME = re.compile(
 )
 DATE_NAME = re.compile(r"date|datum|day|fecha|excel|serial", re.IGNORECASE)
 NAME_NAMES = ("metric_name", "__name__", "metric", "name", "series", "variable", "measurement", "_field", "field")
+TYPED_VALUES = ("value_int64", "value_float32")
 VALUE_NAMES = ("value", "_value", "val", "reading", "metric_value")
 LABEL_TEXT_NAMES = ("labels", "tags")
 LABEL_NAMES = re.compile(
@@ -93,6 +95,7 @@ def read_table(
     facts: FileFacts,
     *,
     decimal: str | None = None,
+    keep: str = LARGE,
 ) -> Iterator[Samples]:
     """Yield the samples of a table.
 
@@ -106,6 +109,8 @@ def read_table(
         As `Reader.read` takes them.
     decimal : {".", ","}, optional
         What separates decimals where the cells leave it open.
+    keep : {"large", "typed"}
+        Which numbers stay what they are, as `to_numbers` takes it.
 
     Raises
     ------
@@ -133,7 +138,7 @@ def read_table(
             joined = f" and {names[layout.day_time]!r}" if layout.day_time is not None else ""
             facts.time = f"column {names[layout.time]!r}{joined}, {clock.form}"
             _refuse_timeless(names, batch, layout, times, facts)
-        yield _melt(batch, layout, groups, times, facts)
+        yield from _melt(batch, layout, groups, times, facts, keep)
     for word in clock.words:
         facts.say(word)
 
@@ -181,9 +186,15 @@ def _find_layout(
     layout.name = next((lower.index(one) for one in NAME_NAMES if one in lower), None)
     value = next((lower.index(one) for one in VALUE_NAMES if one in lower), None)
     if layout.name in others and value in others and _may_name(lower, kinds, layout.name) and kinds[value] != "text":
-        layout.metrics = {value: names[value]}
+        # Series of several dtypes have a column each, as `squeezelab.formats._long` writes them.
+        typed = (
+            [i for i in others if lower[i] in TYPED_VALUES and kinds[i] == "number"] if lower[value] == "value" else []
+        )
+        layout.metrics = {i: names[i] for i in (value, *typed)}
         layout.label_text = next((lower.index(one) for one in LABEL_TEXT_NAMES if one in lower), None)
-        _find_long_labels(names, batch, kinds, [i for i in others if i not in (layout.name, value)], layout, facts)
+        _find_long_labels(
+            names, batch, kinds, [i for i in others if i not in (layout.name, value, *typed)], layout, facts
+        )
         return layout
     layout.name = None
     _find_metrics(names, batch, kinds, others, layout, source, facts)
@@ -404,20 +415,21 @@ def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: 
         facts.refuse(int(batch.rows[i]), "it has no time" if cell is None else named)
 
 
-def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: FileFacts) -> Samples:
-    """Return a sample for each cell of a metric that has a value."""
-    parts = []
+def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: FileFacts, keep: str) -> Iterator[Samples]:
+    """Yield a sample for each cell of a metric that has a value: columns of the same dtype together."""
+    parts: list[tuple[npt.NDArray[Any], ...]] = []
     for m, (i, metric) in enumerate(layout.metrics.items()):
         column = batch.columns[i]
-        numbers = to_numbers(column, layout.decimal)
+        numbers = to_numbers(column, layout.decimal, keep)
         _tell(numbers, metric, facts)
         for at in np.flatnonzero(numbers.bad & times.present).tolist():
             facts.refuse(int(batch.rows[at]), f"{clip(column[at].as_py())} in {metric!r} is no number")
         kept = np.flatnonzero(times.present & numbers.present)
-        series = groups.numbers[kept] + m * len(groups.firsts)
+        series = groups.numbers[kept] + (0 if layout.is_long else m * len(groups.firsts))
         parts.append((series, times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
-    series, timestamps, values, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Samples(groups.keys, series, timestamps, times.unit, values, rows)
+    for _, some in groupby(parts, key=lambda part: part[2].dtype):
+        series, timestamps, values, rows = (np.concatenate(part) for part in zip(*some, strict=True))
+        yield Samples(groups.keys, series, timestamps, times.unit, values, rows)
 
 
 def _tell(numbers: Numbers, metric: str, facts: FileFacts) -> None:

@@ -18,6 +18,7 @@ from pyarrow import ipc
 
 from squeezelab.errors import DataSourceError
 from squeezelab.readers import _arrow_child
+from squeezelab.readers._numbers import TYPED
 from squeezelab.readers._sources import Source
 from squeezelab.readers._table import Batch, read_table
 from squeezelab.readers.base import FileFacts, Reader, Samples
@@ -69,7 +70,7 @@ def _read(kind: str, source: Source, options: ReadOptions, facts: FileFacts) -> 
             yield Batch(batch.columns, np.arange(row, row + batch.num_rows))
             row += batch.num_rows
 
-    yield from read_table(names, numbered(), source, options, facts)
+    yield from read_table(names, numbered(), source, options, facts, keep=TYPED)
 
 
 # The child process

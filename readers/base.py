@@ -7,7 +7,7 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +22,16 @@ NAMED_REFUSALS = 5
 
 
 class Samples(NamedTuple):
-    """Some samples of a file: each has a series, a time, a value and the row that it stands in."""
+    """Some samples of a file: each has a series, a time, a value and the row that it stands in.
+
+    Values are float64, int64 or float32.
+    """
 
     keys: list[SeriesKey]
     series: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
     unit: str
-    values: npt.NDArray[np.float64]
+    values: npt.NDArray[Any]
     rows: npt.NDArray[np.int64]
 
 

@@ -48,6 +48,8 @@ class ReadOptions:
         The time zone of dates that name none, ``Europe/Berlin`` for instance; UTC if not given.
     name : str, optional
         What to call the data, and the folder of its report; after the files if not given.
+    doubles : bool
+        Whether integers and float32 become float64, as Prometheus and others would keep them.
 
     Raises
     ------
@@ -72,6 +74,7 @@ class ReadOptions:
     date_format: str | None = None
     timezone: str | None = None
     name: str | None = None
+    doubles: bool = False
 
     def __post_init__(self) -> None:
         patterns = (self.series,) if isinstance(self.series, str) else tuple(self.series or ())

@@ -45,6 +45,9 @@ class Tally(Reader):
         facts.time = "as they were packed"
         waiting: list[Series] = []
         for number, one in enumerate(file, 1):
+            if waiting and waiting[-1].values.dtype != one.values.dtype:
+                yield _join(waiting, file.time_unit, number - 1)
+                waiting = []
             waiting.append(one)
             facts.rows += one.values.size
             if sum(each.values.size for each in waiting) >= SAMPLES:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 NAME_COLUMNS = ("metric_name", "__name__", "metric", "name")
 TIME_COLUMNS = ("timestamp", "time", "datetime", "date", "ts")
+INT64 = np.iinfo(np.int64)
 RESERVED = ("metric_name", "timestamp", "value")
 """Columns of `MetricDataset.to_frame`; labels that are called so have ``label_`` before their name there."""
 
 
-Part = tuple[str, dict[str, str], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+Part = tuple[str, dict[str, str], npt.NDArray[np.int64], npt.NDArray[Any]]
 """A series: its name, labels, timestamps and values."""
 
 
@@ -110,7 +111,7 @@ def _split(
     metrics: Sequence[Any],
     *,
     long: bool = False,
-) -> Iterator[tuple[Any, list[Any], npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+) -> Iterator[tuple[Any, list[Any], npt.NDArray[np.int64], npt.NDArray[Any]]]:
     """Yield each metric of each group of rows: its column, labels, and samples in the order of time."""
     import pandas as pd
 
@@ -121,13 +122,22 @@ def _split(
     firsts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     for metric in metrics:
         column = pd.to_numeric(frame[metric], errors="raise")
-        values = column.to_numpy(np.float64, na_value=np.nan)
-        # In a wide frame NaN is where a metric has no sample; in a long one it is a value.
-        absent = column.isna().to_numpy() & (not long)
+        dtype = _kept_dtype(column)
+        values = column.to_numpy(dtype, na_value=0 if dtype.kind == "i" else np.nan)
+        # In a wide frame NaN is where a metric has no sample; in a long one it is a value, of doubles.
+        absent = column.isna().to_numpy() & (not long or dtype.kind == "i")
         for rows in np.split(order, firsts[1:]):
             kept = rows[~absent[rows]]
             if kept.size:
                 yield metric, [frame[label].iloc[kept[0]] for label in labels], timestamps[kept], values[kept]
+
+
+def _kept_dtype(column: pd.Series[Any]) -> np.dtype[Any]:
+    """Return what the values of a column are kept as: integers as int64 if they fit, float32 as it is."""
+    kind = column.dtype.kind
+    if kind == "i" or (kind == "u" and not (column > INT64.max).any()):
+        return np.dtype(np.int64)
+    return np.dtype(np.float32 if str(column.dtype).lower() == "float32" else np.float64)
 
 
 def _labels(names: Sequence[Any], cells: Sequence[Any]) -> dict[str, str]:

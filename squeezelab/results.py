@@ -123,9 +123,11 @@ class DatasetFacts:
     delta_of_delta_counts : list of int
         How many there are from -N to N, all beyond in the first and last entry.
     raw_bytes, ndjson_bytes, dictionary_bytes : int
-        16 bytes a sample; the text of all samples; names and labels of all series.
+        16 bytes a sample, 12 of float32; the text of all samples; names and labels of all series.
     blocks : list of Block
         What a TSDB lay in, the earliest first.
+    dtypes : dict of str to int
+        How many series have values of float64, int64 and float32; empty in results before schema 4.
     """
 
     generator: str
@@ -141,6 +143,7 @@ class DatasetFacts:
     ndjson_bytes: int
     dictionary_bytes: int
     blocks: list[Block] = field(default_factory=list)
+    dtypes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,8 @@ class Measurement:
     codec : str
         Specification of the codec, or name of the format.
     samples, raw_bytes, encoded_bytes : int
-        What the sizes cover, before and after; 8 raw bytes an item of a column, 16 a sample of a data set.
+        What the sizes cover, before and after; 8 raw bytes an item of a column, 16 a sample of a data set; of float32
+        4 and 12.
     ratio, bits_per_item : float
         Raw by encoded bytes; encoded bits of a column's item or a data set's sample.
     encode_mb_s, decode_mb_s : float or None
@@ -760,6 +764,14 @@ class Results:
         Each is of as much as its codec ran on: some may be of a part.
         """
         return [one for one in self.measurements if (one.subject, one.metric, one.scope) == (subject, metric, ALL)]
+
+    def anywhere(self, subject: str) -> list[Measurement]:
+        """Return a measurement of each codec that ran on a subject: of all of it, or else of one metric family."""
+        found = {one.codec: one for one in self.find(subject)}
+        for one in self.measurements:
+            if (one.subject, one.scope) == (subject, ALL):
+                found.setdefault(one.codec, one)
+        return list(found.values())
 
     def common(self, subject: str) -> list[Measurement]:
         """Return the measurements of a subject that may be ranked: all of the same samples."""

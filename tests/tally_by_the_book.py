@@ -22,7 +22,7 @@ UNITS = ("s", "ms", "us", "ns")
 
 
 class Series(NamedTuple):
-    """One series of a file; values are the bits of doubles, so that NaNs can be compared."""
+    """One series of a file; values are the bits of doubles, int64 or float32, so that NaNs can be compared."""
 
     name: str
     labels: dict[str, str]
@@ -146,7 +146,8 @@ def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
     clock_of, coders, reference_counts, distances, sizes = (signed_column(index, coder) for _ in range(5))
     told = [[to_float(bits) for bits in read_column(index, coder, True)] for _ in range(statistics)]
     assert not any(index.take(len(index.data) - index.at))
-    assert set(clock_coders + coders) <= {1, 2}
+    assert set(clock_coders) <= {1, 2}
+    assert set(coders) <= set(KINDS)
 
     strings, before, letters = [], b"", Bytes(bytes(text))
     for prefix, rest in zip(prefixes, rests, strict=True):
@@ -186,12 +187,49 @@ def read_part(file: bytes, index: Bytes) -> tuple[str, list[Series]]:
         for i, count in enumerate(block_sizes(len(times[clock]))):
             earlier = [number - back for back in references[number]]
             others = [DECODERS[coders[one]](cut[one][i], count, True, []).levels for one in earlier]
-            numbers = DECODERS[coders[number]](cut[number][i], count, True, others).numbers
-            check_statistics([one[block] for one in told], [to_float(bits) for bits in numbers])
+            assert not earlier or {coders[one] for one in (*earlier, number)} <= {1, 2}
+            kind = KINDS[coders[number]]
+            numbers = kind.read(DECODERS[kind.coder](cut[number][i], count, kind.are_values, others).numbers)
+            check_statistics([one[block] for one in told], [kind.number(one) for one in numbers])
             values += numbers
             block += 1
         series.append(Series(strings[name], labels[number], list(times[clock]), values))
     return unit, series
+
+
+class Kind(NamedTuple):
+    """What the values of a series are: the coder of its blocks, and how values come of the numbers in these."""
+
+    coder: int
+    are_values: bool
+    read: Callable[[list[int]], list[int]]
+    number: Callable[[int], float]
+
+
+def rounded(bits: int) -> int:
+    """Return the bits of the float32 nearest to a double."""
+    try:
+        return int.from_bytes(struct.pack(">f", to_float(bits)), "big")
+    except OverflowError:
+        return 0xFF800000 if bits >> 63 else 0x7F800000
+
+
+def float32_bits(number: int) -> int:
+    assert -(2**31) <= signed(number) < 2**31
+    return signed(number) % 2**32
+
+
+def float32(bits: int) -> float:
+    return float(struct.unpack(">f", bits.to_bytes(4, "big"))[0])
+
+
+KINDS = {
+    1: Kind(1, True, list, lambda bits: to_float(bits)),
+    2: Kind(2, True, list, lambda bits: to_float(bits)),
+    3: Kind(2, False, list, lambda number: signed(number)),
+    4: Kind(2, True, lambda numbers: [rounded(one) for one in numbers], float32),
+    5: Kind(2, False, lambda numbers: [float32_bits(one) for one in numbers], float32),
+}
 
 
 def read_column(index: Bytes, coder: int, are_values: bool = False) -> list[int]:
@@ -206,11 +244,17 @@ def signed_column(index: Bytes, coder: int) -> list[int]:
     return [signed(number) for number in read_column(index, coder)]
 
 
+def beyond(value: float, towards: float) -> float:
+    """Return a bound: a large integer may be no double."""
+    large = isinstance(value, int) and abs(float(value)) >= 2**53
+    return math.nextafter(float(value), towards) if large else value
+
+
 def check_statistics(told: list[float], values: list[float]) -> None:
     """Check what the index tells of a block: minimum and maximum, and perhaps the first and last value."""
     some = [value for value in values if not math.isnan(value)]
-    expected = [min(some), max(some)] if some else [math.nan, math.nan]
-    for one, other in zip(told, [*expected, values[0], values[-1]], strict=False):
+    expected = [beyond(min(some), -math.inf), beyond(max(some), math.inf)] if some else [math.nan, math.nan]
+    for one, other in zip(told, [*expected, float(values[0]), float(values[-1])], strict=False):
         assert one == other or (math.isnan(one) and math.isnan(other))
 
 

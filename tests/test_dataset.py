@@ -98,7 +98,7 @@ def test_select_takes_series_in_the_order_asked_for() -> None:
         ([KEY], [0], [], [], "one more entry"),
         ([KEY, KEY], [0, 1, 2], [1, 2], [1.0, 2.0], "no two series"),
         ([KEY], [0, 1], [1.5], [1.0], "timestamps must be"),
-        ([KEY], [0, 1], [1], [1], "values must be"),
+        ([KEY], [0, 1], [1], [True], "values must be"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(keys, offsets, timestamps, values, message) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from columns import SPECIAL_WORDS
 from squeezelab import MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
+from squeezelab.dataset import to_words
 from squeezelab.formats.tally import Tally, append_series, pack_series
 
 TOP = Path(__file__).parents[1]
@@ -57,7 +58,7 @@ def expected(dataset: MetricDataset) -> str:
         escaped = {name: text.replace("\\", "\\\\").replace('"', '\\"') for name, text in key.labels.items()}
         labels = ",".join(f'{name}="{text}"' for name, text in escaped.items())
         name = key.metric_name + (f"{{{labels}}}" if labels else "")
-        words = values.view(np.uint64).tolist()
+        words = to_words(values).tolist()
         lines += [f"{name} {time} {word:016x}\n" for time, word in zip(timestamps.tolist(), words, strict=True)]
     return "".join(lines)
 
@@ -65,6 +66,23 @@ def expected(dataset: MetricDataset) -> str:
 def read(program: Path, path: Path) -> str:
     done = subprocess.run([program, "--bits", path], capture_output=True, check=True)
     return done.stdout.decode("utf-8", "surrogatepass")
+
+
+def of_several_dtypes(rng: np.random.Generator) -> MetricDataset:
+    times = 15 * np.arange(9000)
+    odd = np.array([0x7F800001, 0xFFC00001, 0x80000000, 1, 0x7F800000], np.uint32).view(np.float32)
+    columns = {
+        "counter": 2**60 + np.cumsum(rng.integers(0, 1000, 9000)),
+        "ends": np.array([-(2**63), 2**63 - 1, 0]),
+        "decimals": np.round(rng.normal(size=9000), 2).astype(np.float32),
+        "noise": rng.normal(size=9000).astype(np.float32),
+        "odd": odd,
+        "doubles": np.round(rng.normal(size=9000), 2),
+        "as many doubles": np.round(rng.normal(size=9000), 2),
+    }
+    return MetricDataset.from_series(
+        [Series(SeriesKey(name, {}), times[: one.size], one) for name, one in columns.items()]
+    )
 
 
 def several() -> dict[str, MetricDataset]:
@@ -84,12 +102,13 @@ def several() -> dict[str, MetricDataset]:
         made[name] = MetricDataset.from_series([Series(key, times, one) for key, one in zip(keys, group, strict=True)])
     return made | {
         "synthetic": generate_metric_data().select(range(0, 50, 4)),
+        "typed": of_several_dtypes(rng),
         "nothing": MetricDataset.from_series([]),
     }
 
 
 @pytest.mark.parametrize("level", [1, 2])
-@pytest.mark.parametrize("name", ["references_and_blocks", "rates", "any", "special", "synthetic", "nothing"])
+@pytest.mark.parametrize("name", ["references_and_blocks", "rates", "any", "special", "synthetic", "typed", "nothing"])
 def test_it_reads_version_2(reader: Path, tmp_path: Path, name: str, level: int) -> None:
     dataset = several()[name]
     Tally(level).write(dataset, tmp_path / "a.tally")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, ipc, parquet
 
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, UNITS_PER_SECOND, MetricDataset, Series, SeriesKey, to_doubles
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.ndjson import Ndjson
-from squeezelab.formats.tally.tables import TEXT, sample_columns, text_column
+from squeezelab.formats.tally.tables import TEXT, sample_columns, sample_fields, text_column
 
 PLAIN_NAN = np.array([np.nan]).view(np.uint64)
 _NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -49,7 +49,8 @@ class Exported:
             self.series += 1
             self.samples += one.values.size
             if text:
-                odd = np.isnan(one.values) & (one.values.view(np.uint64) != PLAIN_NAN[0])
+                values = to_doubles(one.values)
+                odd = np.isnan(values) & (values.view(np.uint64) != PLAIN_NAN[0])
                 self.nans += int(np.count_nonzero(odd))
 
     @property
@@ -58,7 +59,13 @@ class Exported:
         return [f"NaN with bits of their own, written as plain NaN: {self.nans:,}"] * bool(self.nans)
 
 
-def export(series: Iterable[Series], unit: str, file: IO[bytes], form: str) -> Exported:
+def export(
+    series: Iterable[Series],
+    unit: str,
+    file: IO[bytes],
+    form: str,
+    dtypes: Sequence[np.dtype[Any]] = (DOUBLE,),
+) -> Exported:
     """Write series to a file.
 
     Parameters
@@ -71,6 +78,9 @@ def export(series: Iterable[Series], unit: str, file: IO[bytes], form: str) -> E
     form : {"csv", "ndjson", "openmetrics", "parquet", "arrow"}
         Tables have the columns ``metric_name``, ``labels`` (JSON), ``timestamp`` and ``value``: what is read of them is
         what was written, whatever the labels are called.
+    dtypes : sequence of numpy.dtype
+        Of all values. Where they are several, tables have columns ``value``, ``value_int64`` and ``value_float32``,
+        each null in series of others.
 
     Raises
     ------
@@ -81,7 +91,7 @@ def export(series: Iterable[Series], unit: str, file: IO[bytes], form: str) -> E
         raise InvalidRequestError(f"unknown form {form!r}: choose one of {', '.join(FORMS)}")
     exported = Exported()
     try:
-        FORMS[form](_counted(series, exported, text=form in ("csv", "openmetrics")), unit, file)
+        FORMS[form](_counted(series, exported, text=form in ("csv", "openmetrics")), unit, file, dtypes)
     except UnicodeEncodeError as error:
         raise InvalidRequestError(f"{form} cannot hold half a surrogate pair: rename {error.object[:40]!a}") from error
     return exported
@@ -93,29 +103,32 @@ def _counted(series: Iterable[Series], exported: Exported, *, text: bool) -> Ite
         yield one
 
 
-def _write_csv(series: Iterable[Series], unit: str, file: IO[bytes]) -> None:
-    schema = _schema(pa.int64(), pa.string())
+Dtypes = Sequence[np.dtype[Any]]
+
+
+def _write_csv(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
+    schema = _schema(pa.int64(), pa.string(), dtypes)
     with csv.CSVWriter(file, schema) as writer:
         for one in series:
-            writer.write_batch(_batch(one, schema))
+            writer.write_batch(_batch(one, schema, dtypes))
 
 
-def _write_parquet(series: Iterable[Series], unit: str, file: IO[bytes]) -> None:
-    schema = _schema(pa.timestamp(unit, "UTC"), TEXT)
+def _write_parquet(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
+    schema = _schema(pa.timestamp(unit, "UTC"), TEXT, dtypes)
     gathered = _Gathered(lambda table: writer.write_table(table))
     with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for one in series:
-            gathered.add(_batch(one, schema))
+            gathered.add(_batch(one, schema, dtypes))
         gathered.flush()
 
 
-def _write_arrow(series: Iterable[Series], unit: str, file: IO[bytes]) -> None:
+def _write_arrow(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
     # Plain text: a file of Arrow's has one dictionary for all batches, which is not known before the last one.
-    schema = _schema(pa.timestamp(unit, "UTC"), pa.string())
+    schema = _schema(pa.timestamp(unit, "UTC"), pa.string(), dtypes)
     with ipc.new_file(file, schema, options=ipc.IpcWriteOptions(compression="zstd")) as writer:
         gathered = _Gathered(lambda table: writer.write_table(table.combine_chunks()))
         for one in series:
-            gathered.add(_batch(one, schema))
+            gathered.add(_batch(one, schema, dtypes))
         gathered.flush()
 
 
@@ -137,13 +150,23 @@ class _Gathered:
         self.batches = []
 
 
-def _write_ndjson(series: Iterable[Series], unit: str, file: IO[bytes]) -> None:
+def _write_ndjson(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
     for one in series:
+        if one.values.dtype != DOUBLE:
+            file.write("".join(_json_lines(one)).encode())
+            continue
         for chunk in Ndjson().chunks(MetricDataset.from_series([one], time_unit=unit)):
             file.write(chunk)
 
 
-def _write_openmetrics(series: Iterable[Series], unit: str, file: IO[bytes]) -> None:
+def _json_lines(series: Series) -> Iterator[str]:
+    """Yield lines as NDJSON has them, of numbers that it does not take for doubles."""
+    key = {"metric_name": series.key.metric_name, "labels": dict(series.key.labels)}
+    for timestamp, value in zip(series.timestamps.tolist(), series.values.tolist(), strict=True):
+        yield json.dumps(key | {"timestamp": timestamp, "value": value}) + "\n"
+
+
+def _write_openmetrics(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
     for key, timestamps, values in series:
         if not values.size:
             continue
@@ -194,20 +217,19 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _schema(time_type: Any, text_type: Any) -> Any:
-    fields = [("metric_name", text_type), ("labels", text_type), ("timestamp", time_type), ("value", pa.float64())]
-    return pa.schema(fields)
+def _schema(time_type: Any, text_type: Any, dtypes: Dtypes) -> Any:
+    return pa.schema([("metric_name", text_type), ("labels", text_type), *sample_fields(time_type, dtypes)])
 
 
-def _batch(series: Series, schema: Any) -> Any:
+def _batch(series: Series, schema: Any, dtypes: Dtypes) -> Any:
     names = [series.key.metric_name, json.dumps(dict(series.key.labels))]
     columns = [text_column([name], [series.values.size]) for name in names]
     if schema.field(0).type != TEXT:
         columns = [column.dictionary_decode() for column in columns]
-    return pa.record_batch([*columns, *sample_columns([series], schema.field(2).type)], schema=schema)
+    return pa.record_batch([*columns, *sample_columns([series], schema.field(2).type, dtypes)], schema=schema)
 
 
-FORMS: dict[str, Callable[[Iterable[Series], str, IO[bytes]], None]] = {
+FORMS: dict[str, Callable[[Iterable[Series], str, IO[bytes], Dtypes], None]] = {
     "csv": _write_csv,
     "ndjson": _write_ndjson,
     "openmetrics": _write_openmetrics,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import xxhash
 
 from squeezelab.codecs.tally import BLOCK
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import UNITS_PER_SECOND, VALUE_DTYPES, MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats.base import Buffer
 from squeezelab.formats.tally import version1
@@ -30,6 +31,7 @@ from squeezelab.formats.tally.columns import (
 )
 from squeezelab.formats.tally.part import TIME_UNITS, Part, read_part
 from squeezelab.formats.tally.source import MemorySource, Source, open_source
+from squeezelab.formats.tally.values import are_doubles, values_of
 from squeezelab.formats.tally.writing import FIRST_LINE, FOOTER_BYTES, HEADER_BYTES, LAST_LINE, header
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ WINDOW = 2**22
 """Samples that are read at once when many are asked for; a writer's window is as large."""
 BATCH_ROWS = 2**16
 Moment = int | str | datetime
+Samples = tuple[npt.NDArray[np.int64], npt.NDArray[Any]]
+"""Timestamps and values."""
 
 
 class Summary(NamedTuple):
@@ -236,6 +240,18 @@ class TallyFile:
         self._check(number)
         return sum(int(self.parts[part].series.counts[i]) for part, i in self._places[number])
 
+    def dtype(self, number: int) -> np.dtype[Any]:
+        """Return the dtype of a series' values: float64, int64 or float32."""
+        self._check(number)
+        part, i = self._places[number][0]
+        return self.parts[part].dtype(i)
+
+    @property
+    def value_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """The dtypes of all that is chosen, each once, float64 first."""
+        held = {self.dtype(number) for number in range(len(self.keys))}
+        return tuple(dtype for dtype in VALUE_DTYPES if dtype in held)
+
     def summaries(self) -> Iterator[Summary]:
         """Yield count, minimum, maximum, first and last value of each series; from the index, where it has them."""
         for number, places in enumerate(self._places):
@@ -335,9 +351,7 @@ class TallyFile:
     def _read(self, numbers: Sequence[int], *, whole: bool = False) -> list[Series]:
         """Read what is chosen of some series at once."""
         pieces = [piece for number in numbers for piece in self._pieces(number, whole)]
-        found: dict[int, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {
-            number: [] for number in numbers
-        }
+        found: dict[int, list[Samples]] = {number: [] for number in numbers}
         for piece, samples in zip(pieces, self._decode(pieces), strict=True):
             found[piece.series] += samples
         return [self._cut(self._join(number, found[number]), whole) for number in numbers]
@@ -372,12 +386,12 @@ class TallyFile:
     def _factor(self, part: Part) -> int:
         return UNITS_PER_SECOND[self.time_unit] // UNITS_PER_SECOND[part.unit]
 
-    def _join(self, number: int, pieces: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]) -> Series:
+    def _join(self, number: int, pieces: Sequence[Samples]) -> Series:
         """Return a series of its pieces; those of several parts in the order of time."""
         if len(pieces) == 1:
             return Series(self.keys[number], *pieces[0])
         timestamps = np.concatenate([one for one, _ in pieces]) if pieces else np.empty(0, np.int64)
-        values = np.concatenate([one for _, one in pieces]) if pieces else np.empty(0, np.float64)
+        values = np.concatenate([one for _, one in pieces]) if pieces else np.empty(0, self.dtype(number))
         if len(self._places[number]) > 1 and (timestamps[1:] < timestamps[:-1]).any():
             order = np.argsort(timestamps, kind="stable")
             timestamps, values = timestamps[order], values[order]
@@ -394,22 +408,20 @@ class TallyFile:
         if self._end is not None:
             held &= ~_at_least(timestamps, self._end)
         if self._above is not None:
-            held &= values > self._above
+            held &= values > _whole_bound(values, self._above, floor)
         if self._below is not None:
-            held &= values < self._below
+            held &= values < _whole_bound(values, self._below, ceil)
         return series if held.all() else Series(key, timestamps[held], values[held])
 
-    def _decode(self, pieces: Sequence[Piece]) -> list[list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]]:
+    def _decode(self, pieces: Sequence[Piece]) -> list[list[Samples]]:
         """Return timestamps and values of pieces, each as one run; of what is damaged several, or none."""
-        decoded: dict[Piece, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {}
+        decoded: dict[Piece, list[Samples]] = {}
         for place in dict.fromkeys(piece.part for piece in pieces):
             mine = [piece for piece in pieces if piece.part == place]
             decoded |= zip(mine, self._decode_part(self.parts[place], [piece.span for piece in mine]), strict=True)
         return [decoded[piece] for piece in pieces]
 
-    def _decode_part(
-        self, part: Part, spans: list[Span]
-    ) -> list[list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]]:
+    def _decode_part(self, part: Part, spans: list[Span]) -> list[list[Samples]]:
         wanted = blocks_of(part.series, with_references(part.series, spans))
         ticking = blocks_of(part.clocks, [_clock_span(part, span) for span in spans])
         begins = np.concatenate([part.series.begins[wanted], part.clocks.begins[ticking]])
@@ -428,19 +440,24 @@ class TallyFile:
             runs = [_whole_runs(part, span, wanted, ticking, bad) for span in spans]
             self._lose(self._name_lost(part, spans, wanted, ticking, bad))
         every = [span for run in runs for span in run]
-        values = decode_spans(data, series, every, True)
+        doubles = are_doubles(part.coders)
+        values = decode_spans(data, series, [span for span in every if doubles[span.column]], True)
+        values |= decode_spans(data, series, [span for span in every if not doubles[span.column]], False)
         ticks = decode_spans(data, clocks, [_clock_span(part, span) for span in every], False)
-        return [[self._samples(part, ticks[_clock_span(part, span)], values[span]) for span in run] for run in runs]
+        return [
+            [self._samples(part, span.column, ticks[_clock_span(part, span)], values[span]) for span in run]
+            for run in runs
+        ]
 
     def _samples(
-        self, part: Part, ticks: npt.NDArray[np.uint64], words: npt.NDArray[np.uint64]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        self, part: Part, column: int, ticks: npt.NDArray[np.uint64], words: npt.NDArray[np.uint64]
+    ) -> Samples:
         timestamps, factor = ticks.view(np.int64), self._factor(part)
         if factor > 1:
             if timestamps.size and np.abs(timestamps.astype(np.float64)).max() * factor >= 2.0**63:
                 raise CorruptDataError(f"a timestamp does not fit 64 bits in {self.time_unit}: the file is damaged")
             timestamps = timestamps * factor
-        return timestamps, words.view(np.float64)
+        return timestamps, values_of(int(part.coders[column]), words)
 
     def _name_lost(
         self, part: Part, spans: list[Span], wanted: npt.NDArray[np.int64], ticking: npt.NDArray[np.int64], bad: Any
@@ -460,6 +477,11 @@ class TallyFile:
             if word not in self.lost:
                 self.lost.append(word)
                 logger.warning("%s", word)
+
+
+def _whole_bound(values: npt.NDArray[Any], bound: float, rounded: Callable[[float], int]) -> float | int:
+    """Return what values are compared with: integers with an integer, since as doubles large ones are rounded."""
+    return rounded(bound) if values.dtype.kind == "i" and isfinite(bound) else bound
 
 
 def _clock_span(part: Part, span: Span) -> Span:

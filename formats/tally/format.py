@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
 import xxhash
 
 from squeezelab.codecs.tally import SMALL, checked_level
-from squeezelab.dataset import MetricDataset, Series
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset, Series, SeriesKey
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.base import Buffer, Format, Reader
 from squeezelab.formats.tally.file import TallyFile
@@ -58,6 +59,7 @@ class Tally(Format):
 
     name = "tally"
     kind = "ours"
+    dtypes = VALUE_DTYPES
     showcase = ("", "level=1")
 
     def __init__(self, level: int = SMALL) -> None:
@@ -144,7 +146,7 @@ def append_series(
     Raises
     ------
     InvalidRequestError
-        If it is of version 1, which has no parts.
+        If it is of version 1, which has no parts, or has values of another dtype in one of the series.
     CorruptDataError
         If its index is damaged.
     """
@@ -154,14 +156,15 @@ def append_series(
         if opened.version == 1:
             raise InvalidRequestError(f"{path} is of version 1, which cannot grow: compact makes it one of version 2")
         end, indexes = opened.end, opened.indexes
-        del opened
         table = PartTable(time_unit, end)
+        known = {key: opened.dtype(i) for i, key in enumerate(opened.keys)}
+        del opened
         with target.open("r+b") as file:
             _commit(file, end)
             file.truncate(end)
             file.seek(end)
             try:
-                for chunk in write_blocks(series, table, checked_level(level)):
+                for chunk in write_blocks(_of_the_same(series, known), table, checked_level(level)):
                     file.write(chunk)
                 file.write(seal([*indexes, table.encode()]))
                 _synced(file)
@@ -171,6 +174,17 @@ def append_series(
             size = file.seek(0, os.SEEK_END)
             _commit(file, size)
     return size
+
+
+def _of_the_same(series: Iterable[Series], known: Mapping[SeriesKey, np.dtype[Any]]) -> Iterator[Series]:
+    """Yield series, as long as their values are of the dtype that the file has already."""
+    for one in series:
+        if known.get(one.key, one.values.dtype) != one.values.dtype:
+            raise InvalidRequestError(
+                f"{one.key} has values of {known[one.key]} in the file, and what is appended {one.values.dtype}: "
+                "pack it into another file"
+            )
+        yield one
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from squeezelab.codecs.tally import BLOCK, SMALL
 from squeezelab.codecs.tally.columns import MOST_REFERENCES, decode_column, encode_columns
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import CorruptDataError
+from squeezelab.formats.tally import values
 from squeezelab.formats.tally.columns import (
     BLOCK_CHECKSUM_BYTES,
     Columns,
@@ -26,6 +27,7 @@ from squeezelab.formats.tally.columns import (
     block_counts,
     locate,
 )
+from squeezelab.formats.tally.values import dtype_of
 from squeezelab.kernels.bits import READ_SLACK
 
 TIME_UNITS = ("s", "ms", "us", "ns")
@@ -59,7 +61,10 @@ class Part:
     clock_of : int64[series]
         Which clock has a series' timestamps.
     statistics : dict of str to float64[blocks of series]
-        Those of `STATISTICS` that the index has: minimum and maximum but for NaN, which they are if all is.
+        Those of `STATISTICS` that the index has: minimum and maximum but for NaN, which they are if all is. Of
+        integers beyond 2^53 doubles that are not above the minimum, and not below the maximum.
+    coders : int64[series]
+        What the blocks of each stand for, as `squeezelab.formats.tally.values` has it.
     """
 
     unit: str
@@ -69,6 +74,11 @@ class Part:
     clock_of: Integers
     series: Columns
     statistics: dict[str, Doubles] = field(default_factory=dict)
+    coders: Integers = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def dtype(self, number: int) -> np.dtype[Any]:
+        """Return the dtype of a series' values."""
+        return dtype_of(int(self.coders[number]))
 
     @property
     def samples(self) -> int:
@@ -97,17 +107,18 @@ class PartTable:
     clock_of: list[int] = field(default_factory=list)
     references: list[Sequence[int]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    coders: list[int] = field(default_factory=list)
     statistics: list[Doubles] = field(default_factory=list)
 
     def encode(self) -> bytes:
         """Return the index."""
         prefixes, rests, text, keys = _encode_keys(self.keys)
-        clocks, series = len(self.clock_counts), len(self.keys)
+        clocks = len(self.clock_counts)
         bounds = np.concatenate([np.empty(0, np.int64), *self.bounds])
         steps = np.diff(bounds, prepend=0).reshape(-1, 2)  # modulo 2^64
         flat = [distance for others in self.references for distance in others]
         columns: list[Any] = [prefixes, rests, text, *keys, self.clock_counts, [CODER] * clocks, self.clock_sizes]
-        columns += [steps[:, 0], steps[:, 1], self.clock_of, [CODER] * series]
+        columns += [steps[:, 0], steps[:, 1], self.clock_of, self.coders]
         columns += [[len(others) for others in self.references], flat, self.sizes]
         kept, numbers = self._kept_statistics()
         index = bytes([CODER, TIME_UNITS.index(self.unit), kept]) + varint(self.begin)
@@ -217,9 +228,9 @@ def read_part(index: bytes, limit: int) -> Part:
     clock_of = source.take(count=len(keys))
     if clock_of.size and not (clock_of.min() >= 0 and clock_of.max() < clock_counts.size):
         raise CorruptDataError("a series has no timestamps: the index is damaged")
-    coders = _checked_coders(source.take(count=len(keys)))
+    coders = _checked_coders(source.take(count=len(keys)), values.CODERS)
     counts = clock_counts[clock_of]
-    references = _read_references(source, clock_of, counts)
+    references = _read_references(source, coders, counts)
     sizes = source.take(count=_blocks(counts, len(index)))
     clock_begins, begins = _place(begin, limit, clock_counts, clock_sizes, clock_of, counts, sizes)
     statistics = {name: source.take(np.float64, sizes.size) for name in STATISTICS[: index[2]]}
@@ -230,13 +241,14 @@ def read_part(index: bytes, limit: int) -> Part:
         locate(clock_counts, clock_sizes, clock_begins, clock_coders),
         bounds,
         clock_of,
-        locate(counts, sizes, begins, coders, references),
+        locate(counts, sizes, begins, np.minimum(coders, CODER), references),
         statistics,
+        coders,
     )
 
 
-def _checked_coders(coders: Integers) -> Integers:
-    if coders.size and not np.isin(coders, CODERS).all():
+def _checked_coders(coders: Integers, known: Sequence[int] = CODERS) -> Integers:
+    if coders.size and not np.isin(coders, known).all():
         raise CorruptDataError("blocks are damaged, or of a newer version of the format: update squeezelab")
     return coders
 
@@ -249,7 +261,7 @@ def _blocks(counts: Integers, index_size: int) -> int:
     return int(block_counts(counts).sum())
 
 
-def _read_references(source: _Columns, clock_of: Integers, counts: Integers) -> list[list[int]]:
+def _read_references(source: _Columns, coders: Integers, counts: Integers) -> list[list[int]]:
     """Return from which series each one is predicted."""
     amounts = source.take(count=counts.size)
     if amounts.size and not (amounts.min() >= 0 and amounts.max() <= MOST_REFERENCES):
@@ -257,10 +269,13 @@ def _read_references(source: _Columns, clock_of: Integers, counts: Integers) -> 
     flat = source.take(count=int(amounts.sum())).tolist()
     references: list[list[int]] = []
     lengths, at = counts.tolist(), 0
+    plain = (coders <= values.DOUBLES).tolist()
     for i, amount in enumerate(amounts.tolist()):
         before = [i - distance for distance in flat[at : at + amount]]
         at += amount
-        if not all(0 <= j < i and not references[j] and lengths[j] == lengths[i] for j in before):
+        if not all(
+            0 <= j < i and not references[j] and lengths[j] == lengths[i] and plain[i] and plain[j] for j in before
+        ):
             raise CorruptDataError("a series is predicted from what it cannot be: the index is damaged")
         references.append(before)
     return references

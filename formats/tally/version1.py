@@ -85,7 +85,7 @@ def read_index(packed: bytes, footer: bytes, size: int) -> Part:
     if at != len(numbers):
         raise CorruptDataError("the index says more than the series need: it is damaged")
     every = np.concatenate(bounds).view(np.int64).reshape(-1, 2)
-    return Part(TIME_UNITS[index[0]], keys, clocks, every, np.array(clock_of, np.int64), columns)
+    return Part(TIME_UNITS[index[0]], keys, clocks, every, np.array(clock_of, np.int64), columns, coders=columns.coders)
 
 
 def _locate(

@@ -12,10 +12,11 @@ import xxhash
 
 from squeezelab.codecs.tally import BLOCK, FAST
 from squeezelab.codecs.tally.columns import FEWEST_TO_PREDICT, blocks_within, encode_columns
-from squeezelab.dataset import Series
+from squeezelab.dataset import Series, to_doubles
 from squeezelab.formats.tally.columns import TASKS_A_THREAD, begins_of, block_checksum, in_threads
 from squeezelab.formats.tally.part import Doubles, PartTable
 from squeezelab.formats.tally.references import Draft, choose_references
+from squeezelab.formats.tally.values import columns_for
 
 FIRST_LINE = b"squeezelab tally 2\n"
 COMMIT_BYTES = 16
@@ -70,15 +71,16 @@ def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTab
     new: dict[int, npt.NDArray[np.int64]] = {}
     groups: dict[Any, list[int]] = {}
     clock_of = []
-    for i, (key, timestamps, _) in enumerate(window):
+    for i, (key, timestamps, values) in enumerate(window):
         digest = xxhash.xxh3_128_digest(np.ascontiguousarray(timestamps))
         if digest not in clocks:
             clocks[digest] = len(clocks)
             new[i] = timestamps
         clock_of.append(clocks[digest])
-        groups.setdefault((clock_of[-1], tuple(key.labels.items())), []).append(i)
+        if values.dtype == np.float64:
+            groups.setdefault((clock_of[-1], tuple(key.labels.items())), []).append(i)
     ticks = dict(zip(new, encode_blocks(list(new.values()), level), strict=True))
-    blocks = encode_blocks([one.values for one in window], level)
+    coders, blocks = _encode_values([one.values for one in window], level)
     references: list[list[int]] = [[] for _ in window]
     if level > FAST:
         many = [group for group in groups.values() if len(group) > 1]
@@ -97,7 +99,21 @@ def _write_window(window: list[Series], clocks: dict[bytes, int], table: PartTab
         table.clock_of.append(clock_of[i])
         table.references.append(references[i])
         table.sizes += map(len, blocks[i])
+        table.coders.append(coders[i])
         table.statistics.append(_statistics(one.values))
+
+
+def _encode_values(columns: Sequence[Column], level: int) -> tuple[list[int], list[list[bytes]]]:
+    """Return for each column of values the coder that says what its blocks hold, and these: the smallest there are."""
+    ways = [(i, coder, column) for i, one in enumerate(columns) for coder, column in columns_for(one)]
+    coders, blocks = [0] * len(columns), [list[bytes]() for _ in columns]
+    for dtype in dict.fromkeys(column.dtype for _, _, column in ways):
+        mine = [way for way in ways if way[2].dtype == dtype]
+        encoded = encode_blocks([column for _, _, column in mine], level)
+        for (i, coder, _), found in zip(mine, encoded, strict=True):
+            if not coders[i] or sum(map(len, found)) < sum(map(len, blocks[i])):
+                coders[i], blocks[i] = coder, found
+    return coders, blocks
 
 
 def _bounds(timestamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -106,14 +122,23 @@ def _bounds(timestamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.stack([timestamps[::BLOCK], lasts.astype(np.int64)], axis=1).reshape(-1)
 
 
-def _statistics(values: Doubles) -> Doubles:
-    """Return the minimum, maximum, first and last value of each block."""
+def _statistics(values: Column) -> Doubles:
+    """Return the minimum, maximum, first and last value of each block, as doubles; bounds of large integers hold."""
     begins = np.arange(0, values.size, BLOCK)
     if not begins.size:
         return np.empty((4, 0))
     # fmin and fmax pass over NaN.
     least, most = np.fmin.reduceat(values, begins), np.fmax.reduceat(values, begins)
-    return np.stack([least, most, values[begins], values[np.minimum(begins + BLOCK, values.size) - 1]])
+    ends = values[begins], values[np.minimum(begins + BLOCK, values.size) - 1]
+    if values.dtype.kind == "i":
+        least, most = _beyond(least, -np.inf), _beyond(most, np.inf)
+    return np.stack([to_doubles(one) for one in (least, most, *ends)])
+
+
+def _beyond(integers: Column, towards: float) -> Doubles:
+    """Return doubles that are no nearer than integers which no double may hold."""
+    doubles = integers.astype(np.float64)
+    return np.where(np.abs(doubles) >= 2.0**53, np.nextafter(doubles, towards), doubles)
 
 
 def encode_blocks(columns: Sequence[Column], level: int) -> list[list[bytes]]:

@@ -127,7 +127,7 @@ def unpack(
     file = _chosen(source, series, start, stop or next(iter(moments), None), salvage)
     with progress_bar() as bar, replacing(target) as output:
         total = sum(file.length(number) for number in range(len(file.keys)))
-        exported = export(_shown(iter(file), bar, "Unpacking", total), file.time_unit, output, form)
+        exported = export(_shown(iter(file), bar, "Unpacking", total), file.time_unit, output, form, file.value_dtypes)
     for word in (*exported.words, *file.lost):
         stdout.print(word, soft_wrap=True)
     stdout.print(
@@ -154,7 +154,7 @@ def cat(
         raise InvalidRequestError(f"cat prints csv or ndjson, not {form!r}: unpack writes other forms")
     file = _chosen(source, series, start, stop, salvage)
     output = sys.stdout.buffer
-    for word in export(file, file.time_unit, output, form).words:
+    for word in export(file, file.time_unit, output, form, file.value_dtypes).words:
         stderr.print(word, soft_wrap=True)
     output.flush()
 

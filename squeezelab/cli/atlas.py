@@ -47,7 +47,7 @@ def atlas(
         at_least=at_least,
         seed=seed,
         values=values,
-        dataset=loaded.dataset if loaded else None,
+        dataset=loaded.dataset.as_doubles() if loaded else None,
         data=loaded.name if loaded else "",
     )
     with working("Drawing maps"):

@@ -33,6 +33,7 @@ OPTIONS: dict[str, Any] = {
     "decimal": Annotated[str | None, typer.Option(help="Decimal separator, '.' or ',', if not recognised.")],
     "date_format": Annotated[str | None, typer.Option(help="As '%d.%m.%Y %H:%M', or excel, day-first, month-first.")],
     "timezone": Annotated[str | None, typer.Option(help="Zone of dates that name none, as Europe/Berlin.")],
+    "doubles": Annotated[bool, typer.Option("--doubles", help="Take integers and float32 for doubles.")],
     "name": Annotated[str | None, typer.Option(help="What to call the data and the folder of its report.")],
 }
 """The fields of `ReadOptions`, as the command line takes them."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from squeezelab.console import progress_bar
-from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
 from squeezelab.engines import Engine, Session
 from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.experiment.access import HOUR
@@ -76,7 +76,7 @@ def try_engines(dataset: MetricDataset, plan: Plan, stopwatch: Stopwatch) -> Eng
     trial = EngineTrial()
     for name, how in plan.absent.items():
         trial.note(f"{name} is not installed and is left out: {how}.")
-    if not plan.engines:
+    if not plan.engines or dataset.value_dtypes != (DOUBLE,):
         return trial
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # databases know of no series without samples
     with stopwatch.stage("engines"), settled(), progress_bar() as progress:

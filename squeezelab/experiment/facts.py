@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from squeezelab.codecs.tally.widths import widen
+from squeezelab.dataset import VALUE_DTYPES, WORD, to_doubles, to_words
 from squeezelab.errors import InvalidRequestError
 from squeezelab.results import ENOUGH, MOST_DECIMALS, UNITS_IN_LAST_PLACE, Entropy, Explanation
 
@@ -34,8 +36,8 @@ def explain_series(timestamps: npt.ArrayLike, values: npt.ArrayLike, time_unit: 
     ----------
     timestamps : int64[samples]
         In any unit.
-    values : float64[samples]
-        The readings.
+    values : float64[samples], int64[samples] or float32[samples]
+        The readings. Decimals of float32 are those of the doubles that round to them.
     time_unit : {"s", "ms", "us", "ns"}
         What timestamps count.
 
@@ -60,10 +62,12 @@ def explain_series(timestamps: npt.ArrayLike, values: npt.ArrayLike, time_unit: 
     >>> facts.deltas_entropy.bits, facts.deltas_entropy.symbols
     (1.5, 3)
     """
-    timestamps, values = np.asarray(timestamps, np.int64), np.ascontiguousarray(values, np.float64)
+    timestamps, own = np.asarray(timestamps, np.int64), np.ascontiguousarray(values)
+    own = own if own.dtype in VALUE_DTYPES else to_doubles(own)
+    values = _as_doubles(own)
     if timestamps.ndim != 1 or timestamps.shape != values.shape:
         raise InvalidRequestError(f"{timestamps.shape} timestamps and {values.shape} values are no series")
-    words, intervals = values.view(np.uint64), np.diff(timestamps)
+    words, intervals = to_words(own), np.diff(timestamps)
     repeats = words[1:] == words[:-1]
     finite = values[np.isfinite(values)]
     numbers, counts = np.unique(finite[finite != 0], return_counts=True)
@@ -89,9 +93,17 @@ def explain_series(timestamps: npt.ArrayLike, values: npt.ArrayLike, time_unit: 
         monotone=bool(finite.size and np.all(finite[1:] >= finite[:-1]) and finite[-1] > finite[0]),
         intervals_entropy=entropy(np.diff(intervals)),
         values_entropy=entropy(words),
-        deltas_entropy=entropy(_deltas(values, exact, decimals).view(np.uint64)),
+        deltas_entropy=entropy(np.diff(own) if own.dtype.kind == "i" else _deltas(values, exact, decimals).view(WORD)),
         xors_entropy=entropy(words[1:] ^ words[:-1]),
     )
+
+
+def _as_doubles(values: npt.NDArray[Any]) -> Floats:
+    """Return doubles that tell what values are like: of float32 those that it was rounded from, as tally finds them."""
+    if values.dtype != np.float32:
+        return to_doubles(values)
+    (_, found), *_ = widen(values)
+    return found if found.dtype == np.float64 else to_doubles(values)
 
 
 def entropy(symbols: npt.NDArray[Any]) -> Entropy:

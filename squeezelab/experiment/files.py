@@ -89,13 +89,14 @@ def try_files(
     stopwatch : Stopwatch
         Counts the stages ``formats``, ``timing`` and ``access``.
     """
-    if not plan.formats:
+    formats = {name: file for name, file in plan.formats.items() if file.takes(dataset)}
+    if not formats:
         return FileTrial()
     common = _part(dataset, COMMON_SAMPLES)
     timed = _part(dataset, min(max(len(dataset) // 2, FEWEST_TIMED_SAMPLES), TIMED_SAMPLES))
     timed = timed.select(np.flatnonzero(np.diff(timed.offsets)))
     with stopwatch.stage("formats"):
-        first = _prove(common, plan.formats)
+        first = _prove(common, formats)
         large = _prove(dataset, _choose_fitting(first, dataset, plan)) if len(common) < len(dataset) else None
         running = {name: plan.formats[name] for name in first.proofs}
         half = _halve(common)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.console import progress_bar
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import TIMESTAMP_BYTES, MetricDataset, SeriesKey
 from squeezelab.store.partitions import cut
 
 Result = TypeVar("Result")
@@ -37,6 +37,8 @@ class Partitions(ABC):
         Samples of each.
     time_unit : str
         What timestamps count.
+    value_bytes : int64[series] or None
+        Of a value of each, where they are not 8.
     parts : list of range
         The series of each partition.
     whole : MetricDataset or None
@@ -49,6 +51,7 @@ class Partitions(ABC):
     keys: Sequence[SeriesKey]
     lengths: npt.NDArray[np.int64]
     time_unit: str = "s"
+    value_bytes: npt.NDArray[np.int64] | None = None
     parts: list[range]
     whole: MetricDataset | None = None
     notes: Sequence[str] = ()
@@ -89,6 +92,7 @@ class LocalPartitions(Partitions):
         self.keys = dataset.keys
         self.lengths = np.diff(dataset.offsets)
         self.time_unit = dataset.time_unit
+        self.value_bytes = dataset.sample_bytes - TIMESTAMP_BYTES
         self.whole: MetricDataset = dataset
         self.threads = os.cpu_count() or 1
         self.parts = cut(self.lengths, PARTITION_SAMPLES, FEWEST_PARTITIONS)
@@ -109,12 +113,4 @@ class LocalPartitions(Partitions):
             return [future.result() for future in waiting]
 
     def _view(self, part: range) -> MetricDataset:
-        offsets = self.whole.offsets[part.start : part.stop + 1]
-        span = slice(int(offsets[0]), int(offsets[-1]))
-        return MetricDataset(
-            self.keys[part.start : part.stop],
-            offsets - offsets[0],
-            self.whole.timestamps[span],
-            self.whole.values[span],
-            self.time_unit,
-        )
+        return self.whole.part(part.start, part.stop)

@@ -78,12 +78,8 @@ def take(dataset: MetricDataset, windows: Sequence[Window]) -> MetricDataset:
 
 def take_series(dataset: MetricDataset, windows: Sequence[Window], first: int = 0) -> list[Series]:
     """Return the windows as series; their numbers are counted from the number of the data set's first series."""
-    offsets = dataset.offsets
-    return [
-        Series(
-            dataset.keys[number - first],
-            dataset.timestamps[offsets[number - first] + start : offsets[number - first] + stop],
-            dataset.values[offsets[number - first] + start : offsets[number - first] + stop],
-        )
-        for number, start, stop in windows
-    ]
+    taken = []
+    for number, start, stop in windows:
+        key, timestamps, values = dataset.series(number - first)
+        taken.append(Series(key, timestamps[start:stop], values[start:stop]))
+    return taken

@@ -55,11 +55,22 @@ def prove(coder: Coder, subject: Column | MetricDataset) -> Proof:
         return Proof(size, digest, False, *cast(Any, coder).loss(subject, decoded))
     if isinstance(subject, MetricDataset):
         exact = decoded.fingerprint == subject.fingerprint
-        error = 0.0 if exact else _largest_error(subject.values, decoded.values)
+        error = 0.0 if exact else _largest_error_of_series(subject, decoded)
     else:
-        exact = decoded.dtype == subject.dtype and np.array_equal(decoded.view(np.uint64), subject.view(np.uint64))
+        exact = decoded.dtype == subject.dtype and np.array_equal(_bits(decoded), _bits(subject))
         error = 0.0 if exact else _largest_error(subject, decoded)
     return Proof(size, digest, exact, error)
+
+
+def _bits(column: Column) -> Column:
+    return column.view(f"u{column.itemsize}")
+
+
+def _largest_error_of_series(original: MetricDataset, decoded: MetricDataset) -> float:
+    if len(original.keys) != len(decoded.keys):
+        return float("inf")
+    pairs = zip(original, decoded, strict=True)
+    return max((_largest_error(one.values, other.values) for one, other in pairs), default=0.0)
 
 
 def _largest_error(original: Column, decoded: Column) -> float:

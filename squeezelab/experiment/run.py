@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ import numpy as np
 
 from squeezelab.codecs import missing_codecs
 from squeezelab.console import working
-from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset, combine_digests
+from squeezelab.dataset import DOUBLE, TIMESTAMP_BYTES, MetricDataset, combine_digests
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.engines import try_engines
 from squeezelab.experiment.files import FileTrial, try_files
@@ -26,7 +27,7 @@ from squeezelab.experiment.parts import Window, choose_windows, take
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.shares import tell_shares
 from squeezelab.experiment.stopwatch import Stopwatch
-from squeezelab.experiment.summary import item_bytes, speed_interval, summarize
+from squeezelab.experiment.summary import speed_interval, summarize, timed_bytes
 from squeezelab.experiment.timing import CELL_SECONDS, Timing, time_named
 from squeezelab.experiment.trial import SUBJECTS, Codecs, Proven, Survey, fitting_codecs, prove_codecs, survey
 from squeezelab.experiment.winners import explain_dataset
@@ -135,6 +136,7 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
     databases = try_engines(here, plan, stopwatch)
     notes = [
         *partitions.notes,
+        *tell_untaken(facts.dtypes, plan),
         *_tell_failures(proven, whole),
         *trial.notes,
         *shares.notes,
@@ -175,9 +177,10 @@ def _describe(partitions: Partitions, surveys: Sequence[Survey]) -> DatasetFacts
         fingerprint=combine_digests(digest for one in surveys for digest in one.digests),
         zero_dod_share=int(counts[counts.size // 2]) / total if total else None,
         delta_of_delta_counts=counts.tolist(),
-        raw_bytes=RAW_BYTES_PER_SAMPLE * partitions.samples,
+        raw_bytes=sum(one.raw_bytes for one in surveys),
         ndjson_bytes=sum(one.ndjson_bytes for one in surveys),
         dictionary_bytes=len(encode_keys(partitions.keys)),
+        dtypes=dict(sum((one.dtypes for one in surveys), Counter())),
     )
 
 
@@ -210,8 +213,9 @@ def _choose_fitting(proven: Proven, codecs: Codecs, times: float, threads: int, 
 
 def _time_columns(timed: MetricDataset, codecs: Codecs, proven: Proven, plan: Plan) -> dict[str, dict[str, Timing]]:
     """Time codecs on the timestamps, then on the values."""
+    # What takes some series alone has no speed that could stand beside those of the others.
     running = {
-        subject: {name: codec for name, codec in by_name.items() if name in proven.proofs[subject]}
+        subject: {name: codec for name, codec in by_name.items() if all(proven.proofs[subject].get(name, [None]))}
         for subject, by_name in codecs.items()
     }
     columns = sum(1 + len(by_name) for by_name in running.values())
@@ -231,8 +235,7 @@ def _cut_columns(timed: MetricDataset, subject: str, share: float) -> list[Any]:
     """Return about this share of the columns: of fewer series, or of shorter windows."""
     samples = max(SHORTEST_TIMED, int(share * len(timed)))
     part = take(timed, choose_windows(np.diff(timed.offsets), samples))
-    column = getattr(part, subject)
-    return [column[a:b] for a, b in zip(part.offsets[:-1], part.offsets[1:], strict=True) if a < b]
+    return [column for series in part if (column := getattr(series, subject)).size]
 
 
 def _join_scopes(
@@ -244,10 +247,12 @@ def _join_scopes(
     timings: Mapping[str, Mapping[str, Timing]],
 ) -> list[Measurement]:
     """Sum up what came of the codecs: each on as much as it ran on, and all on the common part where these differ."""
-    small = list(summarize(common.keys, np.diff(common.offsets), codecs, proven, timings))
+    widths = common.sample_bytes - TIMESTAMP_BYTES
+    small = list(summarize(common.keys, np.diff(common.offsets), codecs, proven, timings, value_bytes=widths))
     if whole is None:
         return small
-    large = list(summarize(partitions.keys, partitions.lengths, codecs, whole, timings))
+    widths_of_all = partitions.value_bytes
+    large = list(summarize(partitions.keys, partitions.lengths, codecs, whole, timings, value_bytes=widths_of_all))
     ran = {(one.subject, one.codec) for one in large}
     slow = [one for one in small if (one.subject, one.codec) not in ran]
     order = {name: place for place, name in enumerate((s, c) for s in SUBJECTS for c in codecs[s])}
@@ -260,7 +265,7 @@ def _explain(
 ) -> list[Explained]:
     """Name and explain the winners on what was proven whole."""
     proofs = {
-        subject: {name: dict(enumerate(ones)) for name, ones in by_name.items()}
+        subject: {name: {i: one for i, one in enumerate(ones) if one} for name, ones in by_name.items()}
         for subject, by_name in proven.proofs.items()
     }
     return explain_dataset(part, partitions.keys, partitions.lengths, proofs, measurements, os.cpu_count())
@@ -285,7 +290,7 @@ def _collect(
     """Put together what a run has measured, and note how sure its speeds are."""
     every = {**timings, "dataset": files.timings}
     copies = {subject: timed["memcpy"] for subject, timed in every.items() if "memcpy" in timed}
-    raw = {subject: item_bytes(subject) * timing.samples for subject, timing in copies.items()}
+    raw = {subject: timed_bytes(subject, timing) for subject, timing in copies.items()}
     return Results(
         replace(run, notes=[*run.notes, *_describe_sureness(every, run.settings["budget"])]),
         facts,
@@ -325,6 +330,27 @@ def _tell_failures(*proven: Proven | None) -> Iterator[str]:
     """Yield a sentence on each codec that was given up."""
     for (subject, name), reason in {key: why for one in proven if one for key, why in one.failures.items()}.items():
         yield f"{name} failed on {subject} and is left out: {reason}."
+
+
+def tell_untaken(dtypes: Mapping[str, int], plan: Plan) -> Iterator[str]:
+    """Yield a sentence on each dtype of values that not all take which take doubles.
+
+    Examples
+    --------
+    >>> list(tell_untaken({"float64": 2, "int64": 1}, Plan.of("xor,zstd", "cbor,tally")))
+    ['Values of 1 series are int64. What takes doubles alone ran on the other series (xor) or not at all (cbor).']
+    """
+    for name, count in dtypes.items():
+        dtype = np.dtype(name)
+        codecs = [spec for spec, codec in plan.codecs.items() if DOUBLE in codec.dtypes and dtype not in codec.dtypes]
+        files = [spec for spec, file in plan.formats.items() if dtype not in file.dtypes]
+        files += plan.engines if dtype != DOUBLE else []
+        if len(dtypes) == 1:
+            codecs, files = [], codecs + files
+        told = [f"ran on the other series ({', '.join(codecs)})"] if codecs else []
+        told += [f"{'not at all' if told else 'did not run'} ({', '.join(files)})"] if files else []
+        if told:
+            yield f"Values of {count:,} series are {name}. What takes doubles alone {' or '.join(told)}."
 
 
 def describe_run(stopwatch: Stopwatch, plan: Plan, notes: Sequence[str] = ()) -> Run:

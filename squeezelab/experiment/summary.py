@@ -24,8 +24,9 @@ def summarize(
     proven: Proven,
     timings: Mapping[str, Mapping[str, Timing]],
     scope: str = ALL,
+    value_bytes: npt.NDArray[np.int64] | None = None,
 ) -> Iterator[Measurement]:
-    """Yield for each codec a measurement of each metric family, then one of all of them.
+    """Yield for each codec a measurement of each metric family whose dtypes it takes, then one of all, likewise.
 
     Parameters
     ----------
@@ -39,22 +40,33 @@ def summarize(
         By subject, by name; of those that were timed.
     scope : {"all", "common"}
         What the series are of the data set.
+    value_bytes : int64[series], optional
+        Of a value of each, where that is not 8.
     """
-    families: dict[str, list[int]] = {}
+    families: dict[str | None, list[int]] = {}
     for number, key in enumerate(keys):
         families.setdefault(key.metric_name, []).append(number)
+    families[None] = list(range(len(keys)))
     for subject, by_name in proven.proofs.items():
+        sizes = lengths * (8 if value_bytes is None or subject == "timestamps" else value_bytes)
         for name, proofs in by_name.items():
-            codec = codecs[subject][name]
             for family, numbers in families.items():
-                some = [proofs[i] for i in numbers]
-                yield summary(subject, name, codec, family, lengths[numbers], some, scope=scope)
-            yield summary(subject, name, codec, None, lengths, proofs, timings.get(subject, {}).get(name), scope)
+                some = [proof for i in numbers if (proof := proofs[i])]
+                if len(some) < len(numbers):  # of a dtype that the codec does not take
+                    continue
+                timing = timings.get(subject, {}).get(name) if family is None else None
+                raw = int(sizes[numbers].sum())
+                yield summary(subject, name, codecs[subject][name], family, lengths[numbers], some, timing, scope, raw)
 
 
 def item_bytes(subject: str) -> int:
-    """Return the raw bytes of an item of a column, or of a sample of a data set."""
+    """Return the raw bytes of an item of a column, or of a sample of a data set, whose values have 8 bytes."""
     return RAW_BYTES_PER_SAMPLE if subject == "dataset" else 8
+
+
+def timed_bytes(subject: str, timing: Timing) -> int:
+    """Return the raw bytes of what was timed."""
+    return timing.raw_bytes or item_bytes(subject) * timing.samples
 
 
 def speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
@@ -74,21 +86,22 @@ def summary(
     proofs: Sequence[Proof],
     timing: Timing | None = None,
     scope: str = ALL,
+    raw_bytes: int | None = None,
 ) -> Measurement:
     """Sum up the proofs of some series, and the timing where there is one."""
     samples, encoded = int(lengths.sum()), sum(proof.encoded_bytes for proof in proofs)
     exact = all(proof.bit_exact for proof in proofs)
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and coder.lossy)
-    item = item_bytes(subject)
+    raw = item_bytes(subject) * samples if raw_bytes is None else raw_bytes
     measurement = Measurement(
         subject=subject,
         metric=metric,
         codec=name,
         samples=samples,
-        raw_bytes=item * samples,
+        raw_bytes=raw,
         encoded_bytes=encoded,
-        ratio=item * samples / encoded if encoded else 0.0,
+        ratio=raw / encoded if encoded else 0.0,
         bits_per_item=8 * encoded / samples if samples else 0.0,
         encode_mb_s=None,
         decode_mb_s=None,
@@ -107,7 +120,7 @@ def summary(
 
 
 def _with_speeds(measurement: Measurement, timing: Timing) -> Measurement:
-    raw_bytes = item_bytes(measurement.subject) * timing.samples
+    raw_bytes = timed_bytes(measurement.subject, timing)
     cells = timing.encode, timing.decode
     return replace(
         measurement,

@@ -105,6 +105,8 @@ class Timing:
         What came of either direction.
     encode_call, decode_call : float or None
         Seconds that a call takes which has next to nothing to do; None where that was not timed.
+    raw_bytes : int
+        Of what a pass works on; 0 where that is 8 an item of a column, 16 a sample.
     """
 
     samples: int
@@ -113,6 +115,7 @@ class Timing:
     calls: int = 1
     encode_call: float | None = None
     decode_call: float | None = None
+    raw_bytes: int = 0
 
     def bulk(self, verb: str, raw_bytes: int) -> float | None:
         """Return the speed without what calls cost, in megabytes a second; None where calls are nearly all there is.
@@ -320,6 +323,7 @@ def time_coders(
             len(taken[name]),
             calls.get((name, "encode")),
             calls.get((name, "decode")),
+            _raw_bytes(taken[name]),
         )
         for name in coders
     }
@@ -345,6 +349,10 @@ def _do_each(verb: Callable[[Any], object], subjects: Sequence[Any]) -> None:
 
 def _count(subjects: Sequence[Any]) -> int:
     return sum(map(len, subjects))
+
+
+def _raw_bytes(subjects: Sequence[Any]) -> int:
+    return sum(one.raw_bytes if isinstance(one, MetricDataset) else getattr(one, "nbytes", 0) for one in subjects)
 
 
 def _try_out(coder: Coder, subjects: Sequence[Any], clock: Callable[[], float]) -> tuple[float, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -29,8 +30,10 @@ class Survey:
         Of its series.
     deltas_of_deltas : int64[]
         How many there are from -30 to 30, all beyond in the first and last entry.
-    ndjson_bytes : int
-        Of its text.
+    ndjson_bytes, raw_bytes : int
+        Of its text, and of its samples.
+    dtypes : Counter of str
+        How many series have values of each.
     kept : dict of str to list of Series
         The windows of each part.
     """
@@ -38,6 +41,8 @@ class Survey:
     digests: list[bytes]
     deltas_of_deltas: npt.NDArray[np.int64]
     ndjson_bytes: int
+    raw_bytes: int
+    dtypes: Counter[str]
     kept: dict[str, list[Series]]
 
 
@@ -48,6 +53,8 @@ def survey(dataset: MetricDataset, first: int, parts: Mapping[str, Sequence[Wind
         [series.digest() for series in dataset],
         count_deltas_of_deltas(dataset),
         ndjson_bytes(dataset),
+        dataset.raw_bytes,
+        Counter(dtype.name for dtype in dataset.dtypes or ()),
         {
             name: take_series(dataset, [one for one in windows if first <= one.series < last], first)
             for name, windows in parts.items()
@@ -75,15 +82,15 @@ class Proven:
 
     Attributes
     ----------
-    proofs : dict of str to dict of str to list of Proof
-        By subject, by codec.
+    proofs : dict of str to dict of str to list of Proof or None
+        By subject, by codec; None for a series whose dtype a codec does not take.
     seconds : dict of (str, str) to float
         What each took for all of them, there and back.
     failures : dict of (str, str) to str
         Why a codec was given up; it has no proofs then.
     """
 
-    proofs: dict[str, dict[str, list[Proof]]] = field(default_factory=dict)
+    proofs: dict[str, dict[str, list[Proof | None]]] = field(default_factory=dict)
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     failures: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -109,13 +116,12 @@ def prove_codecs(dataset: MetricDataset, first: int, codecs: Codecs) -> Proven:
     """
     proven = Proven()
     for subject, by_name in codecs.items():
-        column = getattr(dataset, subject)
-        columns = [column[a:b] for a, b in zip(dataset.offsets[:-1], dataset.offsets[1:], strict=True)]
+        columns = [getattr(series, subject) for series in dataset]
         proofs = proven.proofs[subject] = {}
         for name, codec in by_name.items():
             started = perf_counter()
             try:
-                proofs[name] = [prove(codec, one) for one in columns]
+                proofs[name] = [prove(codec, one) if one.dtype in tuple(codec.dtypes) else None for one in columns]
             except Exception as error:
                 proven.failures[subject, name] = reason_of(error)
                 proofs[name] = []
@@ -124,10 +130,9 @@ def prove_codecs(dataset: MetricDataset, first: int, codecs: Codecs) -> Proven:
 
 
 def fitting_codecs(codecs: Mapping[str, ColumnCodec], dataset: MetricDataset) -> Codecs:
-    """Return which codecs take the column of each subject."""
+    """Return which codecs take columns of each subject: of values, those of any series."""
+    held = {"timestamps": (dataset.timestamps.dtype,), "values": dataset.value_dtypes}
     return {
-        subject: {
-            name: codec for name, codec in codecs.items() if getattr(dataset, subject).dtype in tuple(codec.dtypes)
-        }
+        subject: {name: codec for name, codec in codecs.items() if set(held[subject]) & set(codec.dtypes)}
         for subject in SUBJECTS
     }

@@ -70,7 +70,8 @@ def explain_dataset(
     ]
     if len(keys) > MOST_SERIES:
         return explained
-    lossless = {(one.subject, one.codec) for one in measurements if one.metric is None and not one.lossy}
+    lossless = {(one.subject, one.codec) for one in measurements}
+    lossless -= {(one.subject, one.codec) for one in measurements if one.lossy}
     numbers = {key: number for number, key in enumerate(keys)}
     return explained + [
         Explained(

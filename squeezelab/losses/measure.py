@@ -103,7 +103,7 @@ def measure_losses(
     """
     started = perf_counter()
     chosen, left_out = choose_methods(methods)
-    every = [one for one in dataset if one.values.size]
+    every = [one for one in dataset.as_doubles() if one.values.size]
     if not every:
         raise InvalidRequestError("there is no sample to lose anything of")
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:

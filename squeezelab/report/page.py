@@ -257,7 +257,7 @@ def heat_map(results: Results, subject: str) -> Listing:
             ],
             whole.kind,
         )
-        for whole in best_first(results.find(subject))
+        for whole in best_first(results.anywhere(subject))
         if any((whole.codec, family) in cells for family in families)
     ]
     title = f"Metric families: bits a {subject.removesuffix('s')}"

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from squeezelab.dataset import Series
+from squeezelab.dataset import Series, to_doubles
 from squeezelab.report.charts import BLUE, COLOURS, GREEN, draw_bars, save_figure
 from squeezelab.report.labels import label
 from squeezelab.report.sentences import percent, plain_number
@@ -108,7 +108,7 @@ def draw_study(study: Study, path: Path) -> list[Path]:
         figure = Figure(figsize=(12, 8.5), layout="constrained")
         panels = figure.subplot_mosaic([["values", "values"], ["deltas", "codecs"]], height_ratios=[1, 1.15])
         _draw_values(panels["values"], study)
-        _draw_deltas(panels["deltas"], study.series.values, study.explained.facts.step)
+        _draw_deltas(panels["deltas"], to_doubles(study.series.values), study.explained.facts.step)
         _draw_codecs(panels["codecs"], study)
         return figure
 
@@ -130,7 +130,7 @@ def _entropy(one: Entropy) -> str:
 def _draw_values(axes: Axes, study: Study) -> None:
     chosen = _envelope(study.series.values)
     moments = _moments(study.series.timestamps[chosen], study.time_unit)
-    values = np.clip(study.series.values[chosen], -DRAWABLE, DRAWABLE)
+    values = np.clip(to_doubles(study.series.values[chosen]), -DRAWABLE, DRAWABLE)
     values[np.isinf(study.series.values[chosen])] = np.nan
     axes.plot(moments, values, color=BLUE, linewidth=1.2, marker="." if chosen.size < 100 else "")
     if moments.dtype.kind == "M":

@@ -134,7 +134,7 @@ def memory_table(results: Results) -> Table:
 
 def family_table(results: Results) -> Table:
     """Return bits per value, a row a metric family and a column a codec."""
-    wholes = results.find("values")
+    wholes = results.anywhere("values")
     families = dict.fromkeys(one.metric for one in results.measurements if one.metric)
     found = {(one.metric, one.codec): one for one in results.measurements if one.subject == "values"}
     rows = []
@@ -168,7 +168,9 @@ def origin(results: Results) -> str:
     provenance = ", ".join(f"{name} {value}" for name, value in facts.provenance.items())
     amount = f"{facts.samples:,} samples in {facts.series:,} series"
     seed = "" if facts.generator in ("file", "python") else f"seed {facts.seed}"  # data of a user's own have none
-    return "; ".join(filter(None, (amount, seed, provenance)))
+    kinds = ", ".join(f"{name} in {count:,} series" for name, count in facts.dtypes.items())
+    values = f"values {kinds}" if set(facts.dtypes) - {"float64"} else ""
+    return "; ".join(filter(None, (amount, values, seed, provenance)))
 
 
 def machine(results: Results) -> str:
@@ -193,7 +195,9 @@ def method(results: Results) -> list[str]:
         if one.timed_samples:
             timed[one.subject] = max(timed.get(one.subject, 0), one.timed_samples)
     lines = [
-        "Raw is 16 bytes a sample: 8 of timestamp, 8 of value. NDJSON is a line a sample, as `json.dumps` writes it.",
+        "Raw is 16 bytes a sample: 8 of timestamp, 8 of value"
+        + (", 4 where that is a float32" if "float32" in facts.dtypes else "")
+        + ". NDJSON is a line a sample, as `json.dumps` writes it.",
         "A codec makes one frame a series; header and checksum of each frame are counted.",
         f"Overall is NDJSON ({facts.ndjson_bytes:,} bytes) by timestamp frames, value frames and series dictionary "
         f"({facts.dictionary_bytes:,} bytes).",

@@ -177,3 +177,17 @@ def edge_datasets(empty_series: bool = True) -> Iterator[tuple[str, MetricDatase
         count = min(len(timestamps), len(values))
         one = Series(SeriesKey("a", {}), timestamps[:count], values[:count])
         yield f"{name}, {other}", MetricDataset.from_series([one])
+
+
+def typed_datasets() -> Iterator[tuple[str, MetricDataset]]:
+    """Yield data sets whose values are not all float64, each with what it is; series are never empty."""
+    times = 15 * np.arange(40)
+    columns = {
+        "int64": np.append(2**53 + np.arange(38), [-(2**63), 2**63 - 1]),
+        "float32": np.append(0.1 * np.arange(38), [-0.0, np.inf]).astype(np.float32),
+        "float64": 0.1 * np.arange(40),
+    }
+    series = [Series(SeriesKey("m", {"of": name}), times, column) for name, column in columns.items()]
+    yield "int64 values", MetricDataset.from_series(series[:1])
+    yield "float32 values", MetricDataset.from_series(series[1:2])
+    yield "values of several dtypes", MetricDataset.from_series(series)

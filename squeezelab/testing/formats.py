@@ -9,8 +9,9 @@ import numpy as np
 
 from squeezelab.codecs._frame import FLOAT64, INT64
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.errors import InvalidRequestError
 from squeezelab.formats import Format
-from squeezelab.testing.edges import edge_datasets, tame
+from squeezelab.testing.edges import edge_datasets, tame, typed_datasets
 from squeezelab.testing.promises import check_damage, expected_error, promise, same_bits
 
 
@@ -18,9 +19,10 @@ def check_format(format: Format) -> None:
     """Check that a format keeps its promises.
 
     Every data set comes back bit for bit, the order of its series and samples included, from bytes and from a file; the
-    same data set gives the same bytes; damage is rejected, or makes no difference. What a format does not claim, by its
-    attributes `checked`, `repeatable`, `holds_empty_series` and `lossy`, is not asked of it: without a checksum damage
-    has to end in data or in CorruptDataError; a lossy one keeps the series, and what was decoded once stays as it is.
+    same data set gives the same bytes; damage is rejected, or makes no difference; so are values of other dtypes than
+    its `dtypes`. What a format does not claim, by its attributes `checked`, `repeatable`, `holds_empty_series` and
+    `lossy`, is not asked of it: without a checksum damage has to end in data or in CorruptDataError; a lossy one keeps
+    the series, and what was decoded once stays as it is.
 
     Parameters
     ----------
@@ -38,6 +40,11 @@ def check_format(format: Format) -> None:
     """
     for name, dataset in edge_datasets(format.holds_empty_series):
         _check_file(format, f"{format.name} file of {name}", dataset)
+    for name, dataset in typed_datasets():
+        if format.takes(dataset):
+            _check_file(format, f"{format.name} file of {name}", dataset)
+        else:
+            _check_rejection(format, dataset, name)
     few = [_series_of(5, {"host": "a"}), _series_of(1, {})]
     dataset = MetricDataset.from_series(few)
     _check_path(format, dataset)
@@ -59,10 +66,20 @@ def _series_of(length: int, labels: dict[str, str]) -> Series:
 def _same_dataset(a: MetricDataset, b: MetricDataset) -> bool:
     return (
         list(a.keys) == list(b.keys)
+        and a.dtypes == b.dtypes
         and np.array_equal(a.offsets, b.offsets)
         and same_bits(a.timestamps, b.timestamps)
         and same_bits(a.values, b.values)
     )
+
+
+def _check_rejection(format: Format, dataset: MetricDataset, name: str) -> None:
+    """Check that what a format does not take is rejected, not turned into something else."""
+    try:
+        format.encode(dataset)
+    except InvalidRequestError:
+        return
+    raise AssertionError(f"values of other dtypes than it names are rejected: broken on {format.name} file of {name}")
 
 
 def _check_file(format: Format, on: str, dataset: MetricDataset) -> None:

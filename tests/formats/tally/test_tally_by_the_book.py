@@ -11,6 +11,7 @@ from hypothesis import given, settings
 import tally_by_the_book as book
 from columns import SPECIAL_WORDS, float64_columns, int64_columns
 from squeezelab import MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
+from squeezelab.dataset import VALUE_DTYPES, to_words
 from squeezelab.formats.tally.format import Tally
 
 SLICES = Path(__file__).parents[2] / "data/westermo_slices"
@@ -20,19 +21,22 @@ LEVELS = pytest.mark.parametrize("level", [1, 2])
 def assert_read_by_the_book(dataset: MetricDataset, level: int) -> None:
     unit, series = book.read(Tally(level).encode(dataset))
     expected = [
-        book.Series(key.metric_name, dict(key.labels), timestamps.tolist(), values.view(np.uint64).tolist())
+        book.Series(key.metric_name, dict(key.labels), timestamps.tolist(), to_words(values).tolist())
         for key, timestamps, values in dataset
     ]
     assert unit == dataset.time_unit
     assert series == expected
 
 
-def of_columns(*columns: np.ndarray, timestamps: np.ndarray | None = None, time_unit: str = "s") -> MetricDataset:
+def of_columns(
+    *columns: np.ndarray, timestamps: np.ndarray | None = None, time_unit: str = "s", typed: bool = False
+) -> MetricDataset:
     """Make a data set of columns; those of the same length share timestamps and labels."""
     series = []
     for i, column in enumerate(columns):
         times = 1_700_000_000 + 15 * np.arange(column.size) if timestamps is None else timestamps
-        series.append(Series(SeriesKey(f"metric_{i}", {"host": "a"}), times, np.asarray(column, float)))
+        kept = column if column.dtype in VALUE_DTYPES and typed else np.asarray(column, float)
+        series.append(Series(SeriesKey(f"metric_{i}", {"host": "a"}), times, kept))
     return MetricDataset.from_series(series, time_unit=time_unit)
 
 
@@ -85,6 +89,12 @@ def by_hand() -> Iterator[tuple[str, MetricDataset]]:
     yield "few_distinct", of_columns(rng.choice(rng.normal(size=4), 300))
     free, cache = np.cumsum(rng.integers(-99, 100, (2, 300)), axis=1) * 4096
     yield "columns_that_add_up", of_columns(free, cache, free + cache + rng.integers(0, 2, 300))
+    large = 2**53 + np.cumsum(rng.integers(0, 1000, 300))
+    singles = np.round(walk, 2).astype(np.float32)
+    words = rng.integers(0, 2**32, 300, np.uint32).view(np.float32)
+    yield "int64", of_columns(large, -large, np.array([-(2**63), 2**63 - 1]), typed=True)
+    yield "float32", of_columns(singles, rng.normal(size=300).astype(np.float32), words, typed=True)
+    yield "several_dtypes", of_columns(walk, large, singles, walk + 1, np.empty(0, np.int64), typed=True)
     yield "no_times_alike", of_columns(walk, timestamps=rng.integers(-(2**63), 2**63, 300))
     yield "extreme_times", of_columns(walk[:100], timestamps=np.array([-(2**63), 2**63 - 1] * 50), time_unit="ns")
     yield (
@@ -107,6 +117,14 @@ def test_several_blocks_one_predicted_from_the_other(level: int) -> None:
     rng = np.random.default_rng(5)
     walk = np.cumsum(rng.integers(-1, 2, 8193) * (rng.random(8193) < 0.05))
     assert_read_by_the_book(of_columns(walk, 2 * walk + (np.arange(8193) % 1000 == 0)), level)
+
+
+@LEVELS
+@settings(max_examples=30)
+@given(times=int64_columns(), values=int64_columns())
+def test_any_integers(level: int, times: np.ndarray, values: np.ndarray) -> None:
+    count = min(times.size, values.size)
+    assert_read_by_the_book(of_columns(values[:count], timestamps=times[:count], typed=True), level)
 
 
 @LEVELS
