@@ -36,9 +36,10 @@ class Cbor(RecordFormat):
     ``value``: integers in as few bytes as hold them, floats always in eight. NaN and the infinities have eight bytes as
     well, which keeps every payload of a NaN; cbor2 cuts them to two.
 
-    As with NDJSON, nothing in the file checks it, a series without samples has no record and is gone, and half a
-    surrogate pair is rejected. Other programs' records may have their keys in any order, floats of any width and whole
-    numbers for values; series may be interleaved. Records written here are read by a kernel, others by cbor2.
+    As with NDJSON, nothing in the file checks it or tells the unit of time, a series without samples has no record and
+    is gone, and half a surrogate pair is rejected. Other programs' records may have their keys in any order, floats of
+    any width and whole numbers for values; series may be interleaved. Records written here are read by a kernel, others
+    by cbor2.
 
     References
     ----------

@@ -32,9 +32,10 @@ class Ndjson(RecordFormat):
 
     Notes
     -----
-    Every sample comes back bit for bit, but two things do not fit: a series without samples has no line and is gone,
-    and a name or label with half a surrogate pair, which no UTF-8 holds, is rejected. JSON knows a single NaN, so any
-    other than the default one has its bits behind it, ``"value": NaN, "value_bits": "fff8000000000001"``.
+    Every sample comes back bit for bit, but three things do not fit: the unit of time, which is seconds when a file is
+    read; a series without samples, which has no line and is gone; and a name or label with half a surrogate pair, which
+    no UTF-8 holds and which is rejected. JSON knows a single NaN, so any other than the default one has its bits after
+    it, ``"value": NaN, "value_bits": "fff8000000000001"``.
 
     Numbers are read with pyarrow, which rounds them exactly. Other programs' files may order and space the keys as
     they like, have their series interleaved, write whole values as ``3``, and ``null`` for an absent label.

@@ -28,6 +28,15 @@ __all__ = ["FileFacts", "Loaded", "ReadOptions", "Reader", "available_readers", 
 ORDER = ("tsdb", "tally", "parquet", "arrow", "json", "ndjson", "prometheus", "influx", "influx-csv", "csv")
 """Which reader is asked first whether it recognises a file: those that cannot be mistaken."""
 
+OTHERS = {
+    b"PK\x03\x04": "a ZIP archive, as Excel's workbooks are: save a sheet as CSV, or unpack it and name the folder",
+    b"SQLite format 3\0": "an SQLite database: export its table as CSV",
+    b"\xd0\xcf\x11\xe0": "an old workbook of Excel: save a sheet as CSV",
+    b"BZh": "compressed with bzip2: unpack it first",
+    b"\xfd7zXZ\0": "compressed with xz: unpack it first",
+}
+"""What else people have, by how it begins."""
+
 
 class _Choice(NamedTuple):
     """What is to be read, its reader, and whether the user named it or it was found in a folder."""
@@ -143,7 +152,7 @@ def _choose(given: list[Path], kind: str | None, words: list[str]) -> list[_Choi
             if reader is not None:
                 chosen.append(_Choice(source, reader, named))
             elif named:
-                raise DataSourceError(f"{source.path} is of no known format: {_advice()}")
+                raise DataSourceError(f"{source.path} is {_what_else(source)}")
             else:
                 words.append(f"{source.path} was passed over: it is of no known format")
         if not any(reader for _, reader, _ in readers):
@@ -166,6 +175,12 @@ def _find_reader(source: Source, kind: str | None) -> Reader | None:
     by_content = (one for one in _registry().values() if one.recognises(source))
     by_name = (one for one in _registry().values() if suffix in one.suffixes)
     return next(by_content, None) or next((one for one in by_name if source.is_text), None)
+
+
+def _what_else(source: Source) -> str:
+    """Return what a file is that no reader knows, and what to do."""
+    found = (told for magic, told in OTHERS.items() if source.head.startswith(magic))
+    return next(found, f"of no known format: {_advice()}")
 
 
 def _advice() -> str:

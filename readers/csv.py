@@ -55,6 +55,8 @@ class Csv(Reader):
         sheet = _look_at(source.first_lines())
         if sheet is None:
             raise DataSourceError(f"{facts.name} holds no rows")
+        if sheet.broken:
+            raise DataSourceError(f"{facts.name}: a name in its header has a line break: write it in one line")
         facts.shape = "wide"
         if sheet.preamble:
             facts.say(f"lines before the table were passed over: {sheet.preamble}")
@@ -91,6 +93,8 @@ class Sheet(NamedTuple):
         Whether blanks follow delimiters: they are no part of the cells.
     preamble : int
         How many lines stand before the table, its header not among them.
+    broken : bool
+        Whether the first line ends within quotes.
     """
 
     delimiter: str
@@ -99,6 +103,7 @@ class Sheet(NamedTuple):
     before: str | None
     padded: bool
     preamble: int
+    broken: bool
 
 
 def _look_at(first: list[str]) -> Sheet | None:
@@ -122,7 +127,8 @@ def _look_at(first: list[str]) -> Sheet | None:
         before = lines[preamble - 1] if preamble else before
         names, rows = _commented_header(first, delimiter, width), rows[preamble:]
     padded = delimiter not in "\t " and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
-    return Sheet(delimiter, rows, names, before, padded, preamble)
+    broken = lines[0].count('"') % 2 == 1 and cells_of(lines[0], delimiter)[-1] in lines[0].rpartition('"')[2]
+    return Sheet(delimiter, rows, names, before, padded, preamble, broken)
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:

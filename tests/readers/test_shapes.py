@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from squeezelab.errors import DataSourceError
 from squeezelab.readers import Loaded, load
 
 T = 1_704_067_200
@@ -123,5 +124,20 @@ def test_documents_of_other_shapes(
 
 
 def test_an_answer_of_influxdb_that_is_an_error(read: Callable[..., Loaded]) -> None:
-    with pytest.raises(Exception, match="is an answer without data: database not found"):
+    with pytest.raises(DataSourceError, match="is an answer without data: database not found"):
         read('{"results": [{"statement_id": 0, "error": "database not found"}]}', "answer.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04" + bytes(99), "is a ZIP archive, as Excel's workbooks are: save a sheet as CSV"),
+        (b"SQLite format 3\0" + bytes(99), "is an SQLite database: export its table as CSV"),
+        (b"BZh91AY&SY" + bytes(99), "is compressed with bzip2: unpack it first"),
+        (b'time,"cpu\nload",note\n1704067200,1,x\n1704067260,2,y\n', "a name in its header has a line break"),
+    ],
+)
+def test_files_of_other_kinds_say_what_to_do(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(DataSourceError, match=message):
+        load(tmp_path / "x.csv")
