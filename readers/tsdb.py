@@ -22,6 +22,7 @@ from squeezelab.store.workplace import workplace
 
 PROMTOOL = "promtool"
 MILLISECOND = 10**6
+UNPRINTED = "samples of the blocks that promtool did not print, as native histograms before its version 3: {}"
 _LOG = "wal"
 _BLOCK = ("meta.json", "index", "chunks")
 
@@ -57,6 +58,9 @@ class Tsdb(Reader):
             database = _link_blocks(source.path, dict(zip(blocks, facts.blocks, strict=True)), folder)
             with _dump([promtool, "tsdb", "dump", *_span(options), str(database)], facts) as output:
                 yield from read_pieces(split_pieces(output, facts.name), replace(options, time_unit="ms"), facts)
+        if not logged and not _span(options):
+            held = sum(one.samples + (one.histograms or 0) for one in facts.blocks)
+            facts.count(UNPRINTED, max(0, held - facts.rows))
 
 
 def _find_blocks(folder: Path) -> list[Path]:

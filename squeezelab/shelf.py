@@ -51,12 +51,14 @@ def describe_codecs() -> Iterator[str]:
 
 
 def describe_formats() -> Iterator[str]:
-    """Yield lines that say of every format what it is."""
+    """Yield lines that say of every format what it is, and which values it takes where these are not doubles alone."""
     yield ""
     yield "Formats; +zstd or +zstd:level=... after one compresses the whole file"
     for name in available_formats():
         if not name.endswith("+zstd"):
-            yield from _describe(name, type(get_format(name)))
+            file = get_format(name)
+            takes = f" (values of {', '.join(map(str, file.dtypes))})" if len(file.dtypes) > 1 else ""
+            yield from _describe(f"{name}{takes}", type(file))
     yield from _describe_missing(missing_formats())
 
 

@@ -146,6 +146,26 @@ def test_tsdb_blocks(database: Path) -> None:
 
 
 @needs_promtool
+def test_samples_that_promtool_does_not_print_are_counted(database: Path) -> None:
+    """Before version 3 it passes over native histograms; blocks count them among their samples."""
+    meta = next(database.rglob("meta.json"))
+    told = json.loads(meta.read_text())
+    told["stats"]["numSamples"] += 5
+    meta.write_text(json.dumps(told))
+    unprinted = "samples of the blocks that promtool did not print, as native histograms before its version 3: 5"
+    assert unprinted in load(database).files[0].words
+    assert not any("did not print" in word for word in load(database, start=T + 15).files[0].words)
+
+
+@needs_promtool
+def test_blocks_say_what_they_are(database: Path) -> None:
+    loaded = load(database)
+    assert sum(one.samples for one in loaded.files[0].blocks) == 1000
+    assert loaded.described["blocks"] == loaded.files[0].blocks
+    assert all(one.samples_bytes > 0 and one.index_bytes > 0 and one.start < one.stop for one in loaded.files[0].blocks)
+
+
+@needs_promtool
 def test_a_span_of_tsdb_blocks(database: Path) -> None:
     loaded = load(database, start=T + 15, stop=T + 46)
     assert loaded.dataset.timestamps.tolist() == [(T + 30) * 1000 + 500, (T + 15) * 1000 + 500, (T + 45) * 1000 + 500]

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import tally_by_the_book as book
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, TallyFile
+from squeezelab.dataset import to_words
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.tally import append_series, compact, pack_series
 from squeezelab.formats.tally.part import PartTable
@@ -120,3 +122,18 @@ def test_arrow_has_a_column_for_each_dtype(tmp_path: Path) -> None:
     assert table["value"].to_pylist() == [None, None, None, 1.0, 1.0]
     alone = TallyFile.open(tmp_path / "a.tally").select(host="a").to_arrow().read_all()
     assert alone["value"].to_pylist() == COUNTER[:3].tolist()
+
+
+FIXTURES = Path(__file__).parents[2] / "fixtures/tally_file"
+
+
+@pytest.mark.bounds
+@pytest.mark.parametrize("level", [1, 2])
+def test_files_that_were_written_stay_readable(level: int) -> None:
+    whole = (FIXTURES / f"version2_dtypes_level{level}.tally").read_bytes()
+    file = TallyFile(whole)
+    assert file.parts[0].coders.tolist() == [3, 3, 4, 5, 2, 3]
+    dataset = file.read_all()
+    assert dataset.fingerprint == "d8fdf62238fed8a65e9aa6cd77735b7f"
+    _, found = book.read(whole)
+    assert [one.values for one in found] == [to_words(one.values).tolist() for one in dataset]
