@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -191,7 +192,7 @@ class Search:
                 start = replace(default, order=order, options={**default.options, **self.system.begin})
                 found += self.refine(start, self.quick(layout))
         found.sort(key=lambda one: one[0])
-        best = [self.deepen(*one) for layout in self.taken for one in _of_layout(found, layout)[:FINALISTS]]
+        best = [self.deepen(*one) for one in _few_of_each_layout(found)]
         best.sort(key=lambda one: one[0])
         best[:FINALISTS] = [self.tune(*one) for one in best[:FINALISTS]]
         return sorted(best, key=lambda one: one[0])
@@ -333,8 +334,13 @@ class Search:
         return segments
 
 
-def _of_layout(found: Sequence[Found], layout: str) -> list[Found]:
-    return [one for one in found if one[1].layout == layout]
+def _few_of_each_layout(found: Sequence[Found]) -> Iterator[Found]:
+    """Yield the first few of each layout, in their order: what there is no time for is then the least promising."""
+    seen: Counter[str] = Counter()
+    for one in found:
+        seen[one[1].layout] += 1
+        if seen[one[1].layout] <= FINALISTS:
+            yield one
 
 
 def shortlist(sizes: Sizes, keep: int) -> dict[Place, list[str]]:
