@@ -74,7 +74,8 @@ def draw_losses(losses: Losses, folder: Path) -> dict[str, Path]:
     for kind in TITLES:
         if kind != WINDOW and (rows := losses.of_kind(kind)):
             drawing = partial(_draw_kind, losses, kind, rows)
-            drawn |= {kind: path for path in save_figure(drawing, folder / f"losses-{kind}")[:1]}
+            if paths := save_figure(drawing, folder / f"losses-{kind}"):
+                drawn[kind] = paths[0]
     return drawn
 
 
