@@ -137,7 +137,8 @@ def _prove(dataset: MetricDataset, formats: Mapping[str, Format]) -> Proofs:
         task = progress.add_task("Proving file formats", total=len(formats), unit="formats")
         for _ in pool.map(prove_one, formats):
             progress.advance(task)
-    return found
+    # In the order of the plan, whichever was ready first.
+    return replace(found, proofs={name: found.proofs[name] for name in formats if name in found.proofs})
 
 
 def _choose_fitting(first: Proofs, dataset: MetricDataset, plan: Plan) -> dict[str, Format]:

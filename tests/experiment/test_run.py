@@ -74,6 +74,12 @@ def test_a_codec_that_may_lose_bits_is_lossy_even_where_it_lost_none(small: Metr
     assert (timestamps.bit_exact, timestamps.lossy, timestamps.largest_error) == (True, False, None)
 
 
+def test_files_stand_in_the_order_they_were_chosen_in_whichever_is_ready_first(small: MetricDataset) -> None:
+    chosen = ["zstd_dictionary:level=19", "ndjson+zstd", "columnar", "table"]
+    results = measure_dataset(small.select(range(5)), codecs=["raw"], formats=chosen, budget=0)
+    assert [one.codec for one in results.find("dataset")] == chosen
+
+
 def test_a_lossy_format_is_noticed(small: MetricDataset) -> None:
     class Shifting:
         def encode(self, dataset: MetricDataset) -> bytes:
