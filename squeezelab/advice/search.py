@@ -253,7 +253,8 @@ class Search:
             return
         self._scale, self._runs_to_come = len(dataset) / len(part), RUNS_AFTER_SURVEY
         found = self.survey()
-        self._scale, self._runs_to_come = 1.0, RUNS_AFTER_CHOICE
+        # What a run on all takes is better known from the first of them: on a part, much is spent on other things.
+        self._scale, self._runs_to_come, self.slowest = 1.0, RUNS_AFTER_CHOICE, 0.0
         self.take(dataset)
         again: list[Found] = []
         for size, setting, sizes in found:
