@@ -122,13 +122,19 @@ def read_varints(data: bytes, at: int) -> list[int]:
     return every
 
 
+def tag_of(dtype: np.dtype[Any]) -> int:
+    """Return the first byte of a frame of a dtype."""
+    return _TAGS[dtype]
+
+
 @cache
-def _seed(codec_name: str) -> int:
+def seed_of(codec_name: str) -> int:
+    """Return what the checksums of a codec's frames are seeded with."""
     return xxhash.xxh3_64_intdigest(codec_name.encode())
 
 
 def _checksum(codec_name: str, header: bytes | memoryview, payload: bytes | memoryview | Bytes) -> bytes:
-    return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=_seed(codec_name)))
+    return xxhash.xxh3_64_digest(payload, seed=xxhash.xxh3_64_intdigest(header, seed=seed_of(codec_name)))
 
 
 def pack_frame(codec_name: str, dtype: np.dtype[Any], size: int, payload: bytes | Bytes) -> bytes:

@@ -151,9 +151,9 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         frame = open_frame(self.frame_name, data, self.earlier_names)
         self.check_plausible(frame)
         if out is None and frame.dtype.isnative:
-            column = result = _allocate(frame.size, frame.dtype)
+            column = result = allocate(frame.size, frame.dtype)
         else:
-            result = _allocate(frame.size, frame.dtype) if out is None else out
+            result = allocate(frame.size, frame.dtype) if out is None else out
             column = _as_output(result, frame, data)
         if not frame.size:
             if frame.stop != frame.start:
@@ -257,7 +257,14 @@ def as_bytes(buf: Any) -> Bytes:
     return data
 
 
-def _allocate(size: int, dtype: np.dtype[Any]) -> Column:
+def allocate(size: int, dtype: np.dtype[Any]) -> Column:
+    """Return room for a column.
+
+    Raises
+    ------
+    CorruptDataError
+        If memory does not hold it: the frame that claims it is damaged.
+    """
     try:
         return np.empty(size, dtype)
     except MemoryError as error:
@@ -415,7 +422,7 @@ class Chain(ColumnCodec):
             if size > payload.size * stage.max_expansion:
                 raise CorruptDataError(f"{payload.size} bytes cannot expand to {size}: the frame is damaged")
             # The first stage may read whole words up to its payload's end.
-            expanded = _allocate(size + READ_SLACK, np.dtype(np.uint8))
+            expanded = allocate(size + READ_SLACK, np.dtype(np.uint8))
             expanded[size:] = 0
             stage.expand(payload, expanded[:size])
             payload = expanded[:size]

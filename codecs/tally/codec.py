@@ -7,21 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT32, FLOAT64, INT64, INTEGERS, Bytes, Frame, open_frame, pack_frame
-from squeezelab.codecs.base import Column, ColumnCodec, as_bytes
+from squeezelab.codecs._frame import FLOAT32, FLOAT64, INT64, INTEGERS, Bytes, Frame, pack_frame, read_varint, tag_of
+from squeezelab.codecs.base import Column, ColumnCodec, allocate, as_bytes
 from squeezelab.codecs.tally.columns import (
     FAST,
+    NAME,
     SMALL,
     SMALLEST,
     VERSION,
-    decode_column,
-    decode_columns,
+    decode_frame,
+    decode_frames,
+    decode_payload,
     encode_columns,
 )
 from squeezelab.codecs.tally.widths import narrow, widen
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 WHOLE = (INT64, FLOAT64)
+SHORTEST = 11
+"""A frame of any values has more bytes than these."""
+_DTYPES = {tag_of(dtype): dtype for dtype in WHOLE}
 MARK = bytes([VERSION])
 """Begins a payload. Those of version 1 begin with the size of a block, which is 5 or more."""
 
@@ -79,7 +84,7 @@ class Tally(ColumnCodec):
     True
     """
 
-    name = "tally"
+    name = NAME
     kind = "ours"
     dtypes = (*INTEGERS[:1], FLOAT64, *INTEGERS[1:], FLOAT32)
     showcase = ("", "level=1")
@@ -115,37 +120,21 @@ class Tally(ColumnCodec):
                 frames[i] = pack_frame(self.frame_name, dtype, taken[i][0].size, MARK + payload)
         return [frame or self.encode(column) for frame, column in zip(frames, columns, strict=True)]
 
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Decode a frame of int64 or float64 in one call; what is not whole, or another thing, as other codecs do."""
+        if out is None and type(buf) is bytes and len(buf) > SHORTEST and buf[0] in _DTYPES:
+            size = buf[1] if buf[1] < 0x80 else read_varint(buf, 1)[0]
+            if 0 < 8 * size <= len(buf) * self.max_expansion:
+                column = allocate(size, _DTYPES[buf[0]])
+                if decode_frame(buf, column):
+                    return column
+        return super().decode(buf, out)
+
     def decode_many(self, frames: Sequence[Any]) -> list[Column]:
-        """Decode all frames of int64, and all of float64, in one call each."""
+        """Decode all frames in one call, where they are of int64 and float64."""
         every = [frame if type(frame) is bytes else bytes(as_bytes(frame)) for frame in frames]
-        joined = np.frombuffer(b"".join(every) or b"\0", np.uint8)
-        opened, at = [], 0
-        for frame in every:
-            one = open_frame(self.frame_name, np.frombuffer(frame or b"\0", np.uint8))
-            self.check_plausible(one)
-            opened.append((one, at))
-            at += len(frame)
-        columns: list[Column] = [np.empty(0)] * len(every)
-        for dtype in WHOLE:
-            mine = [i for i, (one, _) in enumerate(opened) if one.dtype == dtype and one.size]
-            if not mine:
-                continue
-            places = [opened[i] for i in mine]
-            marked = [every[i][one.start] == VERSION for i, (one, _) in zip(mine, places, strict=True)]
-            offsets = np.zeros(len(mine) + 1, np.int64)
-            np.cumsum([one.size for one, _ in places], out=offsets[1:])
-            values = np.empty(offsets[-1], dtype)
-            begins = [at + one.start + mark for (one, at), mark in zip(places, marked, strict=True)]
-            coders = [VERSION if mark else 1 for mark in marked]
-            if not decode_columns(joined, begins, [at + one.stop for one, at in places], coders, offsets, values):
-                raise CorruptDataError("a tally payload does not hold the values it promises: it is damaged")
-            bounds = offsets.tolist()
-            for i, first, last in zip(mine, bounds[:-1], bounds[1:], strict=True):
-                columns[i] = values[first:last]
-        for i, (one, _) in enumerate(opened):
-            if one.dtype not in WHOLE or not one.size:
-                columns[i] = self.decode(every[i])
-        return columns
+        columns = decode_frames(every, self.max_expansion)
+        return [self.decode(frame) for frame in every] if columns is None else columns
 
     def _pack_wide(self, column: Column) -> bytes:
         """Encode block by block, in version 2."""
@@ -153,8 +142,5 @@ class Tally(ColumnCodec):
 
     def _unpack_wide(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode block by block, in the version that they are of."""
-        begin, coder = frame.start, 1
-        if begin < frame.stop and data[begin] == VERSION:
-            begin, coder = begin + 1, VERSION
-        if decode_column(data, begin, frame.stop, coder, column) != frame.stop:
+        if not decode_payload(data, frame.start, frame.stop, column):
             raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")

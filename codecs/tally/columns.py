@@ -22,10 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, signed_varint, varint
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, seed_of, signed_varint, tag_of, varint
 from squeezelab.codecs.tally import blocks
 from squeezelab.codecs.tally.adaptive import write_adaptive
 from squeezelab.codecs.tally.blocks import Room, plan_block, write_block
+from squeezelab.codecs.tally.nibbles import MODELS
 from squeezelab.codecs.tally.prediction import OTHERS, common_divisor
 from squeezelab.codecs.tally.quanta import (
     _DIVISORS,
@@ -44,17 +45,43 @@ from squeezelab.codecs.tally.quanta import (
     restore,
     split,
 )
-from squeezelab.codecs.tally.shapes import BANK, ONE
+from squeezelab.codecs.tally.shapes import BANK, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, LANES, read_stream, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
-from squeezelab.codecs.tally.workspace import BLOCK, DISTANCES, GAPS, NOISE, NUMBERS, RESULT, ROWS, WEIGHTS
+from squeezelab.codecs.tally.workspace import (
+    BLOCK,
+    DISTANCES,
+    GAPS,
+    INVERSES,
+    NOISE,
+    NUMBERS,
+    RESULT,
+    ROWS,
+    SHARES,
+    STATE,
+    TABLE,
+    WEIGHTS,
+    WORDS,
+)
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, load_little, put_varint, store_little, take_varint, word_of
+from squeezelab.kernels.bits import (
+    U,
+    count_ones,
+    load_little,
+    load_word,
+    put_varint,
+    store_little,
+    take_varint,
+    trailing_zeros,
+    word_of,
+)
+from squeezelab.kernels.xxh3 import ROOM, hash_bytes
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 
-VERSION = 2
+NAME, VERSION = "tally", 2
+SEED, INT64_TAG, FLOAT64_TAG = np.uint64(seed_of(NAME)), tag_of(INT64), tag_of(FLOAT64)
 FAST, SMALL, SMALLEST = 1, 2, 3
 KIND, RANKED, DISTANT = 7, 8, 16
 ADAPTIVE, AS_THEY_ARE = 6, 7
@@ -62,17 +89,28 @@ MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
 """More than any block, and what it is compared with, takes while it is written."""
 MOST_REFERENCES = 3
 """From how many other columns one may be predicted."""
-FEW_MISSED, NEAR = 64, 64
+FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
 WORTH_ADAPTING = 0.97
-FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
+FEWEST_TO_ADAPT, FEWEST_TO_PREDICT, FEWEST_TO_RETRY = 100, 16, 4096
 MUCH = 24
+RANKS, DISTINCT = RESULT, RESULT + 1
+"""Rows of a writer, which has no use for results."""
+MOST_PLACES = 1 << 21
+"""Integers of a wider span are not numbered by a kernel."""
 
 _kept = threading.local()
 
 
 class Workspace(NamedTuple):
-    """What kernels work in: rows of words, a buffer for what is written, and what reading takes."""
+    """What kernels work in: rows of words, a buffer for what is written, and what reading takes.
+
+    Attributes
+    ----------
+    single : Single
+    bounds : int64[2, 2]
+        For a single payload: where it lies among its bytes, and its values among those of its column.
+    """
 
     rows: Words
     buffer: Bytes
@@ -80,6 +118,7 @@ class Workspace(NamedTuple):
     others: Words
     room: Room
     single: Single
+    bounds: npt.NDArray[np.int64]
 
     @classmethod
     def of_thread(cls) -> Workspace:
@@ -89,7 +128,8 @@ class Workspace(NamedTuple):
             rows, buffer = np.zeros((ROWS, BLOCK), np.uint64), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
             others = np.zeros((MOST_REFERENCES, BLOCK), np.uint64)
             levels = np.empty(BLOCK, np.uint64)
-            space = _kept.space = cls(rows, buffer, levels, others, Room.of(BLOCK), Single.make())
+            bounds = np.zeros((2, 2), np.int64)
+            space = _kept.space = cls(rows, buffer, levels, others, Room.of(BLOCK), Single.make(), bounds)
         return space
 
 
@@ -151,12 +191,8 @@ def write_columns(
 def _with_size(buffer, at, end):
     """Put the size of what stands three bytes after a place before it; return the byte after it."""
     source = at + U(3)
-    size = end - source
-    at = put_varint(buffer, at, size)
-    if at < source:
-        for i in range(U(0), size, U(8)):
-            store_little(buffer, at + i, load_little(buffer, source + i))
-    return at + size
+    at = put_varint(buffer, at, end - source)
+    return _moved_down(buffer, source, end, at) if at < source else end
 
 
 @kernel(inline="always")
@@ -199,9 +235,17 @@ def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, m
         at = after if is_last else _with_size(buffer, at, after)
     size = at - begin
     if (size << U(3)) > count and _are_sparse(numbers, work):
-        return U(0)
-    least = np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
-    if level > U(1) and own == U(LANES) and gain > least:
+        distinct, promised = rank(numbers, work)
+        if promised * U(100) > size * U(8 * 3) and (missed or distinct == U(0)):
+            return U(0)
+        if promised * U(100) > size * U(8 * 3):
+            after, saved = _write_ranked(kind, divisor, count, distinct, level, bank, work, buffer, at)
+            if after - at < size:
+                # Of short ones Python would take more time than it saves bytes.
+                if saved > _least_saved(after - at, level) and level > U(2 if count < U(FEWEST_TO_RETRY) else 1):
+                    return U(0)
+                return _moved_down(buffer, at, after, begin)
+    if level > U(1) and own == U(LANES) and gain > _least_saved(size, level):
         limit = size * U(97) // U(100) if level == U(2) else size - U(1)
         after = write_adaptive(
             kind, np.uint64(divisor), count, missed, work, models, ages, limit, buffer, begin + U(1), at
@@ -216,6 +260,86 @@ def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, m
             store_little(buffer, at, words[i])
             at += U(8)
     return at
+
+
+@kernel
+def _least_saved(size, level):
+    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn."""
+    return np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
+
+
+@kernel
+def _moved_down(buffer, source, stop, at):
+    """Move bytes to where they begin earlier; return the byte after them."""
+    size = stop - source
+    for i in range(U(0), size, U(8)):
+        store_little(buffer, at + i, load_little(buffer, source + i))
+    return at + size
+
+
+@kernel
+def _write_ranked(kind, divisor, count, distinct, level, bank, work, buffer, at):
+    """Write the block that numbers the distinct integers, which `rank` has found; return as `write_stream` does."""
+    buffer[at] = kind | U(RANKED)
+    at = put_varint(buffer, at + U(1), distinct)
+    if kind != U(BITS):
+        at = put_varint(buffer, at, np.uint64(divisor))
+    after, _ = write_stream(work[DISTINCT][:distinct], level, False, bank, work, buffer, at + U(3))
+    at = _with_size(buffer, at, after)
+    return write_stream(work[RANKS][:count], level, False, bank, work, buffer, at)
+
+
+@kernel
+def rank(numbers, work):
+    """Fill the rows `RANKS` and `DISTINCT`: integers numbered by their order, and which there are.
+
+    Returns
+    -------
+    distinct : uint64
+        How many there are; 0 if they are too far apart to be numbered here.
+    promised : uint64
+        About how many bits ranks save: each the distance to the integer before, which a list of them costs once.
+    """
+    count = U(numbers.size)
+    least, most = numbers[0], numbers[0]
+    for i in range(count):
+        if np.int64(numbers[i]) < np.int64(least):
+            least = numbers[i]
+        if np.int64(numbers[i]) > np.int64(most):
+            most = numbers[i]
+    step = max(common_divisor(numbers, least), U(1))
+    places = (most - least) // step + U(1)
+    if places > U(MOST_PLACES) or places == U(0):
+        return U(0), ~U(0) >> U(32)
+    seen, before = work[WORDS : WORDS + 4].reshape(-1), work[TABLE : TABLE + 2].reshape(-1).view(np.uint32)
+    ranks, found, often = work[RANKS], work[DISTINCT], work[GAPS]
+    rows = (places + U(63)) >> U(6)
+    for i in range(rows):
+        seen[i] = U(0)
+    for i in range(count):
+        place = (numbers[i] - least) // step
+        ranks[i] = place
+        seen[place >> U(6)] |= U(1) << (place & U(63))
+    distinct = U(0)
+    for i in range(rows):
+        before[i] = distinct
+        word = seen[i]
+        while word:
+            found[distinct], often[distinct] = (i << U(6)) | trailing_zeros(word), U(0)
+            word &= word - U(1)
+            distinct += U(1)
+    for i in range(count):
+        place = ranks[i]
+        below = seen[place >> U(6)] & ((U(1) << (place & U(63))) - U(1))
+        ranks[i] = U(before[place >> U(6)]) + count_ones(below)
+        often[ranks[i]] += U(1)
+    saved = np.int64(0)
+    for i in range(U(1), distinct):
+        far = LOG2[min(found[i] - found[i - U(1)], U(MOST_COUNT))]
+        saved += np.int64(often[i]) * far - far - 2 * ONE
+    for i in range(distinct):
+        found[i] = least + step * found[i]
+    return distinct, U(max(saved, np.int64(0)) // ONE)
 
 
 @kernel
@@ -326,35 +450,6 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         return [whole]
     ends = np.cumsum(sizes).tolist()
     return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def decode_columns(
-    data: Bytes, begins: Sequence[int], ends: Sequence[int], coders: Sequence[int], offsets: npt.NDArray[np.int64],
-    column: Column,
-) -> bool:  # fmt: skip
-    """Fill columns that stand one after another in an array; return whether they are whole.
-
-    Parameters
-    ----------
-    data : uint8[...]
-        `READ_SLACK` bytes after each column's blocks must be readable.
-    begins, ends, coders : sequence of int
-        Where the blocks of each column lie, with their sizes before them, and of which version they are.
-    offsets : int64[columns + 1]
-        Where each column begins; 0 first, n last.
-    column : int64[n] or float64[n]
-    """
-    space, columns = Workspace.of_thread(), len(begins)
-    counts = np.diff(offsets)
-    blocks_at = np.zeros(columns + 1, np.int64)
-    np.cumsum(-(-counts // BLOCK), out=blocks_at[1:])
-    none = np.full((columns, MOST_REFERENCES), -1, np.int64)
-    after = read_columns(
-        data, counts, blocks_at, np.array(begins, np.uint64), np.array(ends, np.uint64), none,
-        np.array(coders, np.int64), offsets[:-1], none[:, 0].copy(), True, column.dtype == FLOAT64, BANK, space.rows,
-        *space.room, space.others, space.levels, column.view(np.uint64),
-    )  # fmt: skip
-    return columns == 0 or int(after) == ends[-1]
 
 
 def blocks_within(framed: bytes) -> list[bytes]:
@@ -569,16 +664,149 @@ def decode_column(data: Bytes, begin: int, end: int, coder: int, column: Column,
     one.begins[0], one.ends[0], one.coders[0] = begin, end, coder
     one.levels_at[0] = -1 if levels is None else 0
     after: int = read_columns(
-        data, *one, levels is None, column.dtype == FLOAT64, BANK, space.rows, *space.room, space.others,
+        data, *one, levels is None, column.dtype == FLOAT64, BANK, space.rows, space.others,
         space.levels if levels is None else levels, column.view(np.uint64),
     )  # fmt: skip
     return after
 
 
+def decode_payload(data: Bytes, begin: int, end: int, column: Column) -> bool:
+    """Fill a column from its payload, ``data[begin:end]``; return whether that holds exactly n values."""
+    space = Workspace.of_thread()
+    space.bounds[0], space.bounds[1, 1] = (begin, end), column.size
+    return bool(_read_one(data, False, column, space))
+
+
+def decode_frame(frame: bytes, column: Column) -> bool:
+    """Fill a column from its frame, whose tag and size are the column's; return whether that is whole."""
+    space = Workspace.of_thread()
+    space.bounds[0], space.bounds[1, 1] = (0, len(frame)), column.size
+    return bool(_read_one(np.frombuffer(frame, np.uint8), True, column, space))
+
+
+def _read_one(data: Bytes, framed: bool, column: Column, space: Workspace) -> Any:
+    return read_payloads(
+        data, space.bounds[0], framed, SEED, column.dtype == FLOAT64, space.bounds[1], BANK, space.rows,
+        column.view(np.uint64),
+    )  # fmt: skip
+
+
+def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | None:
+    """Return the columns of frames of int64 and float64; None if any is not whole, of another dtype, or implausible.
+
+    Parameters
+    ----------
+    frames : sequence of bytes
+    expansion : int
+        The most bytes that a byte of payload can stand for.
+    """
+    data = np.frombuffer(b"".join(frames) or b"\0", np.uint8)
+    begins, places = np.zeros(len(frames) + 1, np.int64), np.zeros(len(frames) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, frames), np.int64, len(frames)), out=begins[1:])
+    doubles = np.empty(len(frames), np.bool_)
+    if not survey_frames(data, begins, expansion, doubles, places):
+        return None
+    words = np.empty(places[-1], np.uint64)
+    space = Workspace.of_thread()
+    if read_payloads(data, begins, True, SEED, False, places, BANK, space.rows, words) < len(frames):
+        return None
+    kinds, bounds = (words.view(np.int64), words.view(np.float64)), places.tolist()
+    return [kinds[kind][i:j] for kind, i, j in zip(doubles.tolist(), bounds[:-1], bounds[1:], strict=True)]
+
+
+@kernel
+def survey_frames(data, begins, expansion, doubles, places):
+    """Fill which columns are doubles, and where each begins, by headers alone; return whether these make sense."""
+    for i in range(doubles.size):
+        at, stop = U(begins[i]), U(begins[i + 1])
+        if at >= stop or (data[at] != INT64_TAG and data[at] != FLOAT64_TAG):
+            return False
+        doubles[i] = data[at] == FLOAT64_TAG
+        size, at = take_varint(data, at + U(1), stop)
+        if at > stop or size >> U(3) > (stop - at) * U(expansion) >> U(6):
+            return False
+        places[i + 1] = places[i] + np.int64(size)
+    return True
+
+
+@kernel
+def _open_frame(data, at, end, seed, count, room):
+    """Return where the payload of a frame lies; two zeros if it is not a whole one of so many values."""
+    size, start = take_varint(data, at + U(1), end)
+    length, start = take_varint(data, start, end)
+    if start > end or end - start < U(8) or length != end - start - U(8) or size != count:
+        return U(0), U(0)
+    checksum = hash_bytes(data, start, length, hash_bytes(data, at, start - at, seed, room), room)
+    return (start, start + length) if load_word(data, start + length) == checksum else (U(0), U(0))
+
+
+@kernel
+def read_payloads(data, begins, framed, seed, is_double, places, bank, work, words):
+    """Fill the words of columns from payloads, or from frames.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        Where they lie; `READ_SLACK` bytes after each payload must be readable.
+    begins, places : int64[columns + 1]
+        Where each begins and ends, and where its column's words do.
+    framed, seed : bool, uint64
+        Whether they are frames, with their checksums, and what these are seeded with.
+    is_double : bool
+        Whether the columns hold doubles. Frames tell that themselves.
+    bank, work
+        `BANK`, and `Workspace.rows`.
+    words : uint64[values of all]
+        Filled.
+
+    Returns
+    -------
+    done : int
+        How many columns are whole: all, or those before the first that is not.
+    """
+    for i in range(begins.size - 1):
+        at, stop, own = U(begins[i]), U(begins[i + 1]), words[places[i] : places[i + 1]]
+        if framed:
+            if at >= stop:
+                return i
+            is_double = data[at] == FLOAT64_TAG
+            at, stop = _open_frame(data, at, stop, U(seed), U(own.size), work[STATE][:ROOM])
+            if stop == U(0):
+                return i
+        coder = 1
+        if at < stop and data[at] == VERSION:
+            coder, at = VERSION, at + U(1)
+        for first in range(0, own.size, BLOCK):
+            filled = own[first : min(first + BLOCK, own.size)]
+            length, at = take_varint(data, at, stop)
+            if at > stop or length > stop - at:
+                return i
+            levels, at = work[INVERSES][: filled.size], at + length
+            if not _read_either(
+                data, at - length, at, coder, is_double, work[:3], U(0), bank, work, False, levels, filled
+            ):
+                return i
+        if at != stop:
+            return i
+    return begins.size - 1
+
+
+@kernel
+def _read_either(data, at, stop, coder, is_double, others, known, bank, work, kept, levels, words):
+    """Decode a block of either version; parameters are those of `read_block`."""
+    if coder == 1 or (at < stop and data[at] == ADAPTIVE):
+        # It works in rows that the other version leaves alone meanwhile.
+        return blocks.read_block(
+            data, at + U(coder != 1), stop, is_double, others, known, work[WEIGHTS].view(np.uint16)[: MODELS * 16],
+            work[SHARES].view(np.uint8)[:MODELS], work[:5], work[STATE][:5], work[STATE][5:10], levels, words,
+        )  # fmt: skip
+    return read_block(data, at, stop, is_double, others, known, bank, work, kept, levels, words)
+
+
 @kernel
 def read_columns(
-    data, counts, blocks_at, begins, ends, references, coders, offsets, levels_at, sized, is_double, bank, work,
-    models, ages, rows, cursor, stops, others, levels, words,
+    data, counts, blocks_at, begins, ends, references, coders, offsets, levels_at, sized, is_double, bank, work, others,
+    levels, words,
 ):  # fmt: skip
     """Fill the words of columns from their blocks.
 
@@ -601,8 +829,8 @@ def read_columns(
         Where each column's words begin, and where its levels are kept; -1 if they need not be.
     sized, is_double : bool
         Whether sizes stand before the blocks; whether the columns hold doubles.
-    bank, work, models, ages, rows, cursor, stops
-        `BANK`, and the `Workspace`.
+    bank, work
+        `BANK`, and `Workspace.rows`.
     others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[BLOCK or more]
         Room to work in, and where levels are kept.
     words : uint64[values of all]
@@ -639,17 +867,7 @@ def read_columns(
                 at, after = begins[block], ends[block]
             own = levels_at[i] + first if kept else 0
             mine, filled = levels[own : own + size], words[offsets[i] + first : offsets[i] + first + size]
-            is_old = coders[i] == 1
-            if not is_old and at < after and data[at] == ADAPTIVE:
-                is_old = True
-                at += U(1)
-            if is_old:
-                whole = blocks.read_block(
-                    data, at, after, is_double, others, known, models, ages, rows, cursor, stops, mine, filled
-                )
-            else:
-                whole = read_block(data, at, after, is_double, others, known, bank, work, kept, mine, filled)
-            if not whole:
+            if not _read_either(data, at, after, coders[i], is_double, others, known, bank, work, kept, mine, filled):
                 return -1
     return np.int64(after)
 

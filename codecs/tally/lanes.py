@@ -11,8 +11,8 @@ in fields that are loaded one by one::
     bits 46-63  the token's lowest integer without these bits, signed
 
 A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. It leaves the
-integers round by round, and a second pass puts them where they belong: both at once would take more registers than
-there are.
+integers round by round, each above the width of its bits in the plane, and a second pass takes these and puts the
+integers where they belong: all at once would take more registers than there are.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.
@@ -103,7 +103,7 @@ def entry_of(share, raw, width, lowest):
 
 @kernel(forceinline=True)
 def _step(data, at, tables, first, log, mask, state):
-    """Return an integer of a lane, the lane's state after it, where the next word is, and what the entry says of it."""
+    """Return an integer above the width of its bits in the plane, the lane's state, and where the next word is."""
     entry = state & mask
     rest = _rest_at(tables, first, entry)
     raw = rest & U(255)
@@ -111,91 +111,45 @@ def _step(data, at, tables, first, log, mask, state):
     left = full >> raw
     low = left < LOWEST
     state = choose(low, (left << U(32)) | load_half(data, at), left)
-    return shift_down(rest, U(14)) + (full & ((U(1) << raw) - U(1))), state, at + (U(low) << U(2)), rest
-
-
-@kernel(forceinline=True)
-def _plane(data, stop, rest, number, position):
-    """Return an integer with its bits of the plane, and the position after these."""
-    width = (rest >> U(8)) & U(63)
-    low = (load_little(data, min(position >> U(3), stop)) >> (position & U(7))) & ((U(1) << width) - U(1))
-    return (number << width) | low, position + width
+    return shift_down(rest, U(8)) + ((full & ((U(1) << raw) - U(1))) << U(6)), state, at + (U(low) << U(2))
 
 
 @kernel
-def _read_four(data, at, limit, tables, log, states, offsets, count, out):
+def _read_four(data, at, limit, tables, log, states, offsets, count, mixed):
     """Decode integers of four lanes in turn, while words begin up to a limit; return how many, and the next place."""
     mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
     while i < count and at <= limit:
-        out[i], s0, at, _ = _step(data, at, tables, o0, log, mask, s0)
-        out[i + U(1)], s1, at, _ = _step(data, at, tables, o1, log, mask, s1)
-        out[i + U(2)], s2, at, _ = _step(data, at, tables, o2, log, mask, s2)
-        out[i + U(3)], s3, at, _ = _step(data, at, tables, o3, log, mask, s3)
+        mixed[i], s0, at = _step(data, at, tables, o0, log, mask, s0)
+        mixed[i + U(1)], s1, at = _step(data, at, tables, o1, log, mask, s1)
+        mixed[i + U(2)], s2, at = _step(data, at, tables, o2, log, mask, s2)
+        mixed[i + U(3)], s3, at = _step(data, at, tables, o3, log, mask, s3)
         i += U(4)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return i, at
 
 
 @kernel
-def _read_two(data, at, limit, tables, log, states, offsets, count, out):
+def _read_two(data, at, limit, tables, log, states, offsets, count, mixed):
     """Decode integers of two lanes, as `_read_four` does."""
     mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, o0, o1 = states[0], states[1], offsets[0], offsets[1]
     while i < count and at <= limit:
-        out[i], s0, at, _ = _step(data, at, tables, o0, log, mask, s0)
-        out[i + U(1)], s1, at, _ = _step(data, at, tables, o1, log, mask, s1)
+        mixed[i], s0, at = _step(data, at, tables, o0, log, mask, s0)
+        mixed[i + U(1)], s1, at = _step(data, at, tables, o1, log, mask, s1)
         i += U(2)
     states[0], states[1] = s0, s1
     return i, at
 
 
 @kernel
-def _read_four_planes(data, at, limit, stop, tables, log, states, offsets, positions, count, out):
-    """Decode integers of four lanes that have planes as well."""
-    mask, i = (U(1) << log) - U(1), U(0)
-    s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
-    o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
-    p0, p1, p2, p3 = positions[0], positions[1], positions[2], positions[3]
-    while i < count and at <= limit:
-        number, s0, at, rest = _step(data, at, tables, o0, log, mask, s0)
-        out[i], p0 = _plane(data, stop, rest, number, p0)
-        number, s1, at, rest = _step(data, at, tables, o1, log, mask, s1)
-        out[i + U(1)], p1 = _plane(data, stop, rest, number, p1)
-        number, s2, at, rest = _step(data, at, tables, o2, log, mask, s2)
-        out[i + U(2)], p2 = _plane(data, stop, rest, number, p2)
-        number, s3, at, rest = _step(data, at, tables, o3, log, mask, s3)
-        out[i + U(3)], p3 = _plane(data, stop, rest, number, p3)
-        i += U(4)
-    states[0], states[1], states[2], states[3] = s0, s1, s2, s3
-    positions[0], positions[1], positions[2], positions[3] = p0, p1, p2, p3
-    return i, at
-
-
-@kernel
-def _read_two_planes(data, at, limit, stop, tables, log, states, offsets, positions, count, out):
-    """Decode integers of two lanes that have planes as well."""
-    mask, i = (U(1) << log) - U(1), U(0)
-    s0, s1, o0, o1, p0, p1 = states[0], states[1], offsets[0], offsets[1], positions[0], positions[1]
-    while i < count and at <= limit:
-        number, s0, at, rest = _step(data, at, tables, o0, log, mask, s0)
-        out[i], p0 = _plane(data, stop, rest, number, p0)
-        number, s1, at, rest = _step(data, at, tables, o1, log, mask, s1)
-        out[i + U(1)], p1 = _plane(data, stop, rest, number, p1)
-        i += U(2)
-    states[0], states[1], positions[0], positions[1] = s0, s1, p0, p1
-    return i, at
-
-
-@kernel
-def _read_last(data, at, stop, tables, log, states, offsets, positions, lanes, first, count, out):
+def _read_last(data, at, stop, tables, log, states, offsets, lanes, first, count, mixed):
     """Decode integers of lanes in turn where the words may end; what damaged data lack is not read."""
     mask = (U(1) << log) - U(1)
     for i in range(first, count):
         lane, place = i & (lanes - U(1)), min(at, stop)
-        number, states[lane], after, rest = _step(data, place, tables, offsets[lane], log, mask, states[lane])
-        out[i], positions[lane] = _plane(data, stop, rest, number, positions[lane])
+        mixed[i], states[lane], after = _step(data, place, tables, offsets[lane], log, mask, states[lane])
         at += after - place
     return at
 
@@ -207,20 +161,37 @@ def _spread(mixed, lanes, rounds, begins, first, sums, summed, out):
         for lane in range(lanes):
             begin = begins[lane] + first
             for i in range(rounds):
-                out[begin + i] = mixed[lanes * i + lane]
+                out[begin + i] = shift_down(mixed[lanes * i + lane], U(6))
         return
     a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
     b0, b1, b2, b3 = begins[0] + first, begins[1] + first, begins[2] + first, begins[3] + first
     if lanes == U(4):
         for i in range(rounds):
-            a0, a1 = a0 + mixed[U(4) * i], a1 + mixed[U(4) * i + U(1)]
-            a2, a3 = a2 + mixed[U(4) * i + U(2)], a3 + mixed[U(4) * i + U(3)]
+            a0, a1 = a0 + shift_down(mixed[U(4) * i], U(6)), a1 + shift_down(mixed[U(4) * i + U(1)], U(6))
+            a2, a3 = a2 + shift_down(mixed[U(4) * i + U(2)], U(6)), a3 + shift_down(mixed[U(4) * i + U(3)], U(6))
             out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
     else:
         for i in range(rounds):
-            a0, a1 = a0 + mixed[U(2) * i], a1 + mixed[U(2) * i + U(1)]
+            a0, a1 = a0 + shift_down(mixed[U(2) * i], U(6)), a1 + shift_down(mixed[U(2) * i + U(1)], U(6))
             out[b0 + i], out[b1 + i] = a0, a1
     sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
+
+
+@kernel
+def _spread_with_planes(data, stop, mixed, lanes, few, rounds, state, first, summed, out):
+    """Put integers of the first few of some lanes where they belong, with the bits of their planes."""
+    keep = ~U(0) if summed else U(0)
+    for lane in range(few):
+        total, begin, position = state[1, lane], state[3, lane] + first, state[4, lane]
+        for i in range(rounds):
+            number = mixed[lanes * i + lane]
+            width = number & U(63)
+            word = load_little(data, min(position >> U(3), stop)) >> (position & U(7))
+            number = (shift_down(number, U(6)) << width) | (word & ((U(1) << width) - U(1)))
+            position += width
+            total = (total & keep) + number
+            out[begin + i] = total
+        state[1, lane], state[4, lane] = total, position
 
 
 @kernel
@@ -265,27 +236,19 @@ def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments,
                 offsets[lane] = segments[lane * epochs + epoch]
             first = epoch * per // epochs
             size = ((epoch + U(1)) * per // epochs - first) * lanes
-        done = U(0)
-        if epoch == epochs:
-            pass
-        elif wide:
-            if lanes == U(4):
-                done, at = _read_four_planes(
-                    data, at, limit, stop, tables, log, states, offsets, positions, size, mixed
-                )
-            else:
-                done, at = _read_two_planes(data, at, limit, stop, tables, log, states, offsets, positions, size, mixed)
-        elif lanes == U(4):
+        done, few = U(0), lanes if epoch < epochs else size
+        if epoch < epochs and lanes == U(4):
             done, at = _read_four(data, at, limit, tables, log, states, offsets, size, mixed)
-        else:
+        elif epoch < epochs:
             done, at = _read_two(data, at, limit, tables, log, states, offsets, size, mixed)
         if done < size:
-            at = _read_last(data, at, stop, tables, log, states, offsets, positions, lanes, done, size, mixed)
-        if epoch < epochs:
+            at = _read_last(data, at, stop, tables, log, states, offsets, lanes, done, size, mixed)
+        if wide or epoch == epochs:
+            # What the first lanes have beyond the others has a round of its own.
+            rounds = size // lanes if epoch < epochs else U(1)
+            _spread_with_planes(data, stop, mixed, lanes, few, rounds, state, first, summed, out)
+        else:
             _spread(mixed, lanes, size // lanes, begins, first, sums, summed, out)
-    # What the first lanes have beyond the others.
-    for lane in range(count - per * lanes):
-        out[begins[lane] + per] = sums[lane] + mixed[lane]
     for lane in range(lanes):
         if states[lane] != LOWEST or (wide and positions[lane] != ends[lane]):
             return False
@@ -303,7 +266,7 @@ def _put(number, shift, mantissa, log, offset, bounds, shares, inverses, state, 
     store_half(buffer, at - U(4), state)
     full = state >= share << (U(55) - log - raw)
     at -= U(full) << U(2)
-    state = state >> U(32) if full else state
+    state = choose(full, state >> U(32), state)
     state = (state << raw) | ((number >> (shift + high)) & ((U(1) << raw) - U(1)))
     # The quotient by way of a double is off by one at most.
     quotient = np.uint64(np.int64(np.float64(np.int64(state)) * inverses[cell]))

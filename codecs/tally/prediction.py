@@ -16,6 +16,8 @@ from squeezelab.kernels.bits import U, put_varint, shift_down, take_varint, unzi
 
 PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
+LEAST_EXPLAINED = 0.08
+"""Taps that explain less of the changes' squares save less than a tenth of a bit a value: they are not tried."""
 
 
 # Choosing
@@ -68,11 +70,11 @@ def choose_predictor(levels, span, work):
     a, b, c = zero, zero, zero
     if count > 64 and span < U(1) << U(40) and best > count * ONE // 4:
         large = span > U(1) << U(20)
-        f1, f2, f3 = fit_taps(levels, 0.5 * float(np.int64(span)))
+        f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
         n1 = np.int64(np.rint(min(max(f1, -1.9), 1.9) * 64.0))
         n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
         n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
-        if n1 or n2 or n3:
+        if explained > LEAST_EXPLAINED and (n1 or n2 or n3):
             row = work[OTHER_RESIDUALS][:count]
             w1, w2, w3 = tap_weights(np.uint64(n1), np.uint64(n2), np.uint64(n3))
             subtract_taps(levels, w1, w2, w3, row)
@@ -107,17 +109,22 @@ def estimate(residuals, cells):
     for i in range(TOKENS):
         cells[i] = 0
     count = residuals.size
-    step = 64 if count > 1024 else count
+    step, pace = count, count
+    if count > 512:
+        step, pace = 64, 128 if count <= 1024 else 512
     raw, seen, begin = U(0), 0, 0
+    low, high = U(TOKENS), U(0)
     while begin < count:
         for i in range(U(begin), U(min(begin + step, count))):
             token, bits = token_of(residuals[i], U(3))
-            cells[(token + U(FULL)) & U(TOKENS - 1)] += np.uint32(1)
+            cell = (token + U(FULL)) & U(TOKENS - 1)
+            cells[cell] += np.uint32(1)
+            low, high = min(low, cell), max(high, cell)
             raw += bits
         seen += min(begin + step, count) - begin
-        begin += step if step == count else 512
+        begin += pace
     bits, used = NLOGN[seen] + (np.int64(raw) << FRACTION), 0
-    for i in range(TOKENS):
+    for i in range(low, high + U(1)):
         if cells[i]:
             bits -= NLOGN[cells[i]]
             used += 1
@@ -143,14 +150,17 @@ def median_of(numbers, first, room):
 def fit_taps(levels, middle):
     """Return least-squares weights: of the last change, the one before, and the distance from the middle.
 
+    And which share of the changes' squares they explain. A third of the values tells.
+
     The sums are in the order of the values, and none is fused: all machines find the same.
     """
     a11, a12, a13, a22, a23, a33, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    step = 1 if levels.size <= 1024 else 3
-    for i in range(U(3), U(levels.size), U(step)):
+    every = 0.0
+    for i in range(U(3), U(levels.size), U(3)):
         now, one = float(np.int64(levels[i])), float(np.int64(levels[i - U(1)]))
         two, three = float(np.int64(levels[i - U(2)])), float(np.int64(levels[i - U(3)]))
         change, last, before, away = now - one, one - two, two - three, one - middle
+        every += change * change
         a11 += last * last
         a12 += last * before
         a13 += last * away
@@ -169,7 +179,8 @@ def fit_taps(levels, middle):
     e33, e3 = c33 - h * c23, d3 - h * d2
     w3 = e3 / e33 if e33 > 1e-9 * a33 else 0.0
     w2 = (d2 - c23 * w3) / c22 if c22 > 0.0 else 0.0
-    return (b1 - a12 * w2 - a13 * w3) / a11, w2, w3
+    w1 = (b1 - a12 * w2 - a13 * w3) / a11
+    return w1, w2, w3, (w1 * b1 + w2 * b2 + w3 * b3) / max(every, 1.0)
 
 
 # Taps, deltas, other columns

@@ -43,6 +43,8 @@ MOST_NOISE = 2.0**12
 SAMPLE = 64
 MOST = 0.8
 """The share of a column that a quantum must have made: the rest are exceptions."""
+EXCEPTION_BITS = 20
+"""About what an exception costs."""
 CLOSE = 4
 """How many units in the last place arithmetic may have left between a double and the decimal that it was."""
 DIVISORS = (1, 3, 6, 7, 9, 10, 12, 15, 30, 60, 100, 300, 900, 1000, 3600, *(10**digits for digits in range(4, 16)))
@@ -247,17 +249,28 @@ _SPREAD = np.arange(1, SAMPLE + 1) * ((5**0.5 - 1) / 2) % 1
 
 @kernel
 def least_divisor(sample, sample_words, divisors):
-    """Return the least divisor of which most doubles are multiples of its inverse, but for roundings; 0 for none."""
+    """Return the least divisor of which most doubles are multiples of its inverse, but for roundings; 0 for none.
+
+    A larger one that misses fewer is taken if these would cost more than its further bits of all.
+    """
+    best, most, count = 0.0, 0, sample.size
     for divisor in divisors:
-        fitting = U(0)
-        for i in range(U(sample.size)):
+        fitting = 0
+        for i in range(U(count)):
             number = np.rint(sample[i] * divisor)
             if abs(number) < MOST_WHOLE / 8:
                 distance = word_of(number / divisor) - sample_words[i]
-                fitting += U(min(distance, U(0) - distance) <= U(CLOSE))
-        if float(fitting) >= MOST * sample.size:
-            return divisor
-    return 0.0
+                fitting += int(min(distance, U(0) - distance) <= U(CLOSE))
+        if float(fitting) < MOST * count:
+            continue
+        ratio, bits = divisor / best if best > 0.0 else 1.0, 0
+        while ratio > 1.0:
+            ratio, bits = ratio / 2.0, bits + 1
+        if best == 0.0 or (fitting - most) * EXCEPTION_BITS > count * bits:
+            best, most = divisor, fitting
+        if most == count:
+            break
+    return best
 
 
 def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:

@@ -9,7 +9,6 @@ from squeezelab.codecs.tally.shapes import CELLS, HALF_POWERS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
     FULL,
     MANTISSAS,
-    TOKENS,
     best_shape,
     cells_at,
     explicit_levels,
@@ -69,16 +68,20 @@ def write_static(residuals, bank, work, buffer, at):
     by_segment = counts[4096 : 4096 + 34 * 256]
     for i in range(1024):
         full[i] = 0
+    least, most = U(FULL), U(FULL)
     for i in range(count):
         token, _ = token_of(residuals[i], U(3))
         full[token + U(FULL)] += np.uint32(1)
-    low, high = _cut_outliers(full, np.int64(count))
-    patches = _take_exceptions(residuals, U(low), U(high), full, work)
+        least, most = min(least, token + U(FULL)), max(most, token + U(FULL))
+    low, high = _cut_outliers(full, np.int64(least), np.int64(most), np.int64(count))
+    patches = U(0)
+    if U(low) > least or U(high) < most:
+        patches = _take_exceptions(residuals, U(low), U(high), full, work)
     # The shift leaves the tokens of a shape: as many bits as its cells tell apart, and the median among its scales.
     widest = max(high - FULL, FULL - 1 - low)
     shift = U(max(0, (widest - SIDE + 8) >> 3))
     gain = context_gain(residuals, counts[1024:4096])
-    raw = cells_at(full, shift, U(3), U(SIDE), single[:CELLS])
+    raw = cells_at(full, low, high, shift, U(3), U(SIDE), single[:CELLS])
     first, last = span_of(single[:CELLS])
     shape, cost = best_shape(bank, single, first, last, np.int64(count), work[WEIGHTS].view(np.float32))
     kind, mantissa, best = U(SHAPE), U(0), cost + (raw + 9) * ONE
@@ -88,16 +91,17 @@ def write_static(residuals, bank, work, buffer, at):
     # Explicit tables of three, one and six bits of mantissa.
     for choice in range(3):
         bits = U(MANTISSAS[choice])
+        if (choice == 2 and not 16 <= widest < 64) or (choice == 1 and widest < 8):
+            # As many tokens as by three bits, or too many.
+            continue
         if choice == 2:
-            if widest >= 8 * 8:
-                continue
             left = _count_six(residuals, six)
             cells, middle, part = six, U(1024), U(0)
         else:
             cells, middle, part = counts[14000:15024], U(512), shift if choice == 0 else U(0)
             if choice == 1:
                 part = U(0)
-            left = cells_at(full, part, bits, middle, cells)
+            left = cells_at(full, low, high, part, bits, middle, cells)
         begin, end = span_of(cells)
         size = U(end - begin)
         if size > U(MOST_TOKENS):
@@ -235,13 +239,8 @@ def context_gain(residuals, cells):
 
 
 @kernel
-def _cut_outliers(full, count):
+def _cut_outliers(full, low, high, count):
     """Return the tokens, as cells, outside of which integers are exceptions: those so rare that the table is dearer."""
-    low, high = 0, TOKENS - 1
-    while full[low] == 0:
-        low += 1
-    while full[high] == 0:
-        high -= 1
     step = 3 * count * ONE // 2048
     for side in range(2):
         rare, gain, best, cut = np.int64(0), np.int64(0), np.int64(0), -1
@@ -271,12 +270,6 @@ def _cut_outliers(full, count):
 def _take_exceptions(residuals, low, high, full, work):
     """Keep apart the residuals whose tokens are not in the cells low to high, leave 0 for each, and return how many."""
     listed, patches = work[PATCHES], U(0)
-    outside = False
-    for i in range(U(TOKENS)):
-        if full[i] and (i < low or i > high):
-            outside = True
-    if not outside:
-        return patches
     for i in range(U(residuals.size)):
         token, _ = token_of(residuals[i], U(3))
         cell = token + U(FULL)

@@ -302,15 +302,16 @@ def best_shape(bank, cells, low, high, count, counts):
 
 
 @kernel
-def cells_at(full, shift, mantissa, middle, cells):
+def cells_at(full, low, high, shift, mantissa, middle, cells):
     """Fill counts of tokens of shifted integers from those of all integers by three bits; return the raw bits left.
 
-    ``middle`` is the cell of token 0. What has more mantissa bits than three cannot be told apart.
+    Those are in the cells low to high, and ``middle`` is the cell of token 0. What has more mantissa bits than three
+    cannot be told apart.
     """
     for i in range(cells.size):
         cells[i] = 0
     raw = np.int64(0)
-    for i in range(TOKENS):
+    for i in range(low, high + 1):
         if full[i] == 0:
             continue
         token = U(i) - U(FULL)

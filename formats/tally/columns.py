@@ -212,7 +212,7 @@ def _decode(data: Bytes, columns: Columns, is_double: bool) -> Words:
     words = np.empty(int(columns.counts.sum()), np.uint64)
     offsets, space = begins_of(columns.counts)[:-1], Workspace.of_thread()
     after = read_columns(
-        data, *columns, offsets, levels_at, False, is_double, BANK, space.rows, *space.room, space.others, levels, words
+        data, *columns, offsets, levels_at, False, is_double, BANK, space.rows, space.others, levels, words
     )
     if after < 0:
         raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")

@@ -151,6 +151,16 @@ def trailing_zeros(typingctx: Any, word: Any) -> Any:
 
 
 @intrinsic
+def count_ones(typingctx: Any, word: Any) -> Any:
+    """Count the one bits of a word."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.uint64(types.uint64), codegen
+
+
+@intrinsic
 def choose(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:
     """Return one word or another without a branch, for conditions that are as hard to guess as the data."""
 
