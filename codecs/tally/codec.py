@@ -107,6 +107,12 @@ class Tally(ColumnCodec):
         with narrow(data, frame, column) as (start, wide):
             self._unpack_wide(data, frame._replace(start=start), wide)
 
+    def encode(self, buf: Any) -> bytes:
+        """Encode a column; one of native int64 or float64 without much ado."""
+        if type(buf) is np.ndarray and buf.ndim == 1 and buf.dtype in WHOLE and buf.flags.carray and buf.size:
+            return pack_frame(NAME, buf.dtype, buf.size, self._pack_wide(buf))
+        return super().encode(buf)
+
     def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
         """Encode all columns of int64, and all of float64, in one call each."""
         taken = [self._as_column(column) for column in columns]
@@ -138,7 +144,7 @@ class Tally(ColumnCodec):
 
     def _pack_wide(self, column: Column) -> bytes:
         """Encode block by block, in version 2."""
-        return MARK + encode_columns(column, np.array([0, column.size], np.int64), self.level)[0]
+        return MARK + encode_columns(column, np.array((0, column.size)), self.level)[0]
 
     def _unpack_wide(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode block by block, in the version that they are of."""

@@ -137,15 +137,13 @@ class Workspace(NamedTuple):
 
 
 @kernel
-def write_columns(
-    words, doubles, is_double, offsets, first, level, divisors, spread, bank, work, models, ages, buffer, sizes
-):
+def write_columns(words, is_double, offsets, first, level, bank, work, buffer, sizes):
     """Write columns as blocks, with their sizes before them, until one needs a closer look.
 
     Parameters
     ----------
-    words, doubles : uint64[n], float64[n]
-        The columns, one after another, viewed as both.
+    words : uint64[n]
+        The columns' bits, one after another.
     is_double : bool
         Whether they are doubles.
     offsets : int64[columns + 1]
@@ -154,8 +152,8 @@ def write_columns(
         Which value to begin with: the first of a block.
     level : uint64
         1, 2 or 3.
-    divisors, spread, bank, work, models, ages
-        Constants, and room to work in.
+    bank, work
+        `BANK`, and `Workspace.rows`.
     buffer : uint8[...]
         Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
     sizes : int64[columns]
@@ -173,10 +171,7 @@ def write_columns(
             if U(buffer.size) - at < U(MOST_BLOCK_BYTES):
                 return first, at, False
             last = min(first + BLOCK, offsets[column + 1])
-            end = write_easy(
-                words[first:last], doubles[first:last], is_double, level, divisors, spread, bank, work, models, ages,
-                buffer, at + U(3),
-            )  # fmt: skip
+            end = write_easy(words[first:last], is_double, level, bank, work, buffer, at + U(3))
             if end == U(0):
                 return first, at, True
             begin = at
@@ -196,7 +191,7 @@ def _with_size(buffer, at, end):
 
 
 @kernel(inline="always")
-def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, models, ages, buffer, at):
+def write_easy(words, is_double, level, bank, work, buffer, at):
     """Write a block whose numbers are whole, or multiples of the inverse of a divisor but for roundings and a few.
 
     Returns
@@ -204,12 +199,12 @@ def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, m
     at : uint64
         The byte after the block; 0 if it needs a closer look.
     """
-    count, begin = U(words.size), at
+    count, begin, doubles = U(words.size), at, words.view(np.float64)
     numbers = work[NUMBERS][:count]
     divisor, missed, kind = 0.0, U(0), U(BITS)
     if is_double:
         kind = U(DIVIDE)
-        divisor = _divisor_of(doubles, divisors, spread, work)
+        divisor = _divisor_of(doubles, work)
         missed = count
         if divisor != 0.0:
             missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[DISTANCES])
@@ -247,6 +242,7 @@ def write_easy(words, doubles, is_double, level, divisors, spread, bank, work, m
                 return _moved_down(buffer, at, after, begin)
     if level > U(1) and own == U(LANES) and gain > _least_saved(size, level):
         limit = size * U(97) // U(100) if level == U(2) else size - U(1)
+        models, ages = work[WEIGHTS].view(np.uint16)[: MODELS * 16], work[SHARES].view(np.uint8)[:MODELS]
         after = write_adaptive(
             kind, np.uint64(divisor), count, missed, work, models, ages, limit, buffer, begin + U(1), at
         )
@@ -343,15 +339,15 @@ def rank(numbers, work):
 
 
 @kernel
-def _divisor_of(doubles, divisors, spread, work):
+def _divisor_of(doubles, work):
     """Return the least divisor that made most of a sample; 0 for none."""
     sample, count = work[WEIGHTS].view(np.float64), 0
-    for i in range(spread.size):
-        double = doubles[np.int64(spread[i] * doubles.size)]
+    for place in _SPREAD:
+        double = doubles[np.int64(place * doubles.size)]
         if double != 0.0 and abs(double) < 1e300:
             sample[count] = double
             count += 1
-    return least_divisor(sample[:count], sample[:count].view(np.uint64), divisors) if count else 1.0
+    return least_divisor(sample[:count], sample[:count].view(np.uint64), _DIVISORS) if count else 1.0
 
 
 @kernel
@@ -423,19 +419,15 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
     list of bytes
         For each column its blocks.
     """
-    sizes = np.zeros(offsets.size - 1, np.int64)
-    parts, done = [], 0
-    words, space = column.view(np.uint64), Workspace.of_thread()
-    doubles = words.view(np.float64)
-    buffer = space.buffer
+    parts, done, space = [], 0, Workspace.of_thread()
+    words, sizes, buffer = as_constant(column.view(np.uint64)), np.zeros(offsets.size - 1, np.int64), space.buffer
     if column.size > BLOCK:
         buffer = np.empty(min(9 * column.size, 1 << 22) + 2 * MOST_BLOCK_BYTES, np.uint8)
     while done < column.size:
         begin = done
         done, at, hard = write_columns(
-            words, doubles, column.dtype == FLOAT64, offsets, begin, U(level), _DIVISORS, _SPREAD, BANK, space.rows,
-            space.room.models, space.room.ages, buffer, sizes,
-        )  # fmt: skip
+            words, column.dtype == FLOAT64, offsets, begin, U(level), BANK, space.rows, buffer, sizes
+        )
         if at:
             parts.append(buffer[: int(at)].tobytes())
         if hard:

@@ -22,14 +22,22 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, choose, leading_zeros, load_half, load_little, shift_down, store_half
+from squeezelab.kernels.bits import (
+    U,
+    choose,
+    high_product,
+    leading_zeros,
+    load_half,
+    load_little,
+    shift_down,
+    store_half,
+)
 
 LOWEST = U(1) << U(23)
 """A state below this takes in 32 bits."""
@@ -255,32 +263,43 @@ def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments,
     return at == stop
 
 
+@kernel
+def prepare_token(share, slot, log):
+    """Return what `_put` needs of a token: its first slot with a shift above it, and the inverse of its share.
+
+    With f the share and s the bits of f - 1, the quotient of a state below 2^63 by f is the high half of its product
+    with the inverse, ceil(2^(s + 63) / f), shifted right by s - 1 (R. Alverson, "Integer division using reciprocals",
+    1991).
+    """
+    if share < U(2):
+        # The quotient comes out as one less than the state: what is missing is in the slot.
+        return slot + (U(1) << log) - U(1), ~U(0)
+    shift = U(64) - leading_zeros(share - U(1))
+    top = U(1) << (shift + U(31))
+    inverse = ((share - U(1) + ((top % share) << U(32))) // share) + ((top // share) << U(32))
+    return slot | ((shift - U(1)) << U(32)), inverse
+
+
 @kernel(forceinline=True)
-def _put(number, shift, mantissa, log, offset, bounds, shares, inverses, state, buffer, at):
+def _put(number, shift, mantissa, log, offset, slots, shares, inverses, state, buffer, at):
     """Encode an integer; return where the words begin now, and the lane's state."""
     token, raw = token_of(shift_down(number, shift), mantissa)
     high = raw - MOST_RAW if raw > MOST_RAW else U(0)
     raw -= high
     cell = offset + token
-    share = shares[cell]
+    share, slot = shares[cell], slots[cell]
     store_half(buffer, at - U(4), state)
     full = state >= share << (U(55) - log - raw)
     at -= U(full) << U(2)
     state = choose(full, state >> U(32), state)
     state = (state << raw) | ((number >> (shift + high)) & ((U(1) << raw) - U(1)))
-    # The quotient by way of a double is off by one at most.
-    quotient = np.uint64(np.int64(np.float64(np.int64(state)) * inverses[cell]))
-    remainder = state - quotient * share
-    if remainder >> U(63):
-        quotient, remainder = quotient - U(1), remainder + share
-    elif remainder >= share:
-        quotient, remainder = quotient + U(1), remainder - share
-    return at, (quotient << log) + remainder + bounds[cell]
+    quotient = high_product(state, inverses[cell]) >> (slot >> U(32))
+    return at, state + (slot & U(0xFFFFFFFF)) + quotient * ((U(1) << log) - share)
 
 
 @kernel
 def write_lanes(
-    numbers, low, shift, mantissa, log, lanes, epochs, segments, bounds, shares, inverses, states, buffer, end
+    numbers, low, shift, mantissa, log, lanes, epochs, segments, slots, shares, inverses, states, buffer, end
 ):
     """Encode all values of a stream, last one first, into the end of a buffer.
 
@@ -292,8 +311,8 @@ def write_lanes(
         Minus the lowest token; bits that are raw in any case; mantissa bits; logarithm of the tables' size.
     segments : uint64[lanes * epochs]
         Where the table of each lane and epoch begins in the three arrays that follow.
-    bounds, shares, inverses : uint64[...], uint64[...], float64[...]
-        Of each token the first slot, how many slots, and 1 over that.
+    slots, shares, inverses : uint64[...]
+        Of each token how many slots, and what `prepare_token` gives.
     states : uint64[4]
         Filled with the states that a decoder begins with.
 
@@ -312,7 +331,7 @@ def write_lanes(
         place = begin_of(lane, count, lanes) + per
         offset = segments[lane * epochs + epochs - U(1)] + low
         at, states[lane] = _put(
-            numbers[place], shift, mantissa, log, offset, bounds, shares, inverses, states[lane], buffer, at
+            numbers[place], shift, mantissa, log, offset, slots, shares, inverses, states[lane], buffer, at
         )
     for back in range(epochs):
         epoch = epochs - U(1) - back
@@ -323,8 +342,8 @@ def write_lanes(
             s0, s1 = states[0], states[1]
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, bounds, shares, inverses, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, bounds, shares, inverses, s0, buffer, at)
+                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, slots, shares, inverses, s1, buffer, at)
+                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, slots, shares, inverses, s0, buffer, at)
             states[0], states[1] = s0, s1
         else:
             o2, o3 = segments[U(2) * epochs + epoch] + low, segments[U(3) * epochs + epoch] + low
@@ -332,9 +351,9 @@ def write_lanes(
             s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s3 = _put(numbers[b3 + i], shift, mantissa, log, o3, bounds, shares, inverses, s3, buffer, at)
-                at, s2 = _put(numbers[b2 + i], shift, mantissa, log, o2, bounds, shares, inverses, s2, buffer, at)
-                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, bounds, shares, inverses, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, bounds, shares, inverses, s0, buffer, at)
+                at, s3 = _put(numbers[b3 + i], shift, mantissa, log, o3, slots, shares, inverses, s3, buffer, at)
+                at, s2 = _put(numbers[b2 + i], shift, mantissa, log, o2, slots, shares, inverses, s2, buffer, at)
+                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, slots, shares, inverses, s1, buffer, at)
+                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, slots, shares, inverses, s0, buffer, at)
             states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return at

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, epochs_of, lanes_of, read_lanes, token_of, write_lanes
+from squeezelab.codecs.tally.lanes import (
+    MOST_RAW,
+    begin_of,
+    epochs_of,
+    lanes_of,
+    prepare_token,
+    read_lanes,
+    token_of,
+    write_lanes,
+)
 from squeezelab.codecs.tally.shapes import CELLS, HALF_POWERS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
     FULL,
@@ -166,8 +175,7 @@ def write_static(residuals, bank, work, buffer, at):
         at += U(1)
     position = at << U(3)
     buffer[at] = 0
-    weights, shares, slots = work[WEIGHTS], work[SHARES], work[BOUNDS]
-    inverses = work[INVERSES].view(np.float64)
+    weights, shares, slots, inverses = work[WEIGHTS], work[SHARES], work[BOUNDS], work[INVERSES]
     if kind == U(EXPLICIT):
         position = put_levels(shares, tokens, sparse, buffer, position)
         for i in range(tokens):
@@ -185,9 +193,8 @@ def write_static(residuals, bank, work, buffer, at):
     for table in range(tables):
         slot = U(0)
         for i in range(table * tokens, (table + U(1)) * tokens):
-            slots[i] = slot
+            slots[i], inverses[i] = prepare_token(shares[i], slot, log)
             slot += shares[i]
-            inverses[i] = 1.0 / np.float64(np.int64(max(shares[i], U(1))))
     for i in range(segments):
         owner[i] *= tokens
     states = work[STATE][:4]
