@@ -357,7 +357,7 @@ def _lane(width):
 
 @kernel
 def _pack_lanes(values, width, longs, buffer, at):
-    """Write 128 numbers of 1 to 24 bits; return the byte behind them."""
+    """Write 128 numbers of 1 to 24 bits; return the byte after them."""
     lane, kind = _lane(width)
     rows, words, masks = U(2) * lane, U(2) * width, MASKS[kind]
     for i in range(rows):
@@ -421,7 +421,7 @@ def _unpack_lanes(data, at, width, longs, values):
 
 @kernel
 def _pack(values, longs, buffer, at):
-    """Write a block's width and numbers; return the byte behind them."""
+    """Write a block's width and numbers; return the byte after them."""
     every = U(0)
     for i in range(BLOCK):
         every |= values[i]
@@ -444,10 +444,10 @@ def _pack(values, longs, buffer, at):
 
 @kernel
 def _unpack(data, at, stop, longs, values):
-    """Read a block's width and numbers; return the byte behind them, 0 if they are damaged."""
+    """Read a block's width and numbers; return the byte after them, 0 if they are damaged."""
     width = U(data[at])
-    behind = at + U(1) + U(16) * width
-    if width > U(64) or (width > U(24) and (width & U(7) or width == U(0))) or behind > stop:
+    past = at + U(1) + U(16) * width
+    if width > U(64) or (width > U(24) and (width & U(7) or width == U(0))) or past > stop:
         return U(0)
     at += U(1)
     if width == U(0):
@@ -461,7 +461,7 @@ def _unpack(data, at, stop, longs, values):
     else:
         for i in range(BLOCK):
             values[i] = load_little(data, at + i * (width >> U(3))) & ~U(0) >> (U(64) - width)
-    return behind
+    return past
 
 
 @kernel
@@ -510,7 +510,7 @@ def encode_es95(words, work, buffer):
 
 @kernel
 def _undo_alp(data, at, stop, values):
-    """Make doubles of a block's integers; return the byte behind what that takes, 0 if it is damaged."""
+    """Make doubles of a block's integers; return the byte after what that takes, 0 if it is damaged."""
     if at + U(3) > stop:
         return U(0)
     e, f, found = U(data[at]), U(data[at + U(1)]), U(data[at + U(2)])
@@ -533,7 +533,7 @@ def _undo_alp(data, at, stop, values):
 def decode_es95(data, start, stop, work, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     values, at = work[VALUES], start
     for begin in range(U(0), U(words.size), BLOCK):

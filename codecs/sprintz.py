@@ -44,10 +44,10 @@ class Sprintz(ColumnCodec):
     Payload, little-endian, as the authors' program writes it::
 
         4 bytes    number of groups
-        2 bytes    values behind the last group
+        2 bytes    values after the last group
         2 bytes    1, the number of variables; with the top bit set for FIRE, an addition by which a frame tells it
         groups
-        values     behind the last group, or all of fewer than 128, as they are
+        values     after the last group, or all of fewer than 128, as they are
 
         header     of each of two blocks the bits of an error, in 3, 4, 5 or 6 bits for integers of 8 to 64 bits, the
                    first one in the lowest bits: one byte, or two; one less than all bits stands for all bits
@@ -158,7 +158,7 @@ def _read_block(words, i, bits, fire, state, errors):
 
 @kernel
 def _put_run(buffer, at, run):
-    """Write how many blocks a run has; return the byte behind it."""
+    """Write how many blocks a run has; return the byte after it."""
     buffer[at] = run & U(0x7F)
     if run > U(0x7F):
         buffer[at] |= 0x80
@@ -169,7 +169,7 @@ def _put_run(buffer, at, run):
 
 @kernel
 def _put_errors(errors, width, buffer, at):
-    """Write eight errors, of a width each, least significant bit first; return the byte behind them."""
+    """Write eight errors, of a width each, least significant bit first; return the byte after them."""
     pending, fill, place = U(0), U(0), at
     for k in range(BLOCK):
         pending |= errors[k] << fill
@@ -185,7 +185,7 @@ def _put_errors(errors, width, buffer, at):
 
 @kernel
 def _put_plain(words, i, size, buffer, at):
-    """Write the values from one on as they are; return the byte behind them."""
+    """Write the values from one on as they are; return the byte after them."""
     for k in range(i, U(words.size)):
         store_little(buffer, at, words[k])
         at += size

@@ -82,7 +82,7 @@ def _figures(what: str, results: Results) -> str:
 
 
 def _rank(one: Measurement | None) -> tuple[bool, bool, float]:
-    """Rank by size; what loses bits comes behind what does not."""
+    """Rank by size; what loses bits comes after what does not."""
     return (True, True, 0.0) if one is None else (False, one.lossy, one.bits_per_item)
 
 

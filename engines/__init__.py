@@ -79,7 +79,7 @@ def get_engine(spec: str) -> Engine:
     Parameters
     ----------
     spec : str
-        A name; settings behind a colon, ``name:key=value,key=value``.
+        A name; settings after a colon, ``name:key=value,key=value``.
 
     Raises
     ------

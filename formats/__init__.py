@@ -18,7 +18,7 @@ def _registry() -> Registry[Format]:
 
 
 def available_formats() -> list[str]:
-    """Return the names of all formats that run here; behind those that do not compress by themselves, with zstd.
+    """Return the names of all formats that run here; after those that do not compress by themselves, with zstd.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def showcase_formats() -> list[str]:
 
 
 def _with_zstd(specs: list[str]) -> list[str]:
-    """Put ``+zstd`` behind each format that does not compress by itself, after the bare format."""
+    """Put ``+zstd`` after each format that does not compress by itself, after the bare format."""
     classes = _registry().classes
     return [
         spec + suffix
@@ -66,7 +66,7 @@ def get_format(spec: str) -> Format:
     Parameters
     ----------
     spec : str
-        A name; parameters behind a colon, ``name:key=value,key=value``; ``+zstd`` or ``+zstd:level=19`` behind it
+        A name; parameters after a colon, ``name:key=value,key=value``; ``+zstd`` or ``+zstd:level=19`` after it
         compresses the whole file.
 
     Raises

@@ -29,7 +29,7 @@ class DictionaryFile(Format):
 
     @abstractmethod
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
-        """Read the body of a file of these series; `CHECKSUM_BYTES` behind it may be read.
+        """Read the body of a file of these series; `CHECKSUM_BYTES` after it may be read.
 
         Raises
         ------

@@ -183,7 +183,7 @@ def _write_text(buffer, at, text):
 
 @kernel(forceinline=True)
 def _decimal_layout(digits, exponent):
-    """Return the number of digits, the decimal point's place behind the first one, and if there is no exponent."""
+    """Return the number of digits, the decimal point's place after the first one, and if there is no exponent."""
     count = _digit_count(digits)
     point = np.int64(count) + exponent
     return count, point, -4 < point <= 16
@@ -248,7 +248,7 @@ def value_length(value):
 
 @kernel
 def write_value(buffer, at, value):
-    """Write a float64 as ``json.dumps`` prints it, from byte ``at`` (uint64) on; return the byte behind it.
+    """Write a float64 as ``json.dumps`` prints it, from byte ``at`` (uint64) on; return the byte after it.
 
     Examples
     --------
@@ -294,7 +294,7 @@ def integer_length(number):
 
 @kernel
 def write_integer(buffer, at, number):
-    """Write an int64 from byte ``at`` (uint64) on; return the byte behind it.
+    """Write an int64 from byte ``at`` (uint64) on; return the byte after it.
 
     Examples
     --------
@@ -328,7 +328,7 @@ def _write_bits(buffer, at, value):
 
 @kernel
 def tails_length(timestamps, values):
-    """Return the bytes that lines take behind their prefixes.
+    """Return the bytes that lines take after their prefixes.
 
     Parameters
     ----------
@@ -350,7 +350,7 @@ def tails_length(timestamps, values):
 
 @kernel
 def integer_tails_length(timestamps, values):
-    """Return the bytes that lines of integers take behind their prefixes.
+    """Return the bytes that lines of integers take after their prefixes.
 
     Parameters
     ----------
@@ -385,7 +385,7 @@ def write_lines(buffer, at, prefix, timestamps, values):
     Returns
     -------
     uint64
-        The byte behind the last line.
+        The byte after the last line.
 
     Examples
     --------

@@ -16,12 +16,12 @@ CHUNK_BYTES = 4 * 2**20
 
 
 class RecordFormat(Format):
-    """Base of formats that write a record a sample: a prefix for each series, and behind it timestamp and value.
+    """Base of formats that write a record a sample: a prefix for each series, and after it timestamp and value.
 
     Attributes
     ----------
     longest_tail : int
-        The most bytes of a record behind its prefix.
+        The most bytes of a record after its prefix.
     """
 
     kind = "general"
@@ -35,7 +35,7 @@ class RecordFormat(Format):
 
     @abstractmethod
     def write_into(self, buffer: Any, at: Any, prefix: Any, timestamps: Any, values: Any) -> Any:
-        """Write a record for each sample into a buffer, from a byte on; return the byte behind them."""
+        """Write a record for each sample into a buffer, from a byte on; return the byte after them."""
 
     def chunks(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the records, some megabytes at a time, all in one buffer.

@@ -51,8 +51,8 @@ def unseal(name: str, data: Buffer) -> tuple[list[SeriesKey], Bytes, int]:
         raise CorruptDataError(f"the checksum differs: the {name} file is damaged or cut short")
     body = view[:-CHECKSUM_BYTES]
     at = len(first_line)
-    size, behind = read_varint(body[at : at + 10].tobytes(), 0)
-    at += behind + size
+    size, after = read_varint(body[at : at + 10].tobytes(), 0)
+    at += after + size
     return decode_keys(body[at - size : at].tobytes()), body, at
 
 

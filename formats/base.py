@@ -75,7 +75,7 @@ class Format(ABC):
     whole_file : bool
         Whether its times are those of a database that is opened, filled and closed, more than those of encoding.
     compressible : bool
-        Whether a run shows it with zstd behind as well.
+        Whether a run shows it with zstd after as well.
     checked : bool
         Whether damage is always noticed when a file is read.
     repeatable : bool

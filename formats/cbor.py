@@ -1,4 +1,4 @@
-"""CBOR: the records of NDJSON in binary, one behind another."""
+"""CBOR: the records of NDJSON in binary, one after another."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ class Cbor(RecordFormat):
         parts: list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
         at = 0
         while at < len(view):
-            key, timestamp, value, behind_one = _read_one(file, at)
-            behind, timestamps, values = _read_many(view, at, _prefix(key))
+            key, timestamp, value, after_one = _read_one(file, at)
+            after, timestamps, values = _read_many(view, at, _prefix(key))
             if not len(values):  # spelled in another way
-                behind, timestamps, values = behind_one, np.array([timestamp], np.int64), np.array([value])
+                after, timestamps, values = after_one, np.array([timestamp], np.int64), np.array([value])
             parts.append((keys.setdefault(key, len(keys)), timestamps, values))
-            at = behind
+            at = after
         return group_samples(list(keys), *_columns(parts))
 
 
@@ -107,7 +107,7 @@ def _columns(
 
 
 def _read_one(file: io.BytesIO, at: int) -> tuple[SeriesKey, int, float, int]:
-    """Read the record that begins at a byte with cbor2; return its key, timestamp and value, and the byte behind it."""
+    """Read the record that begins at a byte with cbor2; return its key, timestamp and value, and the byte after it."""
     file.seek(at)
     try:
         # A byte more than was asked for would be lost: the next record is read from where this one ends.
@@ -142,7 +142,7 @@ def _objection(record: Any) -> str:
 
 
 def _read_many(view: Bytes, at: int, prefix: Bytes) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Read the records from a byte on that begin with a prefix and are spelled as here; return the byte behind them."""
+    """Read the records from a byte on that begin with a prefix and are spelled as here; return the byte after them."""
     parts = [(np.empty(0, np.int64), np.empty(0, np.float64))]
     room = _MOST_ROWS
     while room == _MOST_ROWS:
@@ -187,7 +187,7 @@ def write_records(buffer, at, prefix, timestamps, values):
     Returns
     -------
     uint64
-        The byte behind the last record.
+        The byte after the last record.
     """
     for i in range(values.size):
         for j in range(U(prefix.size)):
@@ -217,7 +217,7 @@ def read_records(data, at, prefix, timestamps, values):
     Returns
     -------
     at, count : uint64
-        The byte behind the last record that was read, and how many they are.
+        The byte after the last record that was read, and how many they are.
     """
     end, rows = U(data.size), U(0)
     while rows < U(values.size):

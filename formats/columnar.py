@@ -16,7 +16,7 @@ class Columnar(DictionaryFile):
 
     Notes
     -----
-    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come for each series the frame of its timestamps,
+    After head and dictionary (`squeezelab.formats._dictionary_file`) come for each series the frame of its timestamps,
     then that of its values (`squeezelab.codecs._frame`).
 
     Examples

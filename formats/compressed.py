@@ -80,7 +80,7 @@ class Compressed(Format):
 
 
 def expand(data: memoryview) -> memoryview:
-    """Return what one zstd frame, and padding behind it if there is any, expands to.
+    """Return what one zstd frame, and padding after it if there is any, expands to.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def expand(data: memoryview) -> memoryview:
 
 
 def padding_for(expanded: int, size: int) -> bytes:
-    """Return the padding behind a frame of a size that makes it large enough for what it expands to."""
+    """Return the padding after a frame of a size that makes it large enough for what it expands to."""
     return _padding(-(-(expanded - SPARED_BYTES) // MOST_EXPANSION) - size)
 
 

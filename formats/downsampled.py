@@ -70,7 +70,7 @@ class Downsampled(DictionaryFile):
     bytes and of percents cannot be added up otherwise. Samples that are NaN or infinite are left out of it; a series
     whose samples are all alike loses nothing.
 
-    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the step in what timestamps count, a
+    After head and dictionary (`squeezelab.formats._dictionary_file`) come the step in what timestamps count, a
     varint, and for each series the frames of starts and counts as `delta_of_delta`, and of minima, maxima, means and
     lasts as `xor`.
 
@@ -116,14 +116,14 @@ class Downsampled(DictionaryFile):
             If it is not a whole file of this format.
         """
         keys, body = self.unsealed(data)
-        step, behind = read_varint(body[:10].tobytes(), 0)
-        offsets, columns = decode_columns(body[behind:], len(keys), self._codecs)
+        step, after = read_varint(body[:10].tobytes(), 0)
+        offsets, columns = decode_columns(body[after:], len(keys), self._codecs)
         return Windows(step, keys, offsets, *columns)
 
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Return the windows' starts and means as samples."""
-        _, behind = read_varint(body[:10].tobytes(), 0)
-        offsets, (starts, _, _, _, means, _) = decode_columns(body[behind:], len(keys), self._codecs)
+        _, after = read_varint(body[:10].tobytes(), 0)
+        offsets, (starts, _, _, _, means, _) = decode_columns(body[after:], len(keys), self._codecs)
         return MetricDataset(keys, offsets, starts, means)
 
     def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:

@@ -130,18 +130,18 @@ class Prometheus(Format):
         """Read the chunks into the arrays of a new data set."""
         keys, body, at = unseal(Prometheus.name, data)
         head = body[at : at + 10 * (1 + len(keys))].tobytes()
-        numbers, behind = [], 0
+        numbers, after = [], 0
         for _ in range(1 + len(keys)):
-            number, behind = read_varint(head, behind)
+            number, after = read_varint(head, after)
             numbers.append(number)
         unit, *counts = numbers
-        at += behind
+        at += after
         if unit not in (1, 1000) or sum(counts) * _FEWEST_SAMPLE_BITS > 8 * (len(body) - at):
             raise CorruptDataError("the file claims what its bytes cannot hold: it is damaged")
         offsets = np.array([0, *accumulate(counts)], np.int64)
         timestamps, values = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.float64)
         words = timestamps.view(np.uint64), values.view(np.uint64)
-        # The whole file: its checksum is what may be read behind the last chunk.
+        # The whole file: its checksum is what may be read after the last chunk.
         if not read_chunks(as_bytes(data), U(at), U(len(body)), offsets.view(np.uint64), *words):
             raise CorruptDataError("the chunks do not hold the samples that the file promises: it is damaged")
         if unit != 1:
@@ -217,9 +217,9 @@ def list_chunks(encoded: bytes, timestamps: npt.NDArray[np.int64]) -> Iterator[C
     """
     at = first = 0
     while at < len(encoded):
-        size, behind = read_varint(encoded, at)
-        stop = behind + 1 + size + _CRC_BYTES
-        end = first + int.from_bytes(encoded[behind + 1 : behind + 3], "big")
+        size, after = read_varint(encoded, at)
+        stop = after + 1 + size + _CRC_BYTES
+        end = first + int.from_bytes(encoded[after + 1 : after + 3], "big")
         yield Chunk(int(timestamps[first]), int(timestamps[end - 1]), stop - at)
         at, first = stop, end
 
@@ -284,7 +284,7 @@ def write_chunks(timestamps, values, chunk_range, spare_byte, kind, buffer):
 def read_chunks(data, at, stop, offsets, timestamps, values):
     """Fill uint64 words from the chunks ``data[at:stop]``; return whether they hold exactly these many for each series.
 
-    `READ_SLACK` bytes behind ``stop`` must be readable.
+    `READ_SLACK` bytes after ``stop`` must be readable.
     """
     for series in range(offsets.size - 1):
         first = offsets[series]

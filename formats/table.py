@@ -23,7 +23,7 @@ class Table(DictionaryFile):
 
     Notes
     -----
-    Behind head and dictionary (`squeezelab.formats._dictionary_file`) come the rows: the number of the series in the
+    After head and dictionary (`squeezelab.formats._dictionary_file`) come the rows: the number of the series in the
     dictionary, from 0 on, as uint32, the timestamp as int64 and the value as float64, series after series.
 
     Examples

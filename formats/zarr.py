@@ -36,7 +36,7 @@ class Zarr(EngineFolder):
     -----
     `write` leaves a folder, `encode` returns a ZIP, which ``zarr.storage.ZipStore`` opens; what counts is the group's
     files. The arrays are ``metric_name``, ``labels`` (JSON) and ``row_size`` of each series, ``timestamp`` and
-    ``value`` of each sample, series after series. Chunks are as large as Zarr chooses, and have CRC-32C behind them;
+    ``value`` of each sample, series after series. Chunks are as large as Zarr chooses, and have CRC-32C after them;
     the group has a checksum of all samples.
 
     Source: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html; https://cfconventions.org (discrete sampling

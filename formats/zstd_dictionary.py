@@ -39,7 +39,7 @@ class ZstdDictionary(DictionaryFile):
     Notes
     -----
     The dictionary is trained on the raw bytes of every eighth series and used for all; of seven in eight it has seen
-    nothing. It lies in the file, and all of its bytes count. Behind head and names (`squeezelab.formats._sealed`)::
+    nothing. It lies in the file, and all of its bytes count. After head and names (`squeezelab.formats._sealed`)::
 
         varint        bytes of the dictionary; 0 where there was too little to train on
         dictionary    as zstd trains it (RFC 8878, section 5)

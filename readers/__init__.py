@@ -267,13 +267,13 @@ def _nothing_left(
             return InvalidRequestError(f"no series fits {' or '.join(patterns)}: there are {some}, ...")
         first, last = (moment_text(moment, "ns") for moment in collector.span)
         return InvalidRequestError(f"no sample lies between --from and --to: they go from {first} to {last}")
-    refused = sum(one.refused for one in files)
-    named = [(one.name, one.place, *one.refusals[0]) for one in files if one.refusals]
+    rejected = sum(one.rejected for one in files)
+    named = [(one.name, one.place, *one.rejections[0]) for one in files if one.rejections]
     reasons = [f"{name}, {place} {row}: {reason}" for name, place, row, reason in named] or words
     reasons = reasons or [word for one in files for word in one.words]
     told = (
-        f": {refused:,} rows refused, the first: {reasons[0]}"
-        if refused
+        f": {rejected:,} rows rejected, the first: {reasons[0]}"
+        if rejected
         else "".join(f": {one}" for one in reasons[:1])
     )
     return DataSourceError(f"nothing could be read of {', '.join(one.name for one in files[:3])}{told}")

@@ -50,9 +50,9 @@ class Loaded:
         return self.dataset.time_unit
 
     @property
-    def refused(self) -> int:
+    def rejected(self) -> int:
         """Rows and cells that could not be read."""
-        return sum(one.refused for one in self.files)
+        return sum(one.rejected for one in self.files)
 
     @cached_property
     def interval(self) -> tuple[int, float] | None:
@@ -91,19 +91,19 @@ class Loaded:
 def _tell(loaded: Loaded) -> Iterator[str]:
     """Yield lines that say what was understood."""
     dataset = loaded.dataset
-    told = loaded.files[:MOST_FILES_TOLD] + [one for one in loaded.files[MOST_FILES_TOLD:] if one.refused or one.words]
+    told = loaded.files[:MOST_FILES_TOLD] + [one for one in loaded.files[MOST_FILES_TOLD:] if one.rejected or one.words]
     for one in told:
         shape = f"{one.shape} " if one.shape else ""
-        refused = f", {one.refused:,} refused" if one.refused else ""
+        rejected = f", {one.rejected:,} rejected" if one.rejected else ""
         cut = ", cut at the limit" if one.cut else ""
         time = f", time: {one.time}" if one.time else ""
-        yield f"{one.name}: {shape}{one.format}, {one.size / 1e6:,.2f} MB, {one.rows:,} rows{refused}{cut}{time}"
+        yield f"{one.name}: {shape}{one.format}, {one.size / 1e6:,.2f} MB, {one.rows:,} rows{rejected}{cut}{time}"
         yield from (f"  {word}" for word in one.words)
-        yield from (f"  refused {one.place} {row}: {reason}" for row, reason in one.refusals)
-        if one.refused > len(one.refusals):
-            yield f"  refused {one.refused - len(one.refusals):,} more"
+        yield from (f"  rejected {one.place} {row}: {reason}" for row, reason in one.rejections)
+        if one.rejected > len(one.rejections):
+            yield f"  rejected {one.rejected - len(one.rejections):,} more"
     if len(told) < len(loaded.files):
-        yield f"and {len(loaded.files) - len(told)} more files, in which nothing was refused"
+        yield f"and {len(loaded.files) - len(told)} more files, in which nothing was rejected"
     yield from loaded.words
     first, last = int(dataset.timestamps.min()), int(dataset.timestamps.max())
     span = f"{moment_text(first, loaded.unit)} to {moment_text(last, loaded.unit)}"

@@ -139,12 +139,12 @@ def _graphite_series(item: dict[str, Any]) -> tuple[SeriesKey, list[Any], list[A
 
 
 def series_samples(items: Sequence[object], rows: Sequence[int], clock: Clock, facts: FileFacts) -> Iterator[Samples]:
-    """Yield the samples of series as servers write them, and refuse what is none."""
+    """Yield the samples of series as servers write them, and reject what is none."""
     for item, row in zip(items, rows, strict=True):
         found = series_of(item)
         if found is None:
             facts.rows += 1
-            facts.refuse(row, "it is no series with a metric and its values")
+            facts.reject(row, "it is no series with a metric and its values")
             continue
         key, moments, texts, histograms = found
         facts.count(HISTOGRAMS, histograms)
@@ -155,7 +155,7 @@ def series_samples(items: Sequence[object], rows: Sequence[int], clock: Clock, f
         facts.time = clock.form
         numbers = to_numbers(_column(str(key), texts, facts))
         for _ in np.flatnonzero(numbers.bad | ~times.present).tolist():
-            facts.refuse(row, f"a sample of {key} is no number at a time")
+            facts.reject(row, f"a sample of {key} is no number at a time")
         kept = np.flatnonzero(numbers.present & times.present)
         yield Samples(
             [key],

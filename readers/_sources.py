@@ -250,8 +250,8 @@ def split_pieces(file: IO[bytes], name: str) -> Iterator[Piece]:
         line += text.count(NEWLINE)
 
 
-def text_lines(piece: Piece, refuse: Callable[[int, str], None]) -> list[str]:
-    """Return the lines of a piece; those that are no UTF-8 are refused, and empty in their place."""
+def text_lines(piece: Piece, reject: Callable[[int, str], None]) -> list[str]:
+    """Return the lines of a piece; those that are no UTF-8 are rejected, and empty in their place."""
     try:
         lines = str(piece.text, "utf-8").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError:
@@ -260,6 +260,6 @@ def text_lines(piece: Piece, refuse: Callable[[int, str], None]) -> list[str]:
             try:
                 lines.append(str(line, "utf-8").removesuffix("\r"))
             except UnicodeDecodeError as error:
-                refuse(number, f"no UTF-8: {error.reason} at byte {error.start}")
+                reject(number, f"no UTF-8: {error.reason} at byte {error.start}")
                 lines.append("")
     return lines[:-1] if piece.text.endswith(NEWLINE) else lines

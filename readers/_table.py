@@ -137,7 +137,7 @@ def read_table(
             times = clock.read(_time_cells(batch, layout))
             joined = f" and {names[layout.day_time]!r}" if layout.day_time is not None else ""
             facts.time = f"column {names[layout.time]!r}{joined}, {clock.form}"
-            _refuse_timeless(names, batch, layout, times, facts)
+            _reject_timeless(names, batch, layout, times, facts)
         yield from _melt(batch, layout, groups, times, facts, keep)
     for word in clock.words:
         facts.say(word)
@@ -404,7 +404,7 @@ def _example(column: pa.Array) -> str:
 # What the rows hold
 
 
-def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: Times, facts: FileFacts) -> None:
+def _reject_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: Times, facts: FileFacts) -> None:
     timeless = np.flatnonzero(~times.present).tolist()
     cells = _time_cells(batch, layout).take(pa.array(timeless, pa.int64())).cast(pa.string()).to_pylist()
     for i, cell in zip(timeless, cells, strict=True):
@@ -412,7 +412,7 @@ def _refuse_timeless(names: Sequence[str], batch: Batch, layout: Layout, times: 
             facts.rows -= 1  # a blank line
             continue
         named = f"{clip(str(cell))} in {names[layout.time or 0]!r} {why_no_time(cell)}"
-        facts.refuse(int(batch.rows[i]), "it has no time" if cell is None else named)
+        facts.reject(int(batch.rows[i]), "it has no time" if cell is None else named)
 
 
 def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: FileFacts, keep: str) -> Iterator[Samples]:
@@ -423,7 +423,7 @@ def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: Fil
         numbers = to_numbers(column, layout.decimal, keep)
         _tell(numbers, metric, facts)
         for at in np.flatnonzero(numbers.bad & times.present).tolist():
-            facts.refuse(int(batch.rows[at]), f"{clip(column[at].as_py())} in {metric!r} is no number")
+            facts.reject(int(batch.rows[at]), f"{clip(column[at].as_py())} in {metric!r} is no number")
         kept = np.flatnonzero(times.present & numbers.present)
         series = groups.numbers[kept] + (0 if layout.is_long else m * len(groups.firsts))
         parts.append((series, times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
@@ -433,7 +433,7 @@ def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: Fil
 
 
 def _tell(numbers: Numbers, metric: str, facts: FileFacts) -> None:
-    """Count what becomes of a column's cells without being refused."""
+    """Count what becomes of a column's cells without being rejected."""
     if numbers.absent:
         facts.count(f"column {metric!r}: cells of NA, null or the like, taken for none: {{}}", numbers.absent)
     if numbers.rounded:

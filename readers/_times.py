@@ -141,7 +141,7 @@ class Clock:
         if self.ambiguous:
             told.append(f"times of the hour that comes twice, told apart by their order: {self.ambiguous:,}")
         if self.skipped:
-            told.append(f"times of the hour that summer time leaves out, refused: {self.skipped:,}")
+            told.append(f"times of the hour that summer time leaves out, rejected: {self.skipped:,}")
         if 0 < self._falls[0] == self._falls[1] <= _FEW and self._zone is None:
             told.append("dates fall back by an hour: if they are local times, give --timezone, as Europe/Berlin")
         return told

@@ -17,8 +17,8 @@ from squeezelab.readers._sources import Source
 from squeezelab.readers.options import ReadOptions
 from squeezelab.results import Block
 
-NAMED_REFUSALS = 5
-"""How many refusals of a file are told one by one; the others are counted."""
+NAMED_REJECTIONS = 5
+"""How many rejections of a file are told one by one; the others are counted."""
 
 
 class Samples(NamedTuple):
@@ -48,16 +48,16 @@ class FileFacts:
     label : str or None
         What tells this file's series from those of other files, where the file itself does not.
     rows, samples : int
-        Rows that were read, refused ones among them; samples that are in the data set.
+        Rows that were read, rejected ones among them; samples that are in the data set.
     place : str
         What rows are called: ``line`` or ``row``.
     shape : str
         How samples lie in it, ``wide`` for instance; empty where a format has only one.
     time : str
         What its times are, and where they stand.
-    refused : int
+    rejected : int
         Rows or cells that could not be read.
-    refusals : list of (int, str)
+    rejections : list of (int, str)
         The first of them: the number of the line or row, and the reason.
     words : list of str
         What else a user wants to know: columns left out, times that were rounded.
@@ -78,18 +78,18 @@ class FileFacts:
     place: str = "line"
     shape: str = ""
     time: str = ""
-    refused: int = 0
-    refusals: list[tuple[int, str]] = field(default_factory=list)
+    rejected: int = 0
+    rejections: list[tuple[int, str]] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     cut: bool = False
     counts: dict[str, int] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
 
-    def refuse(self, row: int, reason: str) -> None:
+    def reject(self, row: int, reason: str) -> None:
         """Count what could not be read, and keep the reason if it is one of the first."""
-        self.refused += 1
-        insort(self.refusals, (row, reason))
-        del self.refusals[NAMED_REFUSALS:]
+        self.rejected += 1
+        insort(self.rejections, (row, reason))
+        del self.rejections[NAMED_REJECTIONS:]
 
     def say(self, word: str) -> None:
         """Keep a word, once."""
@@ -130,7 +130,7 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
-        """Yield the samples in the order of their rows, and tell what was understood and refused.
+        """Yield the samples in the order of their rows, and tell what was understood and rejected.
 
         Raises
         ------

@@ -51,7 +51,7 @@ class Csv(Reader):
         return named_so or (len(sheet.rows[0]) > 1 and len(sheet.rows) > 1 and 5 * even >= 4 * len(sheet.rows))
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
-        """Yield the samples, and refuse lines that have another number of cells than the first."""
+        """Yield the samples, and reject lines that have another number of cells than the first."""
         sheet = _look_at(source.first_lines())
         if sheet is None:
             raise DataSourceError(f"{facts.name} holds no rows")
@@ -218,23 +218,23 @@ def parse_rows(piece: Piece, width: int, delimiter: str, facts: FileFacts) -> Ba
     """Read the cells of some lines, all as text."""
     skipped: list[int] = []
 
-    def refuse(row: csv.InvalidRow) -> str:
+    def reject(row: csv.InvalidRow) -> str:
         skipped.append(row.number)
         if row.text.strip() and not row.text.startswith("#"):
             facts.rows += 1
             reason = f"{row.actual_columns} cells in place of {row.expected_columns}: {clip(row.text)}"
-            facts.refuse(piece.line + row.number - 1, reason)
+            facts.reject(piece.line + row.number - 1, reason)
         return "skip"
 
     text = piece.text
     try:
         str(text, "utf-8")
     except UnicodeDecodeError:
-        text = "\n".join(text_lines(piece, facts.refuse)).encode()
+        text = "\n".join(text_lines(piece, facts.reject)).encode()
     if not text:
         return Batch([pa.array([], pa.string())] * width, np.empty(0, np.int64))
     try:
-        table = text_table(text, width, delimiter, ignore_empty_lines=False, invalid_row_handler=refuse)
+        table = text_table(text, width, delimiter, ignore_empty_lines=False, invalid_row_handler=reject)
     except pa.ArrowInvalid as error:
         raise DataSourceError(f"{facts.name}, from line {piece.line}: {error}") from error
     numbers = np.arange(1, table.num_rows + len(skipped) + 1)

@@ -44,7 +44,7 @@ class Influx(Reader):
     -----
     A field's series is called ``measurement_field``, or ``measurement`` alone where the field is ``value``, as Telegraf
     hands it to Prometheus. Texts are left out; booleans are 0 and 1. Times are nanoseconds unless their size tells
-    otherwise; lines without one are refused.
+    otherwise; lines without one are rejected.
 
     References
     ----------
@@ -85,7 +85,7 @@ class _Points(NamedTuple):
 def _split(piece: Piece, known: dict[tuple[str, str], int], facts: FileFacts) -> _Points:
     """Take lines apart; those without quotes and escapes are three texts between blanks."""
     points = _Points([], [], [], [], [])
-    for row, line in enumerate(text_lines(piece, facts.refuse)):
+    for row, line in enumerate(text_lines(piece, facts.reject)):
         texts: Sequence[str | None] = line.split(" ")
         fields: Iterable[tuple[str, str]]
         if len(texts) == 3 and texts[0] and '"' not in line and "\\" not in line and line[0] != "#":
@@ -99,7 +99,7 @@ def _split(piece: Piece, known: dict[tuple[str, str], int], facts: FileFacts) ->
         facts.rows += 1
         series, _, time = texts
         if not series or not time:
-            facts.refuse(piece.line + row, "it has no timestamp" if series else f"{clip(line)} is no point")
+            facts.reject(piece.line + row, "it has no timestamp" if series else f"{clip(line)} is no point")
             continue
         for name, value in fields:
             if value.startswith('"'):
@@ -118,12 +118,12 @@ def _convert(piece: Piece, points: _Points, keys: list[SeriesKey], clock: Clock,
     times = clock.read(pa.array(points.times, pa.string()))
     facts.time = clock.form
     for i in np.flatnonzero(~times.present).tolist():
-        facts.refuse(int(lines[i]), f"{clip(points.times[i])} is no time")
+        facts.reject(int(lines[i]), f"{clip(points.times[i])} is no time")
     owners, series = np.array(points.owners, np.int64), np.array(points.series, np.int64)
     numbers = to_numbers(pa.array(points.values, pa.string()))
     for i in np.flatnonzero(~numbers.present).tolist():
         metric = keys[series[i]].metric_name
-        facts.refuse(int(lines[owners[i]]), f"{clip(points.values[i])} in {metric!r} is no number")
+        facts.reject(int(lines[owners[i]]), f"{clip(points.values[i])} in {metric!r} is no number")
     kept = np.flatnonzero(numbers.present & times.present[owners])
     rows = owners[kept]
     return Samples(keys, series[kept], times.timestamps[rows], times.unit, numbers.values[kept], lines[rows])

@@ -140,7 +140,7 @@ def _samples(table: _Table, piece: Piece, clock: Clock, facts: FileFacts) -> Ite
     times = clock.read(columns[TIME])
     facts.time = f"column {TIME!r}, {clock.form}"
     for i in np.flatnonzero(~times.present).tolist():
-        facts.refuse(int(batch.rows[i]), f"{clip(str(columns[TIME][i].as_py()))} in {TIME!r} is no time")
+        facts.reject(int(batch.rows[i]), f"{clip(str(columns[TIME][i].as_py()))} in {TIME!r} is no time")
     told = [name for name in (MEASUREMENT, FIELD, *table.labels) if name in columns]
     series, firsts = group_rows([columns[name] for name in told], len(batch.rows))
     groups = list(zip(*(columns[name].take(pa.array(firsts)).to_pylist() for name in told), strict=True)) or [()] * len(
@@ -152,7 +152,7 @@ def _samples(table: _Table, piece: Piece, clock: Clock, facts: FileFacts) -> Ite
             continue
         numbers = to_numbers(columns[name])
         for i in np.flatnonzero(numbers.bad & times.present).tolist():
-            facts.refuse(int(batch.rows[i]), f"{clip(columns[name][i].as_py())} in {name!r} is no number")
+            facts.reject(int(batch.rows[i]), f"{clip(columns[name][i].as_py())} in {name!r} is no number")
         keys = [_key(dict(zip(told, cells, strict=True)), name) for cells in groups]
         kept = np.flatnonzero(times.present & numbers.present)
         yield Samples(keys, series[kept], times.timestamps[kept], times.unit, numbers.values[kept], batch.rows[kept])

@@ -57,7 +57,7 @@ class Json(Reader):
         records = [(item, row) for item, row in zip(items, rows, strict=True) if isinstance(item, dict)]
         for item, row in zip(items, rows, strict=True):
             if not isinstance(item, dict):
-                facts.refuse(row, "it is no object")
+                facts.reject(row, "it is no object")
         columns = columns_of([item for item, _ in records], [row for _, row in records], facts)
         yield from read_columns([columns], source, options, facts)
 

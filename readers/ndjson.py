@@ -80,9 +80,9 @@ def _rows(piece: Piece) -> npt.NDArray[np.int64]:
 
 
 def _objects(piece: Piece, facts: FileFacts) -> tuple[list[dict[str, Any]], list[int]]:
-    """Return the objects of lines and the numbers of these; what is none is refused."""
+    """Return the objects of lines and the numbers of these; what is none is rejected."""
     records, rows = [], []
-    for number, line in enumerate(text_lines(piece, facts.refuse), piece.line):
+    for number, line in enumerate(text_lines(piece, facts.reject), piece.line):
         if not line.strip():
             continue
         try:
@@ -91,7 +91,7 @@ def _objects(piece: Piece, facts: FileFacts) -> tuple[list[dict[str, Any]], list
                 raise ValueError("it is no object")
         except (ValueError, RecursionError) as error:
             facts.rows += 1
-            facts.refuse(number, f"{clip(line)} is no JSON object: {error}")
+            facts.reject(number, f"{clip(line)} is no JSON object: {error}")
             continue
         records.append(record)
         rows.append(number)

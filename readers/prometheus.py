@@ -43,7 +43,7 @@ class Prometheus(Reader):
     Notes
     -----
     Prometheus counts milliseconds, OpenMetrics seconds with a fraction: which of them a file has is told by the size of
-    its numbers. Comments and exemplars are passed over. Lines without a timestamp are refused, unless an interval is
+    its numbers. Comments and exemplars are passed over. Lines without a timestamp are rejected, unless an interval is
     given: the file is then one page after another, and each sample of a series that much later than the one before it.
     Native histograms are counted and left out.
 
@@ -116,7 +116,7 @@ def _split(piece: Piece, known: dict[str, int], facts: FileFacts, *, untimed: bo
     """
     timeless = 0
     parts = _Parts([], [], [], [])
-    for row, line in enumerate(text_lines(piece, facts.refuse)):
+    for row, line in enumerate(text_lines(piece, facts.reject)):
         texts: Sequence[str] = line.rsplit(" ", 2)
         if len(texts) != 3 or (texts[0] not in known and not SERIES.fullmatch(texts[0])):
             found = LINE.fullmatch(line)
@@ -128,7 +128,7 @@ def _split(piece: Piece, known: dict[str, int], facts: FileFacts, *, untimed: bo
                     facts.count(HISTOGRAMS, 1)
                 else:
                     timeless += found is not None
-                    facts.refuse(piece.line + row, TIMELESS if found else f"{clip(line)} is no sample")
+                    facts.reject(piece.line + row, TIMELESS if found else f"{clip(line)} is no sample")
                 continue
             texts = found["series"].strip(), found["value"], found["time"] or ""
         parts.rows.append(row)
@@ -145,7 +145,7 @@ def _convert(piece: Piece, parts: _Parts, keys: list[SeriesKey], clock: Clock, f
     facts.time = clock.form
     for i in np.flatnonzero(~(numbers.present & times.present)).tolist():
         text = parts.values[i] if times.present[i] else parts.times[i]
-        facts.refuse(piece.line + parts.rows[i], f"{clip(text)} is no {'number' if times.present[i] else 'time'}")
+        facts.reject(piece.line + parts.rows[i], f"{clip(text)} is no {'number' if times.present[i] else 'time'}")
     kept = np.flatnonzero(numbers.present & times.present)
     rows = piece.line + np.array(parts.rows, np.int64)[kept]
     series = np.array(parts.series, np.int64)[kept]

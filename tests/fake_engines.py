@@ -121,7 +121,7 @@ class Contradicting(Keeping):
 
 
 class Refusing(Keeping):
-    name = "refusing"
+    name = "rejecting"
 
     def ingest(self, dataset: MetricDataset) -> None:
         raise EngineError("it takes\nnone of this")

@@ -52,7 +52,7 @@ def test_a_result_plots(result: Bench, small: MetricDataset, tmp_path: Path) -> 
         squeezelab.bench(small.select([0]), [], []).plot()
 
 
-def test_bench_refuses_what_does_not_exist(small: MetricDataset) -> None:
+def test_bench_rejects_what_does_not_exist(small: MetricDataset) -> None:
     with pytest.raises(InvalidRequestError, match="unknown codec 'gzip'"):
         squeezelab.bench(small, "gzip")
     with pytest.raises(InvalidRequestError, match="no samples"):
@@ -111,9 +111,9 @@ def test_bench_shows_what_it_understood_and_writes_a_report(folder: Path) -> Non
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith(
-        "metrics.csv: wide csv, 0.01 MB, 301 rows, 1 refused, time: column 'time', seconds since"
+        "metrics.csv: wide csv, 0.01 MB, 301 rows, 1 rejected, time: column 'time', seconds since"
     )
-    assert lines[1] == "  refused line 302: 'oops' in 'time' is no time"
+    assert lines[1] == "  rejected line 302: 'oops' in 'time' is no time"
     assert lines[2].startswith("600 samples in 2 series, 2023-11-14T22:13:20Z to ")
     assert lines[3] == "interval: 15 s (100.0 % of steps)"
     assert "reports/metrics/ratios.md" in done.stdout

@@ -82,9 +82,9 @@ def test_a_cost_is_told_where_it_is_asked_for(folder: Path) -> None:
     assert "What it costs to keep" not in run("bench", "host.csv", *options, folder=folder).stdout
     for wrong in (["--retention", "395"], ["--samples-per-second", "0"], ["--price-per-gb-month", "-1"]):
         for command in (["bench", "host.csv"], []):
-            refused = run(*command, *wrong, folder=folder)
-            assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-            assert wrong[0] in refused.stderr
+            rejected = run(*command, *wrong, folder=folder)
+            assert (rejected.returncode, rejected.stderr.count("\n")) == (2, 1)
+            assert wrong[0] in rejected.stderr
 
 
 # ---- From Python ----
@@ -134,7 +134,7 @@ def test_what_is_told_is_in_the_datasets_unit() -> None:
     assert one.explained.facts.interval == 500
 
 
-def test_too_many_series_are_refused(small: MetricDataset) -> None:
+def test_too_many_series_are_rejected(small: MetricDataset) -> None:
     with pytest.raises(InvalidRequestError, match="50 series are more than"):
         next(study_each(small, ["xor"]))
 

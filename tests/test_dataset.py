@@ -101,7 +101,7 @@ def test_select_takes_series_in_the_order_asked_for() -> None:
         ([KEY], [0, 1], [1], [True], "values must be"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(keys, offsets, timestamps, values, message) -> None:
+def test_parts_that_do_not_fit_are_rejected(keys, offsets, timestamps, values, message) -> None:
     with pytest.raises(ValueError, match=message):
         MetricDataset(
             keys, np.array(offsets), np.array(timestamps, dtype=None if timestamps else np.int64), np.array(values)

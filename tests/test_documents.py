@@ -160,7 +160,7 @@ def test_dates_are_right(end: int, stamp: str, services: Services, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("end", "seconds"), [(END, 0), (5, 7), (253_402_300_800, 1)])
-def test_spans_that_cannot_be_are_refused(end: int, seconds: int, services: Services, tmp_path: Path) -> None:
+def test_spans_that_cannot_be_are_rejected(end: int, seconds: int, services: Services, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError):
         make(tmp_path / "file", services, end=end, seconds=seconds)
     assert not list(tmp_path.iterdir())
@@ -349,7 +349,7 @@ def test_a_pipe_is_not_replaced(services: Services, tmp_path: Path) -> None:
         ('204 = "Probe answered"', '203 = "x"', "'204' is missing"),
     ],
 )
-def test_tables_of_another_form_are_refused_in_one_line(old: str, new: str, message: str, tmp_path: Path) -> None:
+def test_tables_of_another_form_are_rejected_in_one_line(old: str, new: str, message: str, tmp_path: Path) -> None:
     table = tmp_path / "table.toml"
     table.write_text(DEFAULT_TABLE.read_text().replace(old, new, 1))
     with pytest.raises(InvalidRequestError, match=message) as caught:

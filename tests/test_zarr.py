@@ -129,7 +129,7 @@ def test_every_codec_is_known_to_zarr(name: str) -> None:
     assert kind.from_dict(kind(codec).to_dict()) == kind(codec)
 
 
-def test_a_dtype_that_does_not_fit_is_refused_before_anything_is_written() -> None:
+def test_a_dtype_that_does_not_fit_is_rejected_before_anything_is_written() -> None:
     store: dict[str, Any] = {}
     with pytest.raises(TypeError, match="takes float64, not int32"):
         zarr.create_array(store, shape=(5,), dtype="int32", serializer=Serializer("xor"))

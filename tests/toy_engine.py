@@ -13,7 +13,7 @@ from squeezelab.errors import EngineError
 
 
 class Toy(Engine):
-    """Does as it is told: ``fails`` in ingest by refusing, raising, dying or never coming back."""
+    """Does as it is told: ``fails`` in ingest by rejecting, raising, dying or never coming back."""
 
     name = "toy"
     title = "Toy"
@@ -33,7 +33,7 @@ class Toy(Engine):
             (folder / "server.pid").write_text(f"{server.pid}\n{os.getpid()}")
 
     def ingest(self, dataset: MetricDataset) -> None:
-        if self.fails == "refuses":
+        if self.fails == "rejects":
             raise EngineError("it takes\nno data")
         if self.fails == "raises":
             raise ValueError("a fault of its own")

@@ -65,7 +65,7 @@ class ClickHouse(System):
 
     def choices(self, column: Column, layout: Layout) -> Sequence[str]:
         """Return codecs as they stand in CODEC(...), none named first."""
-        prepared = [f"{one}, {behind}" for one in PREPARING[column.kind] for behind in GENERIC if behind != "NONE"]
+        prepared = [f"{one}, {after}" for one in PREPARING[column.kind] for after in GENERIC if after != "NONE"]
         alone = [one for one in PREPARING[column.kind] if one in COMPRESSING]
         if column.kind == "value" and column.nullable:
             prepared = [one for one in prepared if not one.startswith("T64")]

@@ -58,7 +58,7 @@ class Parquet(System):
 
     def choices(self, column: Column, layout: Layout) -> Sequence[str]:
         """Return encodings with compressions; pyarrow's own default first."""
-        every = [f"{one} {behind}" for one in ENCODINGS[column.kind] for behind in COMPRESSIONS]
+        every = [f"{one} {after}" for one in ENCODINGS[column.kind] for after in COMPRESSIONS]
         return [DEFAULT, *(one for one in every if one != DEFAULT)]
 
     def effort(self, choice: str) -> int:

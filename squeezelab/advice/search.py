@@ -117,7 +117,7 @@ class Search:
         self.bar.advance(self._task, max(gone, 0.0))
 
     def size(self, setting: Setting) -> int | None:
-        """Run a setting's text, and return its bytes; None where the system refuses it."""
+        """Run a setting's text, and return its bytes; None where the system rejects it."""
         self.tried += 1
         try:
             return self._run(setting.layout, self.text(setting))[1].size

@@ -20,7 +20,7 @@ class Fragile:
     def folder(self) -> str:
         return str(Path.cwd())
 
-    def refuse(self) -> None:
+    def reject(self) -> None:
         raise ValueError("two\nlines")
 
     def crash(self) -> None:
@@ -39,7 +39,7 @@ def test_calls_are_answered_from_a_process_of_its_own_in_its_folder(tmp_path: Pa
 def test_what_is_raised_is_one_line_and_the_process_goes_on(tmp_path: Path) -> None:
     with Worker(Fragile, tmp_path) as worker:
         with pytest.raises(SystemFailedError, match=r"^ValueError: two lines$"):
-            worker.call("refuse")
+            worker.call("reject")
         assert worker.call("pid")
 
 

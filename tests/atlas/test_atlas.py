@@ -169,7 +169,7 @@ def test_what_is_written_says_every_codec_on_every_cell(tmp_path: Path) -> None:
     assert {"atlas.png", "atlas.svg", "decimals-size.png", "timestamps-speed.svg"} <= {one.name for one in written}
 
 
-def test_numbers_out_of_range_are_refused() -> None:
+def test_numbers_out_of_range_are_rejected() -> None:
     with pytest.raises(InvalidRequestError, match="cells"):
         measure_atlas(codecs=["raw"], cells=1)
     with pytest.raises(InvalidRequestError, match="speed"):

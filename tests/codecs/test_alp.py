@@ -272,7 +272,7 @@ def test_real_doubles_lose_the_bits_that_repeat() -> None:
 # Damage after a good checksum.
 
 
-def refused(codec: Alp | AlpRd, payload: bytes, count: int) -> bool:
+def rejected(codec: Alp | AlpRd, payload: bytes, count: int) -> bool:
     try:
         codec.decode(forge(codec.name, FLOAT64, payload, count))
     except CorruptDataError:
@@ -290,9 +290,9 @@ def test_headers_of_vectors_are_checked() -> None:
     payload = bytes(Alp().pack(column))
     assert payload[:6] == bytes([0, 0, 2, 14, 13, 5])
     assert payload[14:18] == bytes([0, 3, 0, 19])
-    assert not refused(Alp(), payload, 20)
+    assert not rejected(Alp(), payload, 20)
     for at, byte in [(2, 3), (2, 255), (3, 19), (3, 12), (4, 15), (5, 4), (5, 6), (5, 65), (5, 255), (17, 20), (16, 1)]:
-        assert refused(Alp(), changed(payload, at, byte), 20), (at, byte)
+        assert rejected(Alp(), changed(payload, at, byte), 20), (at, byte)
 
 
 def test_headers_of_real_doubles_are_checked() -> None:
@@ -300,9 +300,9 @@ def test_headers_of_real_doubles_are_checked() -> None:
     payload = bytes(AlpRd().pack(column))
     right, entries = payload[:2]
     exceptions = 2 + 2 * entries
-    assert not refused(AlpRd(), payload, 32)
+    assert not rejected(AlpRd(), payload, 32)
     for at, byte in [(0, 47), (0, 64), (0, right + 1), (1, 0), (1, 9), (exceptions + 1, 1 + payload[exceptions + 1])]:
-        assert refused(AlpRd(), changed(payload, at, byte), 32), (at, byte)
+        assert rejected(AlpRd(), changed(payload, at, byte), 32), (at, byte)
 
 
 def test_positions_and_indices_of_real_doubles_are_checked() -> None:
@@ -312,15 +312,15 @@ def test_positions_and_indices_of_real_doubles_are_checked() -> None:
     assert payload[1] == 3
     header = 2 + 2 * 3
     assert payload[header : header + 4] == bytes([0, 1, 0, 97])
-    assert refused(AlpRd(), changed(payload, header + 2, 0xFF), 300)
+    assert rejected(AlpRd(), changed(payload, header + 2, 0xFF), 300)
     # Two bits a value: index 3 is that of no entry.
-    assert refused(AlpRd(), changed(payload, header + 6, 0xFF), 300)
+    assert rejected(AlpRd(), changed(payload, header + 6, 0xFF), 300)
 
 
 @pytest.mark.parametrize("codec", [Alp(), AlpRd()], ids=lambda codec: codec.name)
 def test_no_part_of_a_payload_passes_for_the_whole(codec: Alp | AlpRd) -> None:
     for column in (np.round(np.arange(1100) * 0.3, 1), np.sqrt(np.arange(1100))):
         payload = bytes(codec.pack(column))
-        assert not refused(codec, payload, 1100)
-        assert all(refused(codec, payload[:size], 1100) for size in chain(range(300), range(300, len(payload), 7)))
-        assert refused(codec, payload + b"\0", 1100)
+        assert not rejected(codec, payload, 1100)
+        assert all(rejected(codec, payload[:size], 1100) for size in chain(range(300), range(300, len(payload), 7)))
+        assert rejected(codec, payload + b"\0", 1100)

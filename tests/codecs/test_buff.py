@@ -120,6 +120,6 @@ def header(count: int, before: int, after: int) -> bytes:
         header(2, 0, 0) + b"\1\1" + bytes(7),  # half an exception
     ],
 )
-def test_damage_is_refused(payload: bytes) -> None:
+def test_damage_is_rejected(payload: bytes) -> None:
     with pytest.raises(CorruptDataError, match="promises"):
         Buff().decode(forge("buff", FLOAT64, payload, 2))

@@ -96,13 +96,13 @@ def test_one_far_step_widens_its_block_alone() -> None:
 
 
 @given(st.integers(65, 255))
-def test_a_width_beyond_64_is_refused(width: int) -> None:
+def test_a_width_beyond_64_is_rejected(width: int) -> None:
     payload = varint(2) + varint(0) + bytes([width]) + bytes(8 * 300)
     with pytest.raises(CorruptDataError, match="promises"):
         DeltaBitpack().decode(forge("delta_bitpack", INT64, payload, 9))
 
 
-def test_bits_that_are_missing_or_left_are_refused() -> None:
+def test_bits_that_are_missing_or_left_are_rejected() -> None:
     payload = bytes(DeltaBitpack().pack(np.cumsum(np.arange(300))))
     for damaged in (payload[:-1], payload + b"\0"):
         with pytest.raises(CorruptDataError, match="promises"):

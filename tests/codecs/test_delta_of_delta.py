@@ -121,6 +121,6 @@ def test_differences_that_overflow_take_no_more_than_the_worst_case() -> None:
 
 
 @pytest.mark.parametrize("widths", ["", "7-9-12", "7-9-12-65", "9-7-12-64", "0-1-2-64", "7-7-8-64", "a-b-c-d", "7"])
-def test_widths_that_cannot_hold_every_delta_are_refused(widths: str) -> None:
+def test_widths_that_cannot_hold_every_delta_are_rejected(widths: str) -> None:
     with pytest.raises(InvalidRequestError, match="widths"):
         DeltaOfDelta(widths)

@@ -124,14 +124,14 @@ def test_digits_behind_others_that_are_only_noise_come_back() -> None:
         "01" + "0001" + "1" + "0001" + "0" * 13,  # a byte too many
     ],
 )
-def test_damage_is_refused(bits: str) -> None:
+def test_damage_is_rejected(bits: str) -> None:
     bits += "0" * (-len(bits) % 8)
     payload = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
     with pytest.raises(CorruptDataError):
         DeXor().decode(forge("dexor", FLOAT64, payload, 1))
 
 
-def test_an_exponent_beyond_all_is_refused() -> None:
+def test_an_exponent_beyond_all_is_rejected() -> None:
     """Ten as they are make ten bits for a difference; four of +511 are too many."""
     bits = "".join("11" + "1" * length + f"{1023 << 52:064b}" for length in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10))
     bits += ("11" + "1111111110" + "0" * 53) * 3

@@ -171,14 +171,14 @@ def test_decimals_take_less_than_half_of_what_chimp_needs() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 1e-22])
-def test_digits_that_no_number_can_have_are_refused(value: float) -> None:
+def test_digits_that_no_number_can_have_are_rejected(value: float) -> None:
     """An erased NaN, and an erased 1e-22 of 15 digits, are nothing that the encoder makes."""
     trailing = trailing_zeros(word_of(value))
     bits = "11111" + f"{trailing:07b}" + f"{word_of(value):064b}"[: 64 - trailing]
-    refuses(Elf(), bits, 1)
+    rejects(Elf(), bits, 1)
 
 
-def refuses(codec: KernelCodec, bits: str, count: int) -> None:
+def rejects(codec: KernelCodec, bits: str, count: int) -> None:
     bits += "0" * (-len(bits) % 8)
     payload = int(bits, 2).to_bytes(len(bits) // 8, "big")
     with pytest.raises(CorruptDataError, match="promises"):
@@ -186,17 +186,17 @@ def refuses(codec: KernelCodec, bits: str, count: int) -> None:
 
 
 @both
-def test_a_window_before_any_was_opened_is_refused(codec: KernelCodec) -> None:
-    refuses(codec, ("10" if codec.name == "elf_plus" else "0") + "1000000" + "000" + "0" * 69, 2)
+def test_a_window_before_any_was_opened_is_rejected(codec: KernelCodec) -> None:
+    rejects(codec, ("10" if codec.name == "elf_plus" else "0") + "1000000" + "000" + "0" * 69, 2)
 
 
-def test_as_many_digits_as_before_where_nothing_was_before_is_refused() -> None:
+def test_as_many_digits_as_before_where_nothing_was_before_is_rejected() -> None:
     trailing = trailing_zeros(word_of(0.3))
-    refuses(ElfPlus(), "0" + f"{trailing:07b}" + f"{word_of(0.3):064b}"[: 63 - trailing], 1)
+    rejects(ElfPlus(), "0" + f"{trailing:07b}" + f"{word_of(0.3):064b}"[: 63 - trailing], 1)
 
 
 @both
-def test_frames_of_the_layout_before_are_refused_not_misread(codec: KernelCodec) -> None:
+def test_frames_of_the_layout_before_are_rejected_not_misread(codec: KernelCodec) -> None:
     payload = codec.pack(np.array([0.3])).tobytes()
     codec.decode(forge(codec.frame_name, FLOAT64, payload, 1))
     if codec.name == "elf":

@@ -167,6 +167,6 @@ def test_powers_that_served_the_last_block_are_kept() -> None:
         b"\x14\x00\x02",  # something after the last value
     ],
 )
-def test_damage_is_refused(payload: bytes) -> None:
+def test_damage_is_rejected(payload: bytes) -> None:
     with pytest.raises(CorruptDataError, match=r"promises|claims"):
         Es95().decode(forge("es95", FLOAT64, payload, 100))

@@ -84,7 +84,7 @@ def test_moments_are_taken_for_their_integers(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", ["raw", "zstd", "xor+zstd"])
-def test_out_of_another_byte_order_is_refused(spec: str) -> None:
+def test_out_of_another_byte_order_is_rejected(spec: str) -> None:
     column = a_column(FLOAT64)
     with pytest.raises(ValueError, match="out is >f8, the column is float64"):
         get_codec(spec).decode(get_codec(spec).encode(column), out=column.astype(">f8"))
@@ -149,7 +149,7 @@ def test_out_may_be_bytes(spec: str, dtype: np.dtype) -> None:
 
 
 @every_case
-def test_out_that_does_not_fit_is_refused(spec: str, dtype: np.dtype) -> None:
+def test_out_that_does_not_fit_is_rejected(spec: str, dtype: np.dtype) -> None:
     codec = get_codec(spec)
     column = a_column(dtype)
     frame = codec.encode(column)
@@ -163,7 +163,7 @@ def test_out_that_does_not_fit_is_refused(spec: str, dtype: np.dtype) -> None:
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("dtype", ["int32", "float32", "uint64", "U8", "S8", "O", "bool", "complex128"])
-def test_other_dtypes_are_refused_with_advice(spec: str, dtype: str) -> None:
+def test_other_dtypes_are_rejected_with_advice(spec: str, dtype: str) -> None:
     if np.dtype(dtype) in get_codec(spec).dtypes:
         pytest.skip(f"{spec} takes {dtype}")
     with pytest.raises(TypeError, match="astype"):
@@ -216,7 +216,7 @@ def test_forged_frames_are_like_real_ones() -> None:
 
 
 @every_case
-def test_a_frame_of_another_codec_is_refused(spec: str, dtype: np.dtype) -> None:
+def test_a_frame_of_another_codec_is_rejected(spec: str, dtype: np.dtype) -> None:
     other = "zlib" if spec == "raw" else "raw"
     with pytest.raises(CorruptDataError, match="checksum"):
         get_codec(spec).decode(get_codec(other).encode(a_column(dtype)))

@@ -60,7 +60,7 @@ def test_tables_of_any_size_are_read_by_any_codec() -> None:
 
 
 @pytest.mark.parametrize("table", [3, 21, -1])
-def test_tables_out_of_range_are_refused(table: int) -> None:
+def test_tables_out_of_range_are_rejected(table: int) -> None:
     with pytest.raises(InvalidRequestError, match="table"):
         Fpc(table)
 

@@ -68,11 +68,11 @@ def test_duckdb_writes_the_same_bytes_in_another_order() -> None:
 
 
 @pytest.mark.parametrize("head", [1 << 9, 127 << 9 | 63])
-def test_a_reference_before_the_group_is_refused(head: int) -> None:
+def test_a_reference_before_the_group_is_rejected(head: int) -> None:
     with pytest.raises(CorruptDataError, match="promises"):
         Patas().decode(forge(Patas().frame_name, FLOAT64, head.to_bytes(2, "little") + bytes(8), 1))
 
 
-def test_frames_of_the_layout_before_are_refused_not_misread() -> None:
+def test_frames_of_the_layout_before_are_rejected_not_misread() -> None:
     with pytest.raises(CorruptDataError, match="checksum"):
         Patas().decode(forge("patas", FLOAT64, Patas().pack(np.ones(1)).tobytes(), 1))

@@ -225,7 +225,7 @@ def test_chunks_of_every_size(count: int) -> None:
     assert same_bits(values, np.ones(count))
 
 
-def test_what_makes_no_chunk_is_refused_in_one_line() -> None:
+def test_what_makes_no_chunk_is_rejected_in_one_line() -> None:
     with pytest.raises(InvalidRequestError, match="at most 65535"):
         encode_chunk(np.arange(MOST_SAMPLES + 1), np.ones(MOST_SAMPLES + 1))
     with pytest.raises(InvalidRequestError, match="a value for each timestamp"):

@@ -90,7 +90,7 @@ def test_defaults_are_left_out_of_the_specification() -> None:
         ("xor+delta_of_delta", "a chain is"),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_one_line(spec: str, message: str) -> None:
+def test_what_cannot_be_made_is_rejected_in_one_line(spec: str, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message.replace("+", r"\+")) as caught:
         get_codec(spec)
     assert "\n" not in str(caught.value)

@@ -81,9 +81,9 @@ def slow_decode(payload: bytes, dtype: np.dtype, learns: bool) -> list[int]:
                     run, at = run & 0x7F | payload[at] << 7, at + 1
                 for _ in range(run):
                     values += fire.block([0] * 8)
-    behind = np.frombuffer(payload[at:], dtype)
-    assert behind.size == rest
-    return [number % 2**bits for number in values + behind.tolist()]
+    last = np.frombuffer(payload[at:], dtype)
+    assert last.size == rest
+    return [number % 2**bits for number in values + last.tolist()]
 
 
 def is_laid_out_as_described(column: np.ndarray, predictor: str = "delta") -> bool:
@@ -182,6 +182,6 @@ def head(groups: int, rest: int, variables: int = 1) -> bytes:
         head(1, 112) + b"\x41\0" + b"\0" + bytes(4),  # errors cut short
     ],
 )
-def test_damage_is_refused(payload: bytes) -> None:
+def test_damage_is_rejected(payload: bytes) -> None:
     with pytest.raises(CorruptDataError, match=r"promises|claims"):
         Sprintz().decode(forge("sprintz", np.dtype(np.int64), payload, 128))

@@ -87,6 +87,6 @@ AUTHORS = "4046a6666666666680061555555555550103807180ff3fd5555555555555038362402
         "0000",  # a value too many
     ],
 )
-def test_damage_is_refused(codes: str) -> None:
+def test_damage_is_rejected(codes: str) -> None:
     with pytest.raises(CorruptDataError, match="promises"):
         TSXor().decode(forge("tsxor", FLOAT64, bytes(8) + bytes.fromhex(codes), 2))

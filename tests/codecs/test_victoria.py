@@ -175,7 +175,7 @@ def test_differences_of_every_length_come_back(bits: int) -> None:
 
 
 @pytest.mark.bounds
-def test_a_difference_without_an_end_is_refused() -> None:
+def test_a_difference_without_an_end_is_rejected() -> None:
     for size in range(1, 12):
         payload = bytes([6]) + varint(0) + varint(size) + b"\xff" * size
         with pytest.raises(CorruptDataError, match="promises"):
@@ -277,12 +277,12 @@ def test_it_is_lossy_and_so_is_a_chain_that_begins_with_it() -> None:
         (FLOAT64, bytes([6]) + varint(2 * 401) + varint(0) + varint(1) + b"\0"),
     ],
 )
-def test_blocks_that_make_no_sense_are_refused(dtype: np.dtype, payload: bytes) -> None:
+def test_blocks_that_make_no_sense_are_rejected(dtype: np.dtype, payload: bytes) -> None:
     with pytest.raises(CorruptDataError):
         Victoria().decode(forge("victoria", dtype, payload, 2))
 
 
-def test_a_zstd_frame_that_claims_too_much_is_refused_before_memory_is_asked_for() -> None:
+def test_a_zstd_frame_that_claims_too_much_is_rejected_before_memory_is_asked_for() -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(10**6))
     payload = bytes([4]) + varint(0) + varint(len(bomb)) + bomb
     with pytest.raises(CorruptDataError, match="promises"):

@@ -163,7 +163,7 @@ def test_times_of_finer_units(name: str, unit: str) -> None:
         assert part.timestamps.tolist() == times[3:].tolist()
 
 
-def test_times_that_influxdbs_nanoseconds_cannot_hold_are_refused_in_a_line() -> None:
+def test_times_that_influxdbs_nanoseconds_cannot_hold_are_rejected_in_a_line() -> None:
     later = MetricDataset([SeriesKey("up", {})], np.array([0, 1]), np.array([40 * 10**9]), np.ones(1))
     with Session(get_engine(need("influxdb")), limit=60) as session:
         session.start("s")

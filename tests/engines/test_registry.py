@@ -26,12 +26,12 @@ def test_what_all_runs_can_be_made() -> None:
         assert get_engine(spec).name == spec
 
 
-def test_an_unknown_engine_is_refused_by_the_names_there_are() -> None:
+def test_an_unknown_engine_is_rejected_by_the_names_there_are() -> None:
     with pytest.raises(InvalidRequestError, match=r"unknown engine 'nothing': choose from .*sqlite"):
         get_engine("nothing")
 
 
-def test_an_unknown_setting_is_refused() -> None:
+def test_an_unknown_setting_is_rejected() -> None:
     with pytest.raises(InvalidRequestError, match="engine 'sqlite' has no parameter 'page=4'"):
         get_engine("sqlite:page=4")
 

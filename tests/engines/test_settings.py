@@ -152,7 +152,7 @@ def test_samples_out_of_order_and_of_the_same_time_survive(spec: str) -> None:
 
 
 @pytest.mark.parametrize("spec", NAMES)
-def test_times_beyond_what_it_holds_are_refused_in_a_line(spec: str) -> None:
+def test_times_beyond_what_it_holds_are_rejected_in_a_line(spec: str) -> None:
     with running(spec) as session, pytest.raises(EngineError, match="cannot hold these times"):
         fill(session, EDGES["random bits"])
 

@@ -151,7 +151,7 @@ def test_partitions_keep_every_bit(place: str, odd: MetricDataset, tmp_path: Pat
     assert read.values.tobytes() == odd.values.tobytes()
 
 
-def test_a_damaged_or_missing_partition_is_refused(odd: MetricDataset, tmp_path: Path) -> None:
+def test_a_damaged_or_missing_partition_is_rejected(odd: MetricDataset, tmp_path: Path) -> None:
     store, digests = PartitionStore(str(tmp_path)), [series.digest() for series in odd]
     store.write(0, odd)
     file = tmp_path / "part-00000.parquet"
@@ -321,7 +321,7 @@ def test_a_damaged_partition_is_made_anew_with_a_word(
         (lambda manifest: [], "is damaged"),
     ],
 )
-def test_a_manifest_that_does_not_match_is_refused_with_a_word(
+def test_a_manifest_that_does_not_match_is_rejected_with_a_word(
     change: object, word: str, small: MetricDataset, tmp_path: Path, words: Callable[[], list[str]]
 ) -> None:
     store, parts = PartitionStore(str(tmp_path)), [range(30), range(30, 50)]

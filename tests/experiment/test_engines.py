@@ -87,7 +87,7 @@ def test_what_gives_back_everything_but_contradicts_itself_is_not_exact(data: Me
 @pytest.mark.parametrize(
     ("engine", "told"),
     [
-        (fake.Refusing(), "refusing is left out: it takes none of this."),
+        (fake.Refusing(), "rejecting is left out: it takes none of this."),
         (fake.Broken(), "broken is left out: ZeroDivisionError: no such number."),
         (fake.Crashing(), "crashing is left out: its process ended in compact by SIGKILL: so long."),
     ],
@@ -159,7 +159,7 @@ def test_all_are_those_that_run_here_at_each_of_their_settings() -> None:
 
 
 @pytest.mark.parametrize("engines", ["nonesuch", "sqlite:nonesuch=1", ["sqlite", "nonesuch"]])
-def test_what_does_not_exist_is_refused(engines: object) -> None:
+def test_what_does_not_exist_is_rejected(engines: object) -> None:
     with pytest.raises(InvalidRequestError):
         Plan.of("none", "none", engines=engines)
 

@@ -180,7 +180,7 @@ def test_a_regular_series_needs_nothing_for_its_timestamps(values: list[float], 
     assert one.zero_dod_share in (None, 1.0)
 
 
-def test_what_is_no_series_is_refused() -> None:
+def test_what_is_no_series_is_rejected() -> None:
     with pytest.raises(InvalidRequestError, match="no series"):
         explain_series([1, 2], [1.0])
 

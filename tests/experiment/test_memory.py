@@ -64,10 +64,10 @@ def test_the_highest_of_the_process_is_not_forgotten() -> None:
 
 
 def test_where_the_system_does_not_tell_there_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def reject(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    monkeypatch.setattr("pathlib.Path.write_text", reject)
     assert measure_peak(lambda: 5) == (5, None)
 
 

@@ -156,7 +156,7 @@ def test_what_is_no_record_is_named(bad: bytes, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_key_that_stands_twice_is_refused() -> None:
+def test_a_key_that_stands_twice_is_rejected() -> None:
     with pytest.raises(CorruptDataError):
         Cbor().decode(b"\xa4" + cbor2.dumps("value") + b"\1" + cbor2.dumps(record())[1:])
 
@@ -171,7 +171,7 @@ def test_a_cut_is_noticed_everywhere_but_behind_a_record() -> None:
 
 
 @pytest.mark.parametrize("key", [SeriesKey("\ud800", {}), SeriesKey("a", {"\udc00": "b"})])
-def test_half_a_surrogate_pair_is_refused_in_one_line(key: SeriesKey) -> None:
+def test_half_a_surrogate_pair_is_rejected_in_one_line(key: SeriesKey) -> None:
     dataset = MetricDataset.from_series([Series(key, np.array([1]), np.array([1.0]))])
     with pytest.raises(SqueezelabError, match=r"surrogate pair: rename .*ud[8c]") as caught:
         Cbor().encode(dataset)

@@ -17,7 +17,7 @@ def test_any_zstd_expands_it(small: MetricDataset) -> None:
     assert zstandard.ZstdDecompressor().decompressobj().decompress(file) == get_format("table").encode(small)
 
 
-def test_a_file_that_expands_without_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_expands_without_bound_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressed, "SPARED_BYTES", 10**6)
     bomb = zstandard.ZstdCompressor(level=19).compress(bytes(10**8))
     assert len(bomb) < 5000
@@ -41,9 +41,9 @@ def test_what_expands_that_much_by_nature_is_padded_and_comes_back(monkeypatch: 
 
 def test_two_files_are_not_one() -> None:
     file = get_format("columnar+zstd").encode(zeros(3))
-    for behind in (file, b"\0", compressed._padding(1)[:-1], b"P*M\x18\0\0\0\0"):
+    for after in (file, b"\0", compressed._padding(1)[:-1], b"P*M\x18\0\0\0\0"):
         with pytest.raises(CorruptDataError, match="something follows it"):
-            get_format("columnar+zstd").decode(file + behind)
+            get_format("columnar+zstd").decode(file + after)
 
 
 def test_a_file_keeps_what_its_inside_promises() -> None:

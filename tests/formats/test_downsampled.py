@@ -138,6 +138,6 @@ def test_lossy_rungs_come_last_and_show_their_error(small: MetricDataset) -> Non
     assert labels == [row[0] for row in table.rows]
 
 
-def test_other_steps_are_refused() -> None:
+def test_other_steps_are_rejected() -> None:
     with pytest.raises(InvalidRequestError, match="no step '2m': choose from 1m, 5m, 15m, 1h"):
         get_format("downsampled:step=2m")

@@ -82,7 +82,7 @@ def test_random_bytes_are_no_file(name: str, noise: bytes) -> None:
         get_format(name).decode(noise)
 
 
-def test_one_format_refuses_the_other() -> None:
+def test_one_format_rejects_the_other() -> None:
     dataset = MetricDataset.from_series([])
     with pytest.raises(CorruptDataError, match="no delta_of_delta\\+xor file"):
         get_format("delta_of_delta+xor").decode(get_format("columnar").encode(dataset))
@@ -117,7 +117,7 @@ def test_a_file_that_checks_out_but_makes_no_sense_never_crashes(name: str, cont
         ("parquet:level=high", "give a number"),
     ],
 )
-def test_unknown_formats_are_refused_in_one_line(name: str, message: str) -> None:
+def test_unknown_formats_are_rejected_in_one_line(name: str, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
         get_format(name)
     assert "\n" not in str(caught.value)
@@ -131,7 +131,7 @@ def test_unknown_formats_are_refused_in_one_line(name: str, message: str) -> Non
         ("downsampled:step", "no parameter 'step'"),
     ],
 )
-def test_unknown_parameters_are_refused_in_one_line(name: str, message: str) -> None:
+def test_unknown_parameters_are_rejected_in_one_line(name: str, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
         get_format(name)
     assert "\n" not in str(caught.value)

@@ -122,11 +122,11 @@ def test_no_lines_are_an_empty_data_set(data: bytes) -> None:
 @pytest.mark.parametrize(
     "key", [SeriesKey("\ud800", {}), SeriesKey("a", {"\udc00": "b"}), SeriesKey("a", {"b": "\ud83d\ude00"})]
 )
-def test_half_a_surrogate_pair_is_refused_in_one_line(key: SeriesKey) -> None:
+def test_half_a_surrogate_pair_is_rejected_in_one_line(key: SeriesKey) -> None:
     dataset = MetricDataset.from_series([Series(key, np.array([1]), np.array([1.0]))])
-    for refuse in (Ndjson().encode, ndjson_bytes):
+    for reject in (Ndjson().encode, ndjson_bytes):
         with pytest.raises(SqueezelabError, match=r"surrogate pair: rename .*ud[8c]") as caught:
-            refuse(dataset)
+            reject(dataset)
         assert "\n" not in str(caught.value)
         str(caught.value).encode()
 
@@ -293,7 +293,7 @@ def test_a_cut_is_noticed_everywhere_but_at_the_end_of_a_line() -> None:
                 Ndjson().decode(file[:size])
 
 
-def test_damage_is_read_as_json_reads_it_or_refused() -> None:
+def test_damage_is_read_as_json_reads_it_or_rejected() -> None:
     rng = np.random.default_rng(5)
     file = Ndjson().encode(MIXED)
     for _ in range(400):

@@ -176,7 +176,7 @@ def test_either_kind_of_chunk_is_read_whatever_is_set() -> None:
         assert xor.decode(file).fingerprint == xor2.decode(file).fingerprint == dataset.fingerprint
 
 
-def test_another_kind_of_chunk_is_refused_in_one_line() -> None:
+def test_another_kind_of_chunk_is_rejected_in_one_line() -> None:
     with pytest.raises(InvalidRequestError, match="choose from xor, xor2"):
         get_format("prometheus:chunks=xor3")
 

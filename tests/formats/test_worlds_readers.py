@@ -402,7 +402,7 @@ def test_labels_may_be_called_as_other_columns(name: str) -> None:
 @pytest.mark.parametrize(
     "key", [SeriesKey("\ud800", {}), SeriesKey("a", {"\udc00": "b"}), SeriesKey("a", {"b": "\ud800"})]
 )
-def test_half_a_surrogate_pair_is_refused_in_one_line(name: str, key: SeriesKey, tmp_path: Path) -> None:
+def test_half_a_surrogate_pair_is_rejected_in_one_line(name: str, key: SeriesKey, tmp_path: Path) -> None:
     dataset = MetricDataset.from_series([Series(key, np.array([1]), np.array([1.0]))])
     with pytest.raises(SqueezelabError, match="surrogate pair: rename") as caught:
         get_format(name).write(dataset, tmp_path / "it")
@@ -411,7 +411,7 @@ def test_half_a_surrogate_pair_is_refused_in_one_line(name: str, key: SeriesKey,
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_not_the_labs_is_refused(name: str) -> None:
+def test_a_file_that_is_not_the_labs_is_rejected(name: str) -> None:
     whole = get_format(name).encode(fleet())
     at = whole.rindex(MARK)
     theirs = whole[:at] + whole[at + SEAL_BYTES :]

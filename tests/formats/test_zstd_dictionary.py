@@ -60,7 +60,7 @@ def test_too_few_series_have_none_and_come_back(count: int) -> None:
 @pytest.mark.parametrize(
     "start", [b"\x80", varint(10**9), varint(200_000) + bytes(200_000), varint(3) + b"\x01\x02\x03"]
 )
-def test_a_dictionary_that_is_none_is_refused(start: bytes) -> None:
+def test_a_dictionary_that_is_none_is_rejected(start: bytes) -> None:
     body = body_of(ZstdDictionary().encode(alike(9)))
     size, at = read_varint(body, 0)
     file = b"".join(seal("zstd_dictionary", alike(9).keys, [start + body[at + size :]]))

@@ -1,4 +1,4 @@
-"""Frames and files damaged under checksums that are right: they are read or refused, and nothing else happens.
+"""Frames and files damaged under checksums that are right: they are read or rejected, and nothing else happens.
 
 What was once read otherwise stays in ``findings/``. ``running-*`` there is what a process was reading when it died.
 """
@@ -77,7 +77,7 @@ def fuzz(subject: Subject, seed: int, seconds: float, file: BinaryIO) -> tuple[b
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-def test_what_checks_out_is_read_or_refused(subject: Subject, request: pytest.FixtureRequest) -> None:
+def test_what_checks_out_is_read_or_rejected(subject: Subject, request: pytest.FixtureRequest) -> None:
     option = request.config.option
     folder = findings(subject)
     with running(folder) as file:
@@ -90,7 +90,7 @@ def test_what_checks_out_is_read_or_refused(subject: Subject, request: pytest.Fi
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
-def test_findings_are_read_or_refused(subject: Subject) -> None:
+def test_findings_are_read_or_rejected(subject: Subject) -> None:
     for path in sorted(findings(subject).glob("*.bin")):
         assert decode(subject, path.read_bytes()) is None, path.name
 

@@ -18,13 +18,13 @@ def test_defaults_are_synthetic_and_small(small) -> None:
         (("synthetic", "tiny"), "unknown size 'tiny': choose one of small, big, huge"),
     ],
 )
-def test_unknown_names_are_refused_with_those_there_are(arguments: tuple[str, str], message: str) -> None:
+def test_unknown_names_are_rejected_with_those_there_are(arguments: tuple[str, str], message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message):
         generate_metric_data(*arguments)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
-def test_seeds_out_of_range_are_refused(seed: int) -> None:
+def test_seeds_out_of_range_are_rejected(seed: int) -> None:
     with pytest.raises(InvalidRequestError, match="seed"):
         generate_metric_data(seed=seed)
 

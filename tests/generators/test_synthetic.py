@@ -74,7 +74,7 @@ def test_full_regularity_is_a_perfect_clock() -> None:
 
 
 @pytest.mark.parametrize("regularity", [0.2, 1.1, -1])
-def test_impossible_regularity_is_refused(regularity: float) -> None:
+def test_impossible_regularity_is_rejected(regularity: float) -> None:
     with pytest.raises(InvalidRequestError, match="regularity"):
         synthetic.generate("small", 0, regularity=regularity)
 

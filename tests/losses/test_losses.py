@@ -78,7 +78,7 @@ def test_the_range_is_of_finite_values() -> None:
 
 
 @pytest.mark.parametrize(("kind", "size"), [("range", 0), ("value", 1), ("absolute", np.inf), ("range", np.nan)])
-def test_bounds_that_are_none_are_refused(kind: str, size: float) -> None:
+def test_bounds_that_are_none_are_rejected(kind: str, size: float) -> None:
     with pytest.raises(InvalidRequestError):
         Bound(kind, size)
     with pytest.raises(InvalidRequestError, match="choose from"):

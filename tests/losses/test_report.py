@@ -130,7 +130,7 @@ def test_missing_packages_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_what_cannot_be_is_refused(dataset: MetricDataset) -> None:
+def test_what_cannot_be_is_rejected(dataset: MetricDataset) -> None:
     with pytest.raises(InvalidRequestError, match="choose from bitround"):
         measure_losses(dataset, methods=["jpeg"])
     with pytest.raises(InvalidRequestError, match="no sample"):

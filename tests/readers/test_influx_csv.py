@@ -57,7 +57,7 @@ TWO_TABLES = "\n".join(
 def test_tables_with_labels_of_their_own(read: Callable[..., Loaded], newline: str) -> None:
     loaded = read(TWO_TABLES.replace("\n", newline))
     assert loaded.files[0].format == "influx-csv"
-    assert (loaded.files[0].rows, loaded.refused) == (4, 0)
+    assert (loaded.files[0].rows, loaded.rejected) == (4, 0)
     assert as_dict(loaded) == {
         'cpu_usage{host="a"}': [(T, 0.5), (T + 15, 0.25)],
         'load{host="b c"}': [(T, 7)],
@@ -106,7 +106,7 @@ def test_texts_and_truths(read: Callable[..., Loaded]) -> None:
 
 def test_bad_cells_are_named_by_line(read: Callable[..., Loaded]) -> None:
     loaded = read(TWO_TABLES.replace("0.25", "much").replace("00:00:00Z,12", "soon,12"))
-    assert loaded.files[0].refusals == [
+    assert loaded.files[0].rejections == [
         (6, "'much' in '_value' is no number"),
         (13, "'2024-01-01Tsoon' in '_time' is no time"),
     ]

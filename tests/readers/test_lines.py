@@ -62,12 +62,12 @@ def test_prometheus_text(read: Callable[..., Loaded]) -> None:
         'http_requests_total{code="200"}': [(T * 1000 + 15, 1e6)],
         'up{host="b"}': [(T * 1000 + 15, float("inf"))],
     }
-    assert loaded.files[0].refusals == [
+    assert loaded.files[0].rejections == [
         (7, "it has no timestamp"),
         (9, "'rubbish here' is no sample"),
         (10, "'x' is no number"),
     ]
-    assert (loaded.files[0].rows, loaded.refused) == (7, 3)
+    assert (loaded.files[0].rows, loaded.rejected) == (7, 3)
 
 
 def test_openmetrics_counts_seconds_with_a_fraction(read: Callable[..., Loaded]) -> None:
@@ -95,7 +95,7 @@ def test_native_histograms_are_counted(read: Callable[..., Loaded]) -> None:
     loaded = read(f'{{__name__="up"}} 1 {T}000\n' + 3 * histogram)
     assert as_dict(loaded) == {"up{}": [(T, 1)]}
     assert loaded.files[0].words == ["native histograms: 3 samples were left out, for only numbers are measured"]
-    assert (loaded.files[0].rows, loaded.refused) == (4, 0)
+    assert (loaded.files[0].rows, loaded.rejected) == (4, 0)
 
 
 LABEL_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r\x85\u2028\u2029"), max_size=8)
@@ -221,7 +221,7 @@ def test_influx_line_protocol(read: Callable[..., Loaded]) -> None:
         'plain_x{host="b"}': [(T, 1)],
         'plain_y{host="b"}': [(T, 2)],
     }
-    assert loaded.files[0].refusals == [
+    assert loaded.files[0].rejections == [
         (6, "'bad line' is no point"),
         (7, "it has no timestamp"),
         (8, "'1x' in 'cpu_user' is no number"),
@@ -265,8 +265,8 @@ def test_bad_records_are_named_by_line(read: Callable[..., Loaded]) -> None:
     lines = [good % T, "xx", good % (T + 15), "", '{"metric_name": "a", "labels": {}, "value": 2}', good % (T + 30)]
     loaded = read("\n".join(lines) + "\n")
     assert as_dict(loaded) == {'a{h="1"}': [(T, 1.5), (T + 15, 1.5), (T + 30, 1.5)]}
-    assert [row for row, _ in loaded.files[0].refusals] == [2, 5]
-    assert (loaded.files[0].rows, loaded.refused) == (5, 2)
+    assert [row for row, _ in loaded.files[0].rejections] == [2, 5]
+    assert (loaded.files[0].rows, loaded.rejected) == (5, 2)
 
 
 def test_any_flat_records(read: Callable[..., Loaded]) -> None:
@@ -311,7 +311,7 @@ def test_lines_as_victoriametrics_exports_them(read: Callable[..., Loaded]) -> N
 def test_a_json_array_of_records(read: Callable[..., Loaded]) -> None:
     loaded = read(f'[{{"time": {T}, "cpu": 1}},\n {{"time": {T + 15}, "cpu": 2}}, 5]')
     assert (loaded.files[0].format, as_dict(loaded)) == ("json", {"cpu{}": [(T, 1), (T + 15, 2)]})
-    assert loaded.files[0].refusals == [(3, "it is no object")]
+    assert loaded.files[0].rejections == [(3, "it is no object")]
 
 
 @pytest.mark.parametrize("indent", [None, 2])

@@ -43,7 +43,7 @@ def test_a_wide_table(read: Callable[..., Loaded]) -> None:
         "mem{}": [(T, 10), (T + 15, 20), (T + 30, 30)],
     }
     assert (loaded.files[0].shape, loaded.files[0].format, loaded.files[0].rows) == ("wide", "csv", 3)
-    assert loaded.refused == 0
+    assert loaded.rejected == 0
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_delimiters_and_line_ends(read: Callable[..., Loaded], delimiter: str, n
 def test_what_stands_around_a_table_is_passed_over(read: Callable[..., Loaded]) -> None:
     loaded = read(f'\ufeff# made by hand, for once\n"time","a"\n\n"{T}","1"\n# a word\n{T + 15},2\n\n')
     assert as_dict(loaded) == {"a{}": [(T, 1), (T + 15, 2)]}
-    assert (loaded.files[0].rows, loaded.refused) == (2, 0)
+    assert (loaded.files[0].rows, loaded.rejected) == (2, 0)
 
 
 def test_a_table_without_a_header(read: Callable[..., Loaded]) -> None:
@@ -118,7 +118,7 @@ def test_encodings(read: Callable[..., Loaded], encoding: str) -> None:
 def test_a_text_of_utf16_may_be_packed_and_end_within_a_sign(read: Callable[..., Loaded]) -> None:
     loaded = read(gzip.compress(f"time,a\n{T},1\n{T + 1},2\n{T + 2},3".encode("utf-16")[:-1]), "x.csv.gz")
     assert as_dict(loaded) == {"a{}": [(T, 1), (T + 1, 2)]}
-    assert loaded.refused == 1
+    assert loaded.rejected == 1
 
 
 @pytest.mark.parametrize("line", ["sep=;", "SEP=;", '"sep=;"'])
@@ -170,11 +170,11 @@ def test_local_times_across_the_change_to_winter_time(read: Callable[..., Loaded
     )
 
 
-def test_the_hour_that_summer_time_leaves_out_is_refused(read: Callable[..., Loaded]) -> None:
+def test_the_hour_that_summer_time_leaves_out_is_rejected(read: Callable[..., Loaded]) -> None:
     content = "time,a\n2024-03-31 01:30,1\n2024-03-31 02:30,2\n2024-03-31 03:30,3\n"
     loaded = read(content, timezone="Europe/Berlin")
     assert loaded.dataset.timestamps.tolist() == [1711845000, 1711848600]
-    assert loaded.refused == 1
+    assert loaded.rejected == 1
     with pytest.raises(InvalidRequestError, match="unknown time zone 'Mars'"):
         read(content, timezone="Mars")
 
@@ -240,21 +240,21 @@ def test_bad_rows_are_counted_and_named_by_line(read: Callable[..., Loaded]) -> 
     loaded = read("\n".join(["time,a,b", *rows]))
     assert as_dict(loaded) == {"a{}": [(T, 1), (T + 90, 5)], "b{}": [(T, 2), (T + 30, 2), (T + 90, 6)]}
     facts = loaded.files[0]
-    assert facts.refusals == [
+    assert facts.rejections == [
         (3, "'bad' in 'time' is no time"),
         (4, "'x' in 'a' is no number"),
         (6, f"2 cells in place of 3: '{T + 60},1'"),
         (7, "it has no time"),
     ]
-    assert (facts.rows, facts.refused) == (6, 4)
-    assert "refused line 4: 'x' in 'a' is no number" in str(loaded)
+    assert (facts.rows, facts.rejected) == (6, 4)
+    assert "rejected line 4: 'x' in 'a' is no number" in str(loaded)
 
 
-def test_only_the_first_refusals_are_told_one_by_one(read: Callable[..., Loaded]) -> None:
+def test_only_the_first_rejections_are_told_one_by_one(read: Callable[..., Loaded]) -> None:
     loaded = read("time,a\n" + "".join(f"{T + i},{'x' if i % 3 == 0 else i}\n" for i in range(60)))
-    assert loaded.refused == 20
-    assert [row for row, _ in loaded.files[0].refusals] == [2, 5, 8, 11, 14]
-    assert "refused 15 more" in str(loaded)
+    assert loaded.rejected == 20
+    assert [row for row, _ in loaded.files[0].rejections] == [2, 5, 8, 11, 14]
+    assert "rejected 15 more" in str(loaded)
 
 
 def test_lines_keep_their_numbers_beyond_the_first_piece(
@@ -262,13 +262,13 @@ def test_lines_keep_their_numbers_beyond_the_first_piece(
 ) -> None:
     monkeypatch.setattr("squeezelab.readers._sources.PIECE_BYTES", 100)
     loaded = read("time,a\n" + "".join(f"{T + i},{'x' if i == 50 else i}\n" for i in range(100)))
-    assert loaded.files[0].refusals == [(52, "'x' in 'a' is no number")]
+    assert loaded.files[0].rejections == [(52, "'x' in 'a' is no number")]
     assert len(loaded.dataset) == 99
 
 
-def test_a_line_that_is_no_utf8_is_refused(read: Callable[..., Loaded]) -> None:
+def test_a_line_that_is_no_utf8_is_rejected(read: Callable[..., Loaded]) -> None:
     loaded = read(b"time,a\n%d,1\n%d,\xff\xfe\n%d,3\n" % (T, T + 15, T + 30))
-    assert [row for row, _ in loaded.files[0].refusals] == [3]
+    assert [row for row, _ in loaded.files[0].rejections] == [3]
     assert len(loaded.dataset) == 2
 
 
@@ -395,8 +395,8 @@ def test_typed_tables(name: str, write: Callable[[pa.Table, str], None], packed:
     assert as_dict(loaded) == TYPED
     assert loaded.unit == "ms"
     facts = loaded.files[0]
-    assert facts.refusals == [(3, "it has no time")]
-    assert "refused row 3: it has no time" in str(loaded)
+    assert facts.rejections == [(3, "it has no time")]
+    assert "rejected row 3: it has no time" in str(loaded)
     assert facts.words == [
         "column 'list' was left out: it holds no numbers",
         "column 'a': cells of NA, null or the like, taken for none: 1",

@@ -226,13 +226,13 @@ def test_sizes_of_different_parts_are_not_compared() -> None:
     assert comparison.unlike_parts == ["xor (values)"]
 
 
-def test_other_data_are_refused_unless_forced() -> None:
+def test_other_data_are_rejected_unless_forced() -> None:
     other = run_of(
         measured("values", "xor", 1000, samples=500), facts=replace(FACTS, fingerprint="e" * 32, seed=1, samples=500)
     )
-    with pytest.raises(InvalidRequestError, match="--force") as refused:
+    with pytest.raises(InvalidRequestError, match="--force") as rejected:
         compare_runs(BASE, other)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(rejected.value)
     comparison = compare_runs(BASE, other, force=True)
     assert comparison.sizes == [], "both take 16 bits a value"
     assert "**The data differ**" in comparison_markdown(comparison)
@@ -283,7 +283,7 @@ def test_a_limit_with_nothing_to_hold_against_it_is_exceeded() -> None:
         ("memory=1%", None),
     ],
 )
-def test_limits_are_read_or_refused(text: str, limits: dict[str, float] | None) -> None:
+def test_limits_are_read_or_rejected(text: str, limits: dict[str, float] | None) -> None:
     if limits is None:
         with pytest.raises(InvalidRequestError, match="size=1%,speed=10%"):
             parse_limits(text)

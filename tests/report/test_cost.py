@@ -34,7 +34,7 @@ def test_spans_as_prometheus_writes_them(text: str, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "395", "d", "-1d", "1.5d", "1 d", "1month", "0d", "1d\n", "٣d"])
-def test_what_is_no_span_is_refused(text: str) -> None:
+def test_what_is_no_span_is_rejected(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="--retention"):
         parse_span(text)
 

@@ -81,10 +81,10 @@ def test_results_json_is_strict_json_even_where_an_error_is_infinite(results: Re
     told = replace(results, measurements=[endless, *results.measurements[1:]])
     told.write(tmp_path / "results.json")
 
-    def refuse(word: str) -> None:
+    def reject(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
 
-    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    content = json.loads((tmp_path / "results.json").read_text(), parse_constant=reject)
     assert content["measurements"][0]["largest_error"] is None
     assert Results.read(tmp_path / "results.json") == told
 
@@ -107,7 +107,7 @@ def test_results_json_has_the_names_that_others_rely_on(results: Results, tmp_pa
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 1}', '{"schema": 5}', '{"schema": 1, "run": []}'])
-def test_what_is_no_results_file_is_refused(text: str, tmp_path: Path) -> None:
+def test_what_is_no_results_file_is_rejected(text: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(text)
     with pytest.raises(CorruptDataError):
         Results.read(tmp_path / "results.json")

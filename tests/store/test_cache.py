@@ -1,4 +1,4 @@
-"""The cache: what it keeps, what it refuses, and who shares it."""
+"""The cache: what it keeps, what it rejects, and who shares it."""
 
 import logging
 import os
@@ -131,7 +131,7 @@ def test_reading_the_pickle_runs_no_code(where: str, tmp_path: Path, caplog) -> 
     assert "no place in a data set" in caplog.text
 
 
-def test_names_that_nest_are_refused(tmp_path: Path, made: list) -> None:
+def test_names_that_nest_are_rejected(tmp_path: Path, made: list) -> None:
     load_or_generate("synthetic", "small", folder=tmp_path)
     name: object = "x"
     for _ in range(60):
@@ -160,7 +160,7 @@ def test_a_pickle_that_would_crash_python_is_only_damaged(content: bytes, tmp_pa
     assert len(made) == 2
 
 
-def test_a_wrong_size_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_wrong_size_is_rejected_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="tiny"):
         load_or_generate("real", "tiny", folder=tmp_path / "output")
     assert not list(tmp_path.iterdir())

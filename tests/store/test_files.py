@@ -101,9 +101,9 @@ def test_a_folder_that_cannot_be_removed_stays(tmp_path: Path, monkeypatch: pyte
     (folder / kernels.PROBE).touch()
     os.utime(folder / kernels.PROBE, (0, 0))
 
-    def refuse(*_: object) -> None:
+    def reject(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    monkeypatch.setattr("pathlib.Path.rename", reject)
     kernels._remove_unused(tmp_path)
     assert folder.exists()

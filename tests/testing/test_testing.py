@@ -323,7 +323,7 @@ def test_a_broken_promise_is_named(codec: Codec, message: str) -> None:
         check_codec(codec, dtypes=["float64"] if isinstance(codec, LosesPayloads | LosesSigns | Rounded) else None)
 
 
-def test_a_codec_may_refuse_what_does_not_lie_as_it_wants() -> None:
+def test_a_codec_may_reject_what_does_not_lie_as_it_wants() -> None:
     check_codec(RefusesWhatLiesOddly())
 
 

@@ -109,7 +109,7 @@ def test_what_cannot_be_compressed_hardly_grows(level: int, dtype: np.dtype) -> 
 
 
 @pytest.mark.parametrize("level", [0, 4, -1, 9])
-def test_other_levels_are_refused_in_one_line(level: int) -> None:
+def test_other_levels_are_rejected_in_one_line(level: int) -> None:
     for make in (lambda: Tally(level), lambda: get_codec(f"tally:level={level}")):
         with pytest.raises(InvalidRequestError, match="choose 1, fast, 2, small, or 3, smallest") as caught:
             make()

@@ -68,7 +68,7 @@ def test_times_are_numbers_or_dates(path: Path, begin: Any, end: Any) -> None:
     assert series.timestamps.tolist() == list(range(START + 150, START + 300, 15))
 
 
-def test_a_time_that_is_none_is_refused(path: Path) -> None:
+def test_a_time_that_is_none_is_rejected(path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="no time"):
         TallyFile.open(path).between("yesterday")
 

@@ -206,7 +206,7 @@ def test_what_cannot_be_compressed_hardly_grows(level: int) -> None:
 
 
 @pytest.mark.parametrize("level", [0, 4, -1])
-def test_other_levels_are_refused_in_one_line(level: int) -> None:
+def test_other_levels_are_rejected_in_one_line(level: int) -> None:
     for make in (lambda: Tally(level), lambda: get_format(f"tally:level={level}")):
         with pytest.raises(InvalidRequestError, match="choose") as caught:
             make()
@@ -291,7 +291,7 @@ def test_two_indexes_may_stand_in_a_file_but_nothing_else() -> None:
     assert TallyFile(header() + seal([])).keys == []
 
 
-def test_an_index_that_expands_without_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_expands_without_bound_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally_part, "SPARED_NUMBERS", 10**5)
     head, columns = Apart.of(forged()).columns()
     columns[COLUMNS.index("text")] = np.zeros(10**7, np.int64)

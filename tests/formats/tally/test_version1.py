@@ -219,7 +219,7 @@ def test_who_may_be_predicted_from_whom() -> None:
             Tally().decode(references(change))
 
 
-def test_an_index_that_expands_without_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_expands_without_bound_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compressed, "SPARED_BYTES", 10**6)
     with pytest.raises(CorruptDataError, match="expands to more than"):
         Tally().decode(sealed(bytes(10**8)))
