@@ -230,14 +230,16 @@ def write_easy(words, is_double, level, bank, work, buffer, at):
         at = after if is_last else _with_size(buffer, at, after)
     size = at - begin
     if (size << U(3)) > count and _are_sparse(numbers, work):
+        if count >= U(FEWEST_TO_RETRY):
+            return U(0)
         distinct, promised = rank(numbers, work)
         if promised * U(100) > size * U(8 * 3) and (missed or distinct == U(0)):
             return U(0)
         if promised * U(100) > size * U(8 * 3):
             after, saved = _write_ranked(kind, divisor, count, distinct, level, bank, work, buffer, at)
             if after - at < size:
-                # Of short ones Python would take more time than it saves bytes.
-                if saved > _least_saved(after - at, level) and level > U(2 if count < U(FEWEST_TO_RETRY) else 1):
+                # Python would take more time than it saves bytes: a block is short here.
+                if level > U(2) and saved > _least_saved(after - at, level):
                     return U(0)
                 return _moved_down(buffer, at, after, begin)
     if level > U(1) and own == U(LANES) and gain > _least_saved(size, level):
