@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from squeezelab.engines._processes import FOLDERS, brought_folder
 from squeezelab.errors import EngineError
+from squeezelab.programs import FOLDERS, brought_folder
 
 SECONDS = 600.0
 UNKNOWN = "Unable to locate package"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,12 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
 from squeezelab.errors import EngineError
 
-FOLDERS = "SQUEEZELAB_ENGINES"
-"""The environment variable that names further folders of servers, as PATH does."""
 LOOPBACK = "127.0.0.1"
 LISTENING = "0A"
 LAST_LINES = 3
@@ -57,25 +52,6 @@ def descendants(process: int) -> list[int]:
     except OSError:
         return []
     return [*children, *(one for child in children for one in descendants(child))]
-
-
-def find_program(name: str) -> Path | None:
-    """Return a program: of SQUEEZELAB_ENGINES' folders, else as ``engines get`` brought it, else of the system."""
-    folders: list[Path] = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
-    if brought_folder().is_dir():
-        folders += brought_folder().iterdir()
-    for folder in folders:
-        for inner in (".", "bin", "usr/bin", "usr/sbin"):
-            found = folder / inner / name
-            if found.is_file() and os.access(found, os.X_OK):
-                return found
-    found_in = shutil.which(name) or shutil.which(name, path="/usr/local/bin:/usr/sbin:/usr/local/sbin")
-    return Path(found_in) if found_in else None
-
-
-def brought_folder() -> Path:
-    """Return the folder that ``engines get`` puts servers in, one below it each."""
-    return Path(user_data_path("squeezelab")) / "engines"
 
 
 def told_version(program: Path, *arguments: str) -> str:

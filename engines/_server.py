@@ -11,9 +11,10 @@ from typing import ClassVar
 
 from squeezelab.engines import _processes
 from squeezelab.engines._http import Http
-from squeezelab.engines._processes import FOLDERS, Server, find_program, told_version
+from squeezelab.engines._processes import Server, told_version
 from squeezelab.engines.base import Engine
 from squeezelab.errors import EngineError
+from squeezelab.programs import FOLDERS, find_program
 
 TRIES = 3
 """Another program may take a port between the moment that it is found free and the moment that the server takes it."""

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
-from squeezelab.engines._processes import FOLDERS, Server, find_program, not_as_root, told_version
+from squeezelab.engines._processes import Server, not_as_root, told_version
 from squeezelab.engines._tables import SeriesNumbers, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
+from squeezelab.programs import FOLDERS, find_program
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 LAYOUTS = ("btree", "brin", "arrays")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from squeezelab.errors import DataSourceError
+from squeezelab.programs import find_program
 from squeezelab.readers._sources import Source, split_pieces
 from squeezelab.readers.base import FileFacts, Reader, Samples
 from squeezelab.readers.options import ReadOptions
@@ -45,9 +45,11 @@ class Tsdb(Reader):
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:
         """Yield what promtool dumps."""
-        promtool = shutil.which(PROMTOOL)
+        promtool = find_program(PROMTOOL)
         if promtool is None:
-            raise DataSourceError(f"{facts.name} is a TSDB, read with promtool, which is not there: install Prometheus")
+            raise DataSourceError(
+                f"{facts.name} is a TSDB, read with promtool, which is not there: `engines get prometheus` brings it"
+            )
         blocks = _find_blocks(source.path)
         logged = (source.path / _LOG).is_dir()
         if not blocks and not logged:
@@ -56,7 +58,7 @@ class Tsdb(Reader):
         facts.blocks = [_describe(block) for block in blocks]
         with workplace() as folder:
             database = _link_blocks(source.path, dict(zip(blocks, facts.blocks, strict=True)), folder)
-            with _dump([promtool, "tsdb", "dump", *_span(options), str(database)], facts) as output:
+            with _dump([str(promtool), "tsdb", "dump", *_span(options), str(database)], facts) as output:
                 yield from read_pieces(split_pieces(output, facts.name), replace(options, time_unit="ms"), facts)
         if not logged and not _span(options):
             held = sum(one.samples + (one.histograms or 0) for one in facts.blocks)

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from pyarrow import feather, parquet
 
 from squeezelab import TallyFile
 from squeezelab.formats import get_format
+from squeezelab.programs import find_program
 
 T = 1_704_067_200
 QUICK = ("--codecs", "xor", "--formats", "none", "--budget", "0")
@@ -110,7 +110,7 @@ def damaged(kind: str) -> Path:
 KINDS = ["csv", "csv.gz", "json", "ndjson", "prom", "lp", "annotated.csv", "parquet", "arrow", "tally"]
 
 
-@pytest.mark.parametrize("kind", KINDS + ["tsdb"] * bool(shutil.which("promtool")))
+@pytest.mark.parametrize("kind", KINDS + ["tsdb"] * bool(find_program("promtool")))
 def test_a_damaged_file_is_one_line(run: Run, kind: str) -> None:
     path = damaged(kind)
     for arguments in (("bench", path, *QUICK), ("pack", path, "--to", "y.tally"), ("explain", path)):

@@ -16,10 +16,11 @@ from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.advice import get_system
 from squeezelab.advice.shapes import layouts
 from squeezelab.dataset import UNITS_PER_SECOND
-from squeezelab.engines._processes import Server, find_program, free_port
+from squeezelab.engines._processes import Server, free_port
 from squeezelab.engines._remote import HEADERS, write_requests
 from squeezelab.engines.influxdb import CONFIGURATION, InfluxDB
 from squeezelab.engines.postgresql import PostgreSQL
+from squeezelab.programs import find_program
 
 START = 1_699_999_200  # a full hour in UTC, and none in India
 VALUES = np.array([0.1, -0.0, np.inf, -np.inf, 5e-324, 1e308, 0.1 + 0.2, 3.0])

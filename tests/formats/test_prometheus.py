@@ -1,6 +1,5 @@
 """Prometheus's chunks files: against the blocks that promtool makes, a slow CRC, and the rules for cutting chunks."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from squeezelab.formats._crc32c import POLYNOMIAL, crc32c
 from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.prometheus import CHUNK_RANGE, encode_series, end_of_chunk
 from squeezelab.kernels.bits import U
+from squeezelab.programs import find_program
 
 HOUR = 3_600_000
 BEGIN = 1_700_000_000_000 // (4 * HOUR) * 4 * HOUR
@@ -221,13 +221,13 @@ def open_metrics(series: list[tuple[np.ndarray, np.ndarray]]) -> str:
     return "\n".join([*lines, "# EOF\n"])
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian: prometheus or promtool)")
+@pytest.mark.skipif(not find_program("promtool"), reason="promtool is not installed (Debian: prometheus or promtool)")
 def test_promtool_writes_the_same_bytes(tmp_path: Path) -> None:
-    version = subprocess.run(["promtool", "--version"], check=True, capture_output=True, text=True)
+    version = subprocess.run([str(find_program("promtool")), "--version"], check=True, capture_output=True, text=True)
     old = int((version.stdout + version.stderr).split("version ")[1].split(".")[0]) < 3
     series = all_kinds(full_chunks=not old)  # that limit came with one of the versions 2
     (tmp_path / "in.txt").write_text(open_metrics(series))
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "in.txt", "out"]
+    command = [str(find_program("promtool")), "tsdb", "create-blocks-from", "openmetrics", "in.txt", "out"]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     ours = []
     for begin in range(BEGIN, int(max(times[-1] for times, _ in series)) + 1, 2 * HOUR):

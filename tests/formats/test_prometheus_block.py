@@ -1,7 +1,6 @@
 """What a block takes on disk: against blocks that promtool makes, a block by hand, and the sums."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.formats import get_format
 from squeezelab.formats._prometheus_block import Chunk, block_bytes
 from squeezelab.formats.prometheus import encode_series, list_chunks
+from squeezelab.programs import find_program
 
 HOUR = 3_600_000
 BEGIN = 1_700_000_000_000 // (4 * HOUR) * 4 * HOUR
@@ -74,9 +74,9 @@ def test_samples_are_the_chunks_of_the_file(lengths: list[int], name: str) -> No
     assert sizes.samples.tolist() == [len(encode_series(t * 1000, v, kind=kind)) for _, t, v in series]
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian: prometheus or promtool)")
+@pytest.mark.skipif(not find_program("promtool"), reason="promtool is not installed (Debian: prometheus or promtool)")
 def test_blocks_that_promtool_makes_have_these_sizes(tmp_path: Path) -> None:
-    version = subprocess.run(["promtool", "--version"], check=True, capture_output=True, text=True)
+    version = subprocess.run([str(find_program("promtool")), "--version"], check=True, capture_output=True, text=True)
     major, minor = (int(one) for one in (version.stdout + version.stderr).split("version ")[1].split(".")[:2])
     rng = np.random.default_rng(0)
     series = [
@@ -94,7 +94,7 @@ def test_blocks_that_promtool_makes_have_these_sizes(tmp_path: Path) -> None:
         for i in range(3)
     )
     (tmp_path / "in.txt").write_text("".join(lines) + "# EOF\n")
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "in.txt", "out"]
+    command = [str(find_program("promtool")), "tsdb", "create-blocks-from", "openmetrics", "in.txt", "out"]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     folders = [path.parent for path in (tmp_path / "out").glob("*/meta.json")]
     assert len(folders) > 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from fuzz.forging import Subject, dataset, mutate
 from squeezelab.errors import DataSourceError, InvalidRequestError
 from squeezelab.formats import get_format
 from squeezelab.formats.tally.export import export
+from squeezelab.programs import find_program
 from squeezelab.readers import load
 
 INFLUX = "".join(f'cpu,host=a\\ b usage={i}.5,up=t,note="x" {1_700_000_000 + i}000000000\n' for i in range(60))
@@ -48,7 +48,7 @@ def reader_subjects() -> list[Subject]:
         "csv-zstd": lambda: zstandard.compress(exported("csv")),
     }
     found = [Subject(f"readers/{name}", read_file, partial(forge_file, made)) for name, made in contents.items()]
-    return found + [Subject("readers/tsdb", read_block, forge_block)] * bool(shutil.which("promtool"))
+    return found + [Subject("readers/tsdb", read_block, forge_block)] * bool(find_program("promtool"))
 
 
 def exported(form: str) -> bytes:
@@ -96,7 +96,7 @@ def block() -> dict[str, bytes]:
     """Return the files of a block that promtool has made."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.om").write_bytes(exported("openmetrics"))
-        command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "x.om", "data"]
+        command = [str(find_program("promtool")), "tsdb", "create-blocks-from", "openmetrics", "x.om", "data"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
         (meta,) = Path(folder).glob("data/*/meta.json")
         return {name: (meta.parent / name).read_bytes() for name in BLOCK_FILES}

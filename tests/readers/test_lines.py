@@ -1,7 +1,6 @@
 """Prometheus text, OpenMetrics, TSDB blocks, Influx line protocol, and NDJSON of the lab's own records."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
 from squeezelab.formats import get_format
+from squeezelab.programs import find_program
 from squeezelab.readers import Loaded, load
 from squeezelab.readers._sources import Source
 from squeezelab.readers.influx import parse_key
@@ -118,7 +118,7 @@ def test_any_label_comes_back(name: str, labels: dict[str, str]) -> None:
     assert parse_series("{" + ",".join([f'"{name}"', *inside]) + "}") == expected
 
 
-needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+needs_promtool = pytest.mark.skipif(not find_program("promtool"), reason="promtool is not installed")
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def database(tmp_path: Path) -> Path:
     """A folder of two TSDB blocks."""
     lines = (f'load{{host="h{i % 2}"}} {0.1 * i!r} {T + 15 * i}.5\n' for i in range(1000))
     (tmp_path / "x.om").write_text("# TYPE load gauge\n" + "".join(lines) + "# EOF\n")
-    command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "x.om", "data"]
+    command = [str(find_program("promtool")), "tsdb", "create-blocks-from", "openmetrics", "x.om", "data"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     return tmp_path / "data"
 
@@ -182,8 +182,10 @@ def test_a_tsdb_without_promtool_says_what_to_install(tmp_path: Path, monkeypatc
     for name in ("index", "chunks"):
         (tmp_path / name).mkdir()
     (tmp_path / "meta.json").write_text('{"ulid": "01M7W76Z7APSBN9644E65FS03E"}')
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(DataSourceError, match="promtool, which is not there: install Prometheus"):
+    monkeypatch.setattr("squeezelab.readers.tsdb.find_program", lambda name: None)
+    with pytest.raises(
+        DataSourceError, match=r"promtool, which is not there: install .* squeezelab engines get prometheus$"
+    ):
         load(tmp_path)
 
 
