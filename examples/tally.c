@@ -252,7 +252,7 @@ static void read_stream(Bytes *head, Coder *c, u64 n, u64 **others, int known, u
         integers[i] = base + divisor * levels[i];
 }
 
-/* Quanta: from integers to the bits of doubles. */
+/* Modes: from integers to the bits of doubles. */
 static double decimal(u64 m, u64 digits)
 {
     u64 size = m >> 63 ? 0 - m : m;
@@ -324,7 +324,7 @@ static void read_block_1(Bytes block, u64 n, int are_values, u64 **others, int k
     for (int i = 0; i < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); i++)
         q[i] = varint(&head);
     if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
-        fail("a quantum is out of range");
+        fail("a mode is out of range");
     read_stream(&head, &c, count, others, ranked ? 0 : known, ranked ? own : levels, m);
     if (kind >= 4)
         read_stream(&head, &c, count, NULL, 0, own, e);
@@ -702,7 +702,7 @@ static void read_block_2(Bytes block, u64 n, int are_values, u64 **others, int k
     for (int j = 0; j < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); j++)
         q[j] = varint(&block);
     if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
-        fail("a quantum is out of range");
+        fail("a mode is out of range");
     if (distant && (!(amount = varint(&block)) || amount > count))
         fail("a block has too many distances");
     left = 1 + (kind >= 4) + 2 * distant + ranked;

@@ -51,7 +51,7 @@ def order(bits: int) -> int:
 
 
 class Bytes:
-    """Bytes that are read one behind the other."""
+    """Bytes that are read one after the other."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -383,7 +383,7 @@ def decode_block(data: bytes, n: int, are_values: bool, others: list[list[int]])
     return Block(numbers, levels)
 
 
-# Quanta
+# Modes
 
 
 def number(kind: int, parameters: list[int], m: int, e: int, is_value: bool) -> int:
@@ -391,7 +391,7 @@ def number(kind: int, parameters: list[int], m: int, e: int, is_value: bool) -> 
         return order(m) if is_value else m
     assert is_value
     assert 1 <= parameters[0] <= (22 if kind == 3 else WORD)
-    return to_bits(QUANTA[kind](*parameters, signed(m), signed(e)))
+    return to_bits(MODES[kind](*parameters, signed(m), signed(e)))
 
 
 def quotient(q: int, m: int, e: int) -> float:
@@ -429,7 +429,7 @@ def cut_rate(q: int, w: int, k: int, m: int, e: int) -> float:
     return ((t - 1 if z > y else t) + (e & 1)) / 1e16
 
 
-QUANTA: dict[int, Callable[..., float]] = {1: quotient, 2: product, 3: decimal, 4: rate, 5: cut_rate}
+MODES: dict[int, Callable[..., float]] = {1: quotient, 2: product, 3: decimal, 4: rate, 5: cut_rate}
 
 
 # Streams

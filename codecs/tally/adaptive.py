@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs.tally.blocks import DISTANT, STATES
+from squeezelab.codecs.tally.modes import BITS
 from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, TARGETS, model_integers, write_operations
 from squeezelab.codecs.tally.prediction import common_divisor
-from squeezelab.codecs.tally.quanta import BITS
 from squeezelab.codecs.tally.streams import (
     CELLS,
     DELTA,
@@ -47,7 +47,7 @@ def write_adaptive(kind, divisor, count, missed, work, models, ages, limit, buff
         How many integers are in the row `NUMBERS`; how many gaps and distances in the two rows after it.
     work : uint64[ROWS, BLOCK]
     models, ages : uint16[MODELS * 16], uint8[MODELS]
-        Room to work in.
+        Workspace.
     limit : uint64
         What is larger than so many bytes is not written.
     buffer, at, after : uint8[...], uint64, uint64

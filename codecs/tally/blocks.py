@@ -1,16 +1,16 @@
-"""Blocks: one column of numbers as the quantum that made them, and streams of integers.
+"""Blocks: one column of numbers as the mode that made them, and streams of integers.
 
 A block, all numbers LEB128::
 
     sizes       bytes of the head, bytes of the words
-    head        byte: bits 0-2 the quantum's kind, 7 for numbers as they are; bit 3 ranks, bit 4 distances, bit 5 states
+    head        byte: bits 0-2 the mode's kind, 7 for numbers as they are; bit 3 ranks, bit 4 exceptions, bit 5 states
                 states      the decoder's first ones for classes and for bits less 2^20, if bit 5 says so
                 distinct    if bit 3 says so: how many numbers are distinct; they alone follow, in rising order
-                quantum     divisor, for GRID and CUT window and bits too (`squeezelab.codecs.tally.quanta`)
-                streams     m; for GRID and CUT e; if bit 4 says so: how many distances are not 0, a stream of the gaps
-                            before them, and a stream of the distances (`squeezelab.codecs.tally.streams`)
+                mode     divisor, for GRID and CUT window and bits too (`squeezelab.codecs.tally.modes`)
+                streams     m; for GRID and CUT e; if bit 4 says so: how many exceptions are not 0, a stream of the gaps
+                            before them, and a stream of the exceptions (`squeezelab.codecs.tally.streams`)
                 ranks       if bit 3 says so: a stream of the rank of each number among the distinct ones
-    words       those of all streams, one behind the other
+    words       those of all streams, one after the other
     raw bits    likewise
 """
 
@@ -26,20 +26,20 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import varint
-from squeezelab.codecs.tally.nibbles import LOWEST_STATE, MODELS, write_operations
-from squeezelab.codecs.tally.quanta import (
+from squeezelab.codecs.tally.modes import (
     BITS,
     CUT,
     GRID,
     STEPS,
+    Mode,
     Parts,
-    Quantum,
-    find_quanta,
+    find_modes,
     order,
     ordered,
     restore,
     split,
 )
+from squeezelab.codecs.tally.nibbles import LOWEST_STATE, MODELS, write_operations
 from squeezelab.codecs.tally.streams import (
     AT,
     CLASSES,
@@ -64,14 +64,14 @@ KIND, RANKED, DISTANT, STATES = 7, 8, 16, 32
 AS_THEY_ARE = 7
 MOST_BITS, MOST_DIGITS = 60, 22
 MUCH = 24
-"""Bits a value from which on a quantum is doubted."""
+"""Bits a value from which on a mode is doubted."""
 NO_OTHERS = np.empty((0, 1), np.uint64)
 
 
 _kept = threading.local()
 
 
-class Room(NamedTuple):
+class BlockWorkspace(NamedTuple):
     """What `read_block` works in: for blocks of up to n values."""
 
     models: npt.NDArray[np.uint16]
@@ -81,9 +81,9 @@ class Room(NamedTuple):
     stops: Words
 
     @classmethod
-    def of(cls, count: int) -> Room:
+    def of(cls, count: int) -> BlockWorkspace:
         """Return room for blocks of up to so many values, good until this thread asks for the next one."""
-        room: Room | None = getattr(_kept, "room", None)
+        room: BlockWorkspace | None = getattr(_kept, "room", None)
         if room is None or room.rows.shape[1] < count:
             models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
             room = _kept.room = cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
@@ -91,7 +91,7 @@ class Room(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Draft:
+class Candidate:
     """A block that is planned: its kind, what follows it in the head, and its streams, with what stands before each."""
 
     kind: int
@@ -114,8 +114,8 @@ class Draft:
         """What other columns may be predicted from."""
         return self.streams[self.own][1].levels
 
-    def predicted_from(self, others: Sequence[Words]) -> Draft:
-        """Return the draft with its own stream predicted from the levels of other columns."""
+    def predicted_from(self, others: Sequence[Words]) -> Candidate:
+        """Return the candidate with its own stream predicted from the levels of other columns."""
         before, stream = self.streams[self.own]
         predicted = (before, predict_stream(stream, others, packed=self.packed))
         return replace(self, streams=(*self.streams[: self.own], predicted, *self.streams[self.own + 1 :]))
@@ -142,12 +142,12 @@ def as_it_is(column: npt.NDArray[Any]) -> bytes:
     return b"".join((varint(1), varint(0), bytes([AS_THEY_ARE]), column.tobytes()))
 
 
-def write_block(draft: Draft, column: npt.NDArray[Any]) -> bytes:
-    """Return a draft's block, or the one that holds the column as it is where that is shorter."""
-    return min(draft.block, as_it_is(column), key=len)
+def write_block(candidate: Candidate, column: npt.NDArray[Any]) -> bytes:
+    """Return a candidate's block, or the one that holds the column as it is where that is shorter."""
+    return min(candidate.block, as_it_is(column), key=len)
 
 
-def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
+def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Candidate:
     """Find the block that takes the fewest bits for a column.
 
     Parameters
@@ -157,31 +157,31 @@ def plan_block(column: npt.NDArray[Any], *, packed: bool = False) -> Draft:
     packed : bool
         Pack numbers into bits: larger, and faster to read.
     """
-    drafts = _drafts(column, packed)
-    if min(draft.bits for draft in drafts) > column.size and not _mostly_distinct(column.view(np.uint64)):
-        drafts += _ranked(column, packed)
-    return smallest(drafts)
+    candidates = _candidates(column, packed)
+    if min(candidate.bits for candidate in candidates) > column.size and not _mostly_distinct(column.view(np.uint64)):
+        candidates += _ranked(column, packed)
+    return smallest(candidates)
 
 
-def smallest(drafts: Sequence[Draft]) -> Draft:
-    """Return the draft of the shortest block: of the two that promise the shortest, if the second is near."""
-    best, *others = sorted(drafts, key=lambda draft: draft.bits)
+def smallest(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the candidate of the shortest block: of the two that promise the shortest, if the second is near."""
+    best, *others = sorted(candidates, key=lambda candidate: candidate.bits)
     if not others or others[0].bits > NEAR_TIE * best.bits:
         return best
-    return min(best, others[0], key=lambda draft: len(draft.block))
+    return min(best, others[0], key=lambda candidate: len(candidate.block))
 
 
-def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Draft]:
-    """Return the draft that numbers the distinct values, if at most half of them are."""
+def _ranked(column: npt.NDArray[Any], packed: bool) -> list[Candidate]:
+    """Return the candidate that numbers the distinct values, if at most half of them are."""
     is_double, words = column.dtype == np.float64, column.view(np.uint64)
     distinct, ranks = np.unique((order(words) if is_double else words).view(np.int64), return_inverse=True)
     if 2 * distinct.size > column.size:
         return []
     values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
-    dictionary = min(_drafts(values, packed, rising_stream), key=lambda draft: draft.bits)
+    dictionary = min(_candidates(values, packed, rising_stream), key=lambda candidate: candidate.bits)
     fields = varint(distinct.size) + dictionary.fields
     streams = (*dictionary.streams, (b"", plan_stream(ranks.astype(np.uint64), packed=packed)))
-    return [Draft(dictionary.kind | RANKED, fields, streams, packed)]
+    return [Candidate(dictionary.kind | RANKED, fields, streams, packed)]
 
 
 def _mostly_distinct(words: Words) -> bool:
@@ -190,42 +190,42 @@ def _mostly_distinct(words: Words) -> bool:
     return len(set(part.tolist())) > 0.9 * part.size > 16
 
 
-def _drafts(column: npt.NDArray[Any], packed: bool, plan: Callable[..., Stream] = plan_stream) -> list[Draft]:
-    """Return drafts of all values, by the quanta that may have made them."""
+def _candidates(column: npt.NDArray[Any], packed: bool, plan: Callable[..., Stream] = plan_stream) -> list[Candidate]:
+    """Return candidates of all values, by the modes that may have made them."""
     if column.dtype == np.int64:
-        return [Draft(BITS, b"", ((b"", plan(column.view(np.uint64), packed=packed)),), packed)]
-    drafts: list[Draft] = []
+        return [Candidate(BITS, b"", ((b"", plan(column.view(np.uint64), packed=packed)),), packed)]
+    candidates: list[Candidate] = []
     planned: dict[int, Stream] = {}
     column = as_constant(column)
-    for quantum in find_quanta(column):
-        parts = split(column, quantum)
+    for mode in find_modes(column):
+        parts = split(column, mode)
         # The grids of one window and counter differ in their noise alone.
-        scale = quantum.kind << 32 | quantum.divisor if quantum.kind < GRID else -quantum.divisor * quantum.window
+        scale = mode.kind << 32 | mode.divisor if mode.kind < GRID else -mode.divisor * mode.window
         if scale not in planned:
             planned[scale] = plan(parts.numbers, packed=packed)
-        drafts.append(_draft(quantum, planned[scale], parts, packed))
-    if not drafts or min(draft.bits for draft in drafts) > MUCH * column.size:
-        parts = split(column, Quantum(BITS))
-        drafts.append(_draft(Quantum(BITS), plan(parts.numbers, packed=packed), parts, packed))
-    return drafts
+        candidates.append(_candidate(mode, planned[scale], parts, packed))
+    if not candidates or min(candidate.bits for candidate in candidates) > MUCH * column.size:
+        parts = split(column, Mode(BITS))
+        candidates.append(_candidate(Mode(BITS), plan(parts.numbers, packed=packed), parts, packed))
+    return candidates
 
 
-def _draft(quantum: Quantum, own: Stream, parts: Parts, packed: bool) -> Draft:
-    kind, fields = quantum.kind, b""
+def _candidate(mode: Mode, own: Stream, parts: Parts, packed: bool) -> Candidate:
+    kind, fields = mode.kind, b""
     streams = [(b"", own)]
     if kind != BITS:
-        fields = varint(quantum.divisor)
+        fields = varint(mode.divisor)
     if kind in (GRID, CUT):
-        fields += varint(quantum.window) + varint(quantum.bits)
+        fields += varint(mode.window) + varint(mode.bits)
         streams.append((b"", plain_stream(parts.noise, packed=packed)))
     if parts.missed:
         kind |= DISTANT
-        places = np.flatnonzero(parts.distances)
+        places = np.flatnonzero(parts.exceptions)
         gaps = places.view(np.uint64).copy()
         gaps[1:] -= gaps[:-1] + U(1)
         streams.append((varint(parts.missed), plain_stream(gaps, packed=packed)))
-        streams.append((b"", plain_stream(parts.distances[places], packed=packed)))
-    return Draft(kind, fields, tuple(streams), packed)
+        streams.append((b"", plain_stream(parts.exceptions[places], packed=packed)))
+    return Candidate(kind, fields, tuple(streams), packed)
 
 
 @kernel
@@ -235,13 +235,13 @@ def read_block(data, at, stop, is_double, others, known, models, ages, rows, cur
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
-        The block is ``data[at:stop]``; `READ_SLACK` bytes behind it must be readable.
+        The block is ``data[at:stop]``; `READ_SLACK` bytes after it must be readable.
     is_double : bool
         Whether the column holds doubles.
     others, known : uint64[..., n or more], uint64
         Levels of other columns' streams, and from how many of them this one may be predicted: the first ones.
     models, ages, rows, cursor, stops
-        `Room` for at least n values.
+        `BlockWorkspace` for at least n values.
     levels, words : uint64[n]
         Filled with the levels of the column's own stream, and with the column's bits.
 
@@ -322,7 +322,7 @@ def _read_ranked(data, cursor, stops, flags, is_double, others, known, models, a
 
 @kernel
 def _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words):
-    """Decode a quantum and its streams into a column."""
+    """Decode a mode and its streams into a column."""
     kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
     if kind > U(CUT) or (kind != U(BITS) and not is_double):
         return False
@@ -359,15 +359,15 @@ def _read_values(data, cursor, stops, flags, is_double, others, known, models, a
 
 @kernel
 def _add_distances(data, cursor, stops, others, known, models, ages, rows, words):
-    """Move the values that the quantum missed to where they belong."""
+    """Move the values that the mode missed to where they belong."""
     amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
     if cursor[AT] > stops[AT] or amount == U(0) or amount > U(words.size):
         return False
-    sums, gaps, distances = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
+    sums, gaps, exceptions = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
     whole, first, step = read_stream(data, cursor, stops, others, known, models, ages, sums, gaps)
     if not whole:
         return False
-    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, distances)
+    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, exceptions)
     if not whole:
         return False
     i = ~U(0)
@@ -376,5 +376,5 @@ def _add_distances(data, cursor, stops, others, known, models, ages, rows, words
         if gap >= U(words.size) - U(1) - i:
             return False
         i += gap + U(1)
-        words[i] = ordered(ordered(words[i]) + base + factor * distances[j])
+        words[i] = ordered(ordered(words[i]) + base + factor * exceptions[j])
     return True

@@ -61,7 +61,7 @@ class Tally(ColumnCodec):
     Notes
     -----
     Payload: a mark, and blocks of 8192 values, the last of what is left; before each a varint, its bytes. A block is
-    drawn in `squeezelab.codecs.tally.columns`, the arithmetics in `quanta`, streams of integers in `static_streams`,
+    drawn in `squeezelab.codecs.tally.columns`, the arithmetics in `modes`, streams of integers in `static_streams`,
     lanes of tokens in `static`; blocks of version 1, which have the models, in `blocks`. ``docs/format.md`` has all of
     it in one place. Integers of other widths, and float32, are coded as the int64 or float64 of `widths`.
 

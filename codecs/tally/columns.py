@@ -1,12 +1,12 @@
-"""Version 2 of tally's blocks: a quantum, and streams that `squeezelab.codecs.tally.static` codes.
+"""Version 2 of tally's blocks: a mode, and streams that `squeezelab.codecs.tally.static` codes.
 
 A block::
 
-    byte        bits 0-2 the quantum's kind, 6 for a block of version 1 that follows, 7 for numbers as they are;
-                bit 3 ranks, bit 4 distances
+    byte        bits 0-2 the mode's kind, 6 for a block of version 1 that follows, 7 for numbers as they are;
+                bit 3 ranks, bit 4 exceptions
     distinct    if bit 3 says so: how many numbers are distinct; they alone follow, in rising order
-    quantum     divisor, for GRID and CUT window and bits too (`squeezelab.codecs.tally.quanta`)
-    streams     m; for GRID and CUT e; if bit 4 says so a count of distances, their gaps, and the distances;
+    mode     divisor, for GRID and CUT window and bits too (`squeezelab.codecs.tally.modes`)
+    streams     m; for GRID and CUT e; if bit 4 says so a count of exceptions, their gaps, and the exceptions;
                 if bit 3 says so the ranks. Before each but the last of all stands a varint, its bytes
 
 Most blocks are of one stream, by a divisor that is found at once: one call writes a whole column of them. What is left
@@ -25,10 +25,8 @@ import numpy.typing as npt
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, seed_of, signed_varint, tag_of, varint
 from squeezelab.codecs.tally import blocks
 from squeezelab.codecs.tally.adaptive import write_adaptive
-from squeezelab.codecs.tally.blocks import Room, plan_block, write_block
-from squeezelab.codecs.tally.nibbles import MODELS
-from squeezelab.codecs.tally.prediction import OTHERS, common_divisor
-from squeezelab.codecs.tally.quanta import (
+from squeezelab.codecs.tally.blocks import BlockWorkspace, plan_block, write_block
+from squeezelab.codecs.tally.modes import (
     _DIVISORS,
     _SPREAD,
     BITS,
@@ -36,21 +34,23 @@ from squeezelab.codecs.tally.quanta import (
     DIVIDE,
     GRID,
     STEPS,
+    Mode,
     Parts,
-    Quantum,
-    find_quanta,
+    find_modes,
     least_divisor,
     order,
     ordered,
     restore,
     split,
 )
+from squeezelab.codecs.tally.nibbles import MODELS
+from squeezelab.codecs.tally.prediction import OTHERS, common_divisor
 from squeezelab.codecs.tally.shapes import BANK, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, LANES, read_stream, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
 from squeezelab.codecs.tally.workspace import (
     BLOCK,
-    DISTANCES,
+    EXCEPTIONS,
     GAPS,
     INVERSES,
     NOISE,
@@ -116,7 +116,7 @@ class Workspace(NamedTuple):
     buffer: Bytes
     levels: Words
     others: Words
-    room: Room
+    room: BlockWorkspace
     single: Single
     bounds: npt.NDArray[np.int64]
 
@@ -129,7 +129,7 @@ class Workspace(NamedTuple):
             others = np.zeros((MOST_REFERENCES, BLOCK), np.uint64)
             levels = np.empty(BLOCK, np.uint64)
             bounds = np.zeros((2, 2), np.int64)
-            space = _kept.space = cls(rows, buffer, levels, others, Room.of(BLOCK), Single.make(), bounds)
+            space = _kept.space = cls(rows, buffer, levels, others, BlockWorkspace.of(BLOCK), Single.make(), bounds)
         return space
 
 
@@ -207,7 +207,7 @@ def write_easy(words, is_double, level, bank, work, buffer, at):
         divisor = _divisor_of(doubles, work)
         missed = count
         if divisor != 0.0:
-            missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[DISTANCES])
+            missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[EXCEPTIONS])
         if missed > count // U(FEW_MISSED):
             return U(0)
         at = put_varint(buffer, at + U(1), np.uint64(divisor))
@@ -353,8 +353,8 @@ def _divisor_of(doubles, work):
 
 
 @kernel
-def _divide(words, doubles, divisor, numbers, gaps, distances):
-    """Fill whole numbers, and the gaps and distances of those doubles that are not these over the divisor.
+def _divide(words, doubles, divisor, numbers, gaps, exceptions):
+    """Fill whole numbers, and the gaps and exceptions of those doubles that are not these over the divisor.
 
     Returns
     -------
@@ -379,7 +379,7 @@ def _divide(words, doubles, divisor, numbers, gaps, distances):
         if distance:
             if min(distance, U(0) - distance) <= U(NEAR) or missed > count // U(FEW_MISSED):
                 return count
-            gaps[missed], distances[missed] = i - next_one, distance
+            gaps[missed], exceptions[missed] = i - next_one, distance
             missed, next_one = missed + U(1), i + U(1)
     return missed
 
@@ -474,9 +474,9 @@ def _stream(integers: Words, level: int) -> bytes:
 
 
 class Split(NamedTuple):
-    """A column as integers, and the quantum that makes it of them; parts has what else that takes."""
+    """A column as integers, and the mode that makes it of them; parts has what else that takes."""
 
-    quantum: Quantum
+    mode: Mode
     numbers: Words
     parts: Parts | None
 
@@ -484,14 +484,14 @@ class Split(NamedTuple):
 def _splits(column: Column) -> list[Split]:
     """Return a column in each arithmetic that may have made it."""
     if column.dtype != FLOAT64:
-        return [Split(Quantum(BITS), column.view(np.uint64), None)]
-    quanta = find_quanta(as_constant(column)) or [Quantum(BITS)]
-    return [_split(column, quantum) for quantum in quanta]
+        return [Split(Mode(BITS), column.view(np.uint64), None)]
+    modes = find_modes(as_constant(column)) or [Mode(BITS)]
+    return [_split(column, mode) for mode in modes]
 
 
-def _split(column: Column, quantum: Quantum) -> Split:
-    parts = split(column, quantum)
-    return Split(quantum, parts.numbers, parts)
+def _split(column: Column, mode: Mode) -> Split:
+    parts = split(column, mode)
+    return Split(mode, parts.numbers, parts)
 
 
 def split_best(column: Column) -> Split:
@@ -522,8 +522,8 @@ def predicted_block(column: Column, way: Split, others: Sequence[Words], level: 
     block = _assemble(way, stream, SMALL)
     if level is None or column.size < FEWEST_TO_ADAPT or gain <= (0 if level > SMALL else _least_gain(len(stream))):
         return block
-    draft = plan_block(column).predicted_from(others)
-    return _smaller(block, bytes([ADAPTIVE]) + write_block(draft, column), level)
+    candidate = plan_block(column).predicted_from(others)
+    return _smaller(block, bytes([ADAPTIVE]) + write_block(candidate, column), level)
 
 
 def _stream_from(integers: Words, others: Sequence[Words]) -> tuple[bytes, int]:
@@ -557,21 +557,21 @@ def _join(streams: Sequence[bytes]) -> bytes:
 
 
 def _assemble(way: Split, own: bytes, level: int, ranks: bytes = b"", distinct: int = 0) -> bytes:
-    """Return a block of a quantum, the stream of its integers, and what else it needs."""
-    quantum, parts = way.quantum, way.parts
-    kind, fields, streams = quantum.kind, varint(distinct) if distinct else b"", [own]
-    if quantum.kind != BITS:
-        fields += varint(quantum.divisor)
-    if parts is not None and quantum.kind in (GRID, CUT):
-        fields += varint(quantum.window) + varint(quantum.bits)
+    """Return a block of a mode, the stream of its integers, and what else it needs."""
+    mode, parts = way.mode, way.parts
+    kind, fields, streams = mode.kind, varint(distinct) if distinct else b"", [own]
+    if mode.kind != BITS:
+        fields += varint(mode.divisor)
+    if parts is not None and mode.kind in (GRID, CUT):
+        fields += varint(mode.window) + varint(mode.bits)
         streams.append(_stream(parts.noise, level))
     if parts is not None and parts.missed:
         kind |= DISTANT
-        places = np.flatnonzero(parts.distances)
+        places = np.flatnonzero(parts.exceptions)
         gaps = places.view(np.uint64).copy()
         gaps[1:] -= gaps[:-1] + U(1)
         fields += varint(parts.missed)
-        streams += [_stream(gaps, level), _stream(parts.distances[places], level)]
+        streams += [_stream(gaps, level), _stream(parts.exceptions[places], level)]
     if distinct:
         kind |= RANKED
         streams.append(ranks)
@@ -592,8 +592,8 @@ def _encode_hard(column: Column, level: int) -> bytes:
 def _candidates(column: Column, level: int) -> list[bytes]:
     splits = _splits(column)
     found = [_assemble(one, _stream(one.numbers, level), level) for one in splits]
-    if splits[0].quantum.kind != BITS and 8 * min(map(len, found)) > MUCH * column.size:
-        as_bits = _split(column, Quantum(BITS))
+    if splits[0].mode.kind != BITS and 8 * min(map(len, found)) > MUCH * column.size:
+        as_bits = _split(column, Mode(BITS))
         found.append(_assemble(as_bits, _stream(as_bits.numbers, level), level))
     return found
 
@@ -826,7 +826,7 @@ def read_columns(
     bank, work
         `BANK`, and `Workspace.rows`.
     others, levels : uint64[MOST_REFERENCES, BLOCK], uint64[BLOCK or more]
-        Room to work in, and where levels are kept.
+        Workspace, and where levels are kept.
     words : uint64[values of all]
         Filled.
 
@@ -867,7 +867,7 @@ def read_columns(
 
 
 OWN, OWN_NOISE, OWN_GAPS, OWN_DISTANCES, OWN_RANKS = range(5)
-STREAM_ROWS = (RESULT, NOISE, GAPS, DISTANCES, NUMBERS)
+STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
 
 
 @kernel
@@ -910,7 +910,7 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
     noisy = kind == U(GRID) or kind == U(CUT)
     if kind > U(CUT) or flags >> U(5) or (kind != U(BITS) and not is_double):
         return False
-    distinct, divisor, window, precision, distances = count, U(1), U(1), U(0), U(0)
+    distinct, divisor, window, precision, exceptions = count, U(1), U(1), U(0), U(0)
     if ranked:
         distinct, at = take_varint(data, at, stop)
     if kind != U(BITS):
@@ -919,8 +919,8 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
         window, at = take_varint(data, at, stop)
         precision, at = take_varint(data, at, stop)
     if distant:
-        distances, at = take_varint(data, at, stop)
-    if at > stop or distinct == U(0) or distinct > count or distances > distinct or (distant and distances == U(0)):
+        exceptions, at = take_varint(data, at, stop)
+    if at > stop or distinct == U(0) or distinct > count or exceptions > distinct or (distant and exceptions == U(0)):
         return False
     if divisor == U(0) or window == U(0) or precision > U(60) or (kind == U(STEPS) and divisor > U(22)):
         return False
@@ -945,7 +945,7 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
             end = at + size
         size = distinct
         if of_distances:
-            size = distances
+            size = exceptions
         elif stream == OWN_RANKS:
             size = count
         predicted = stream == (OWN_RANKS if ranked else OWN)
@@ -974,12 +974,12 @@ def read_block(data, at, stop, is_double, others, known, bank, work, kept, level
     elif ranked:
         target = numbers
     place = ~U(0)
-    for i in range(distances):
+    for i in range(exceptions):
         gap = work[GAPS][i]
         if gap >= distinct - U(1) - place:
             return False
         place += gap + U(1)
-        target[place] = ordered(ordered(target[place]) + work[DISTANCES][i])
+        target[place] = ordered(ordered(target[place]) + work[EXCEPTIONS][i])
     if ranked:
         for i in range(count):
             rank = work[NUMBERS][i]

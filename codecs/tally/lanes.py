@@ -223,7 +223,7 @@ def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments,
     summed : bool
         Whether each integer is added to the one before in its lane.
     mixed : uint64[BLOCK]
-        Room to work in.
+        Workspace.
     out : uint64[n]
         Filled.
 

@@ -226,7 +226,7 @@ def write_operations(operations, buffer):
 
 @kernel(forceinline=True)
 def _load_half(data, at):
-    """Return four bytes, big-endian. The four before them are read in place of those behind, which may not be there."""
+    """Return four bytes, big-endian. The four before them are read in place of those after, which may not be there."""
     return load_word(data, at - U(4)) & U(0xFFFFFFFF)
 
 
@@ -241,7 +241,7 @@ def read_integers(data, classes, bits, place, place_stop, position, end, shift, 
     """Decode integers; the inverse of `model_integers` and `write_operations`.
 
     ``data[place:place_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones. Four bytes
-    before ``place`` and `READ_SLACK` behind either end must be readable.
+    before ``place`` and `READ_SLACK` after either end must be readable.
 
     Returns
     -------

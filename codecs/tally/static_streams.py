@@ -61,7 +61,7 @@ def write_stream(integers, level, given, bank, work, buffer, at):
     bank : uint32[2, shapes, cells]
         `squeezelab.codecs.tally.shapes.BANK`.
     work : uint64[ROWS, 8192]
-        Room to work in.
+        Workspace.
     buffer, at : uint8[...], uint64
         Where the stream goes.
 

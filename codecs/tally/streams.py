@@ -408,7 +408,7 @@ def pack_integers(numbers, raw):
 
 @kernel
 def unpack_integers(data, at, stop, numbers):
-    """Fill numbers from the miniblocks at a byte; return the byte behind them, beyond ``stop`` if one is cut short."""
+    """Fill numbers from the miniblocks at a byte; return the byte after them, beyond ``stop`` if one is cut short."""
     count = U(numbers.size)
     for first in range(U(0), count, U(MINIBLOCK)):
         last = min(first + U(MINIBLOCK), count)
@@ -448,7 +448,7 @@ def read_stream(data, cursor, stops, others, known, models, ages, sums, levels):
     others, known : uint64[..., n or more], uint64
         Levels of other streams, and from how many of them this one may be predicted: the first ones.
     models, ages, sums : uint16[MODELS * 16], uint8[MODELS], uint64[n]
-        Room to work in.
+        Workspace.
     levels : uint64[n]
         Filled.
 

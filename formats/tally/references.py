@@ -28,7 +28,7 @@ WORTH_A_TRIAL, FEWEST_BITS = 0.01, 16
 TINY = 1e-12
 
 
-class Draft:
+class Candidate:
     """A block of a column, and what it may become if it is predicted from others.
 
     Parameters
@@ -55,26 +55,28 @@ class Draft:
     def _split(self) -> Split:
         return split_best(self.column)
 
-    def predicted_from(self, others: Sequence[Draft], level: int | None = None) -> bytes:
+    def predicted_from(self, others: Sequence[Candidate], level: int | None = None) -> bytes:
         """Return the block predicted from others; at a level, or as an estimate without models that learn."""
         return predicted_block(self.column, self._split, [other.levels for other in others], level)
 
 
-def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
+def choose_references(candidates: Sequence[Candidate]) -> list[list[int]]:
     """Return for each column of a group which ones before it, themselves predicted from none, explain it best.
 
     Each is the one whose changes go best with what those chosen before it leave unexplained (orthogonal matching
     pursuit: Y. C. Pati, R. Rezaiifar, P. S. Krishnaprasad, Asilomar 1993). Whether it pays is then a matter of bits.
     """
-    count = drafts[0].column.size
-    likeness = np.empty((len(drafts), len(drafts)))
-    compare_changes(np.array([draft.levels for draft in drafts]), np.empty((len(drafts), count)), likeness)
+    count = candidates[0].column.size
+    likeness = np.empty((len(candidates), len(candidates)))
+    compare_changes(
+        np.array([candidate.levels for candidate in candidates]), np.empty((len(candidates), count)), likeness
+    )
     chosen: list[list[int]] = []
-    for i, draft in enumerate(drafts):
+    for i, candidate in enumerate(candidates):
         chosen.append([])
         allowed = np.array([not others for others in chosen[:i]], np.bool_)
         unexplained, left, tried = likeness[i, :i], float(likeness[i, i]), list[int]()
-        least = min(WORTH_A_REFERENCE * draft.bits, draft.bits - FEWEST_BITS)
+        least = min(WORTH_A_REFERENCE * candidate.bits, candidate.bits - FEWEST_BITS)
         while len(tried) < MOST_REFERENCES and allowed.any():
             best = int(np.argmax(np.abs(unexplained) * allowed))
             if unexplained[best] ** 2 <= LEAST_SHARE * left:
@@ -87,9 +89,9 @@ def choose_references(drafts: Sequence[Draft]) -> list[list[int]]:
                 left -= weight * float(likeness[i, j])
             left = max(left, TINY)
             # Half the logarithm of what is left of the variance is about what each value may save.
-            if -0.5 * math.log2(left) * count < max(WORTH_A_TRIAL * draft.bits, FEWEST_BITS):
+            if -0.5 * math.log2(left) * count < max(WORTH_A_TRIAL * candidate.bits, FEWEST_BITS):
                 continue
-            bits = 8 * len(draft.predicted_from([drafts[j] for j in tried]))
+            bits = 8 * len(candidate.predicted_from([candidates[j] for j in tried]))
             if bits < least:
                 chosen[i], least = list(tried), WORTH_A_REFERENCE * bits
     return chosen
@@ -108,7 +110,7 @@ def compare_changes(levels, changes, likeness):
     ----------
     levels : uint64[columns, n]
     changes : float64[columns, n or more]
-        Room to work in.
+        Workspace.
     likeness : float64[columns, columns]
         Filled.
     """

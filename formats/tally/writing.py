@@ -15,7 +15,7 @@ from squeezelab.codecs.tally.columns import FEWEST_TO_PREDICT, blocks_within, en
 from squeezelab.dataset import Series, to_doubles
 from squeezelab.formats.tally.columns import TASKS_A_THREAD, begins_of, block_checksum, in_threads
 from squeezelab.formats.tally.part import Doubles, PartTable
-from squeezelab.formats.tally.references import Draft, choose_references
+from squeezelab.formats.tally.references import Candidate, choose_references
 from squeezelab.formats.tally.values import columns_for
 
 FIRST_LINE = b"squeezelab tally 2\n"
@@ -184,11 +184,13 @@ def _refer(
     chosen: list[list[int]] | None = None
     for place in range(len(blocks[group[0]])):
         parts = [np.ascontiguousarray(column[place * BLOCK : (place + 1) * BLOCK]) for column in columns]
-        drafts = [Draft(part, blocks[i][place]) for i, part in zip(group, parts, strict=True)]
+        candidates = [Candidate(part, blocks[i][place]) for i, part in zip(group, parts, strict=True)]
         if chosen is None:
-            chosen = choose_references(drafts)
-        for i, draft, others in zip(group, drafts, chosen, strict=True):
-            if others and draft.column.size >= FEWEST_TO_PREDICT:
-                blocks[i][place] = min(draft.block, draft.predicted_from([drafts[j] for j in others], level), key=len)
+            chosen = choose_references(candidates)
+        for i, candidate, others in zip(group, candidates, chosen, strict=True):
+            if others and candidate.column.size >= FEWEST_TO_PREDICT:
+                blocks[i][place] = min(
+                    candidate.block, candidate.predicted_from([candidates[j] for j in others], level), key=len
+                )
     for i, others in zip(group, chosen or (), strict=False):
         references[i] = [i - group[other] for other in others]

@@ -156,7 +156,7 @@ def hash_bytes(data, at, size, seed, room):
         The bytes are ``data[at:at + size]``.
     seed : uint64
     room : uint64[ROOM]
-        Room to work in.
+        Workspace.
 
     Returns
     -------

@@ -23,7 +23,7 @@ from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import READ_SLACK, WRITE_SLACK, U
 
 MARGIN = 16
-"""Bytes before and behind what a decoder is given, so that it may read whole words."""
+"""Bytes before and after what a decoder is given, so that it may read whole words."""
 
 
 def coded(numbers: np.ndarray, shift: int = 0) -> tuple[int, int, bytes, bytes]:

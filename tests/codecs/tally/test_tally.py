@@ -19,13 +19,13 @@ from squeezelab.codecs.tally.blocks import (
     DISTANT,
     RANKED,
     STATES,
-    Draft,
-    Room,
+    BlockWorkspace,
+    Candidate,
     plan_block,
     read_block,
     write_block,
 )
-from squeezelab.codecs.tally.quanta import CUT, DIVIDE, GRID, STEPS
+from squeezelab.codecs.tally.modes import CUT, DIVIDE, GRID, STEPS
 from squeezelab.codecs.tally.streams import (
     DELTA,
     DELTA_OF_DELTA,
@@ -53,7 +53,7 @@ def read(block: bytes, count: int, is_double: bool, others: np.ndarray | None = 
     data = np.frombuffer(block + bytes(8), np.uint8)
     levels, words = np.empty(count, np.uint64), np.empty(count, np.uint64)
     others = np.empty((0, count), np.uint64) if others is None else others
-    room = Room.of(count)
+    room = BlockWorkspace.of(count)
     whole = read_block(data, U(0), U(len(block)), is_double, others, U(len(others)), *room, levels, words)
     return words if whole else None
 
@@ -202,7 +202,7 @@ def test_every_way_to_predict_any_stream_wraps_around(packed: bool, levels: np.n
     way = (Plan(order, signed, start, slope), residuals)
     head = signed_varint(base) + (varint(divisor) if divisor > 1 else b"")
     stream = Stream(levels, DIVIDED * (divisor > 1), head, (way,), 0.0)
-    block = Draft(BITS, b"", ((b"", stream),), packed).block
+    block = Candidate(BITS, b"", ((b"", stream),), packed).block
     expected = [(base + divisor * level) % 2**64 for level in levels.tolist()]
     assert read(block, levels.size, False).tolist() == expected
     assert book.decode_block(block, levels.size, False, []).numbers == expected
@@ -246,7 +246,7 @@ def test_any_stream_may_be_predicted_from_any_others(columns: np.ndarray) -> Non
     own, *others = (plan_block(column) for column in columns.copy())
     levels = np.stack([other.levels for other in others])
     for packed in (False, True):
-        block = Draft(own.kind, own.fields, own.streams, packed).predicted_from(list(levels)).block
+        block = Candidate(own.kind, own.fields, own.streams, packed).predicted_from(list(levels)).block
         assert read(block, columns.shape[1], False, levels).view(np.int64).tolist() == columns[0].tolist()
         numbers = book.decode_block(block, columns.shape[1], False, levels.tolist()).numbers
         assert numbers == columns[0].view(np.uint64).tolist()
@@ -277,7 +277,7 @@ FORGED: dict[str, tuple[np.dtype, bytes]] = {
     "numbers as they are, one too many": (INT64, a_block(b"\7", raw=bytes(88))),
     "numbers as they are, one too few": (INT64, a_block(b"\7", raw=bytes(72))),
     "numbers as they are, and words": (INT64, a_block(b"\7", words=bytes(4), raw=bytes(80))),
-    "a quantum of timestamps": (INT64, a_block(bytes([DIVIDE]) + varint(10) + zeros())),
+    "a mode of timestamps": (INT64, a_block(bytes([DIVIDE]) + varint(10) + zeros())),
     "divisor 0": (FLOAT64, a_block(bytes([DIVIDE]) + varint(0) + zeros())),
     "23 digits": (FLOAT64, a_block(bytes([STEPS]) + varint(23) + zeros())),
     "window 0": (FLOAT64, a_block(bytes([GRID]) + varint(1) + varint(0) + varint(30) + zeros() + zeros())),
@@ -290,9 +290,9 @@ FORGED: dict[str, tuple[np.dtype, bytes]] = {
     "a rank beyond the distinct values": (INT64, a_block(bytes([RANKED]) + varint(3) + zeros() + zeros(3))),
     "a negative rank": (INT64, a_block(bytes([RANKED]) + varint(3) + zeros() + zeros(-1))),
     "no ranks": (INT64, a_block(bytes([RANKED]) + varint(3) + zeros())),
-    "no distances": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(0) + zeros() + zeros())),
-    "too many distances": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(11) + zeros() + zeros())),
-    "2^64 - 1 distances": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(2**64 - 1) + zeros() + zeros())),
+    "no exceptions": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(0) + zeros() + zeros())),
+    "too many exceptions": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(11) + zeros() + zeros())),
+    "2^64 - 1 exceptions": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(2**64 - 1) + zeros() + zeros())),
     "a gap beyond the end": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(1) + zeros(10) + zeros())),
     "gaps beyond the end": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(3) + zeros(4) + zeros())),
     "a gap back": (FLOAT64, a_block(bytes([DISTANT]) + zeros() + varint(2) + zeros(-2) + zeros())),
@@ -314,7 +314,7 @@ FORGED: dict[str, tuple[np.dtype, bytes]] = {
     "packed into 255 bits": (INT64, a_block(bytes([BITS, PACKED]) + varint(0), raw=b"\xff" + bytes(400))),
     "nothing packed": (INT64, a_block(bytes([BITS, PACKED]) + varint(0))),
     "packed and cut short": (INT64, a_block(bytes([BITS, PACKED]) + varint(0), raw=SIXTY_FOUR[:-1])),
-    "packed, and a byte behind": (INT64, a_block(bytes([BITS, PACKED]) + varint(0), raw=SIXTY_FOUR + b"\0")),
+    "packed, and a byte after": (INT64, a_block(bytes([BITS, PACKED]) + varint(0), raw=SIXTY_FOUR + b"\0")),
     "words left over": (INT64, a_block(bytes([BITS]) + zeros(), words=bytes(4))),
     "head left over": (INT64, a_block(bytes([BITS]) + zeros() + b"\0")),
     "states that do not come to rest": (INT64, a_block(bytes([STATES | BITS, 1, 0]) + zeros())),

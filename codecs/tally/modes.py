@@ -1,8 +1,8 @@
 r"""Doubles as the integers they were made from: decimals, multiples of a step, differences of counters.
 
 A monitored double is seldom any double. It was a count, a count over a window, or text of a few digits; the arithmetic
-between that and the double is the same for a whole column. A quantum says which arithmetic: it makes a double of an
-integer ``m``, and what it misses is kept as a distance ``f`` in units of the last place, nearly always 0:
+between that and the double is the same for a whole column. A mode says which arithmetic: it makes a double of an
+integer ``m``. What it misses is an exception, kept as a distance ``f`` in units of the last place; nearly all are 0:
 
 ======  ==============================================================================================================
 BITS    ``x`` has the bits of ``m``, in the order of the reals; there is no ``f``
@@ -15,7 +15,7 @@ GRID    ``x`` is the difference of two readings of a counter of 1/q seconds, ove
 CUT     like GRID, and then cut to 16 decimals, or raised to the next: which of them, the lowest bit of ``e`` says
 ======  ==============================================================================================================
 
-All are exact: ``f`` is taken between the bits that the quantum gives and those that shall be, so NaNs, infinities and
+All are exact: ``f`` is taken between the bits that the mode gives and those that shall be, so NaNs, infinities and
 -0.0 come out as well as any odd value.
 """
 
@@ -42,7 +42,7 @@ MOST_NOISE = 2.0**12
 
 SAMPLE = 64
 MOST = 0.8
-"""The share of a column that a quantum must have made: the rest are exceptions."""
+"""The share of a column that a mode must have made: the rest are exceptions."""
 EXCEPTION_BITS = 20
 """About what an exception costs."""
 CLOSE = 4
@@ -59,7 +59,7 @@ FEW = 0.6
 LEAST_BITS, MOST_BITS = 30, 52
 
 
-class Quantum(NamedTuple):
+class Mode(NamedTuple):
     """The arithmetic that made a column's doubles; ``window`` and ``bits`` (w and k above) belong to GRID and CUT."""
 
     kind: int
@@ -73,7 +73,7 @@ class Parts(NamedTuple):
 
     numbers: Words
     noise: Words
-    distances: Words
+    exceptions: Words
     missed: int
 
 
@@ -109,12 +109,12 @@ def _power_of_two(exponent):
 
 @kernel
 def restore(kind, divisor, window, bits, numbers, noise, words, doubles):
-    """Fill doubles with what a quantum makes of integers.
+    """Fill doubles with what a mode makes of integers.
 
     Parameters
     ----------
     kind, divisor, window, bits : uint64
-        The quantum.
+        The mode.
     numbers, noise : uint64[n]
         ``m`` and ``e``, in two's complement; ``noise`` is read for GRID and CUT alone.
     words, doubles : uint64[n], float64[n]
@@ -160,22 +160,22 @@ def _grid_double(kind, divisor, window, scale, number, noise):
 
 
 @kernel
-def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, distances):
-    """Fill what `restore` makes doubles of, and the distances that it misses; return how many are not 0.
+def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, exceptions):
+    """Fill what `restore` makes doubles of, and the exceptions that it misses; return how many are not 0.
 
     Parameters
     ----------
     kind, divisor, window, bits : uint64
-        The quantum.
+        The mode.
     words, doubles : uint64[n], float64[n]
         One column, viewed as both.
-    numbers, noise, distances : uint64[n]
+    numbers, noise, exceptions : uint64[n]
         Filled.
     """
     count = U(words.size)
     if kind == U(BITS):
         for i in range(count):
-            numbers[i], distances[i] = ordered(words[i]), U(0)
+            numbers[i], exceptions[i] = ordered(words[i]), U(0)
         return U(0)
     factor = float(divisor) * float(window)
     if kind == U(STEPS):
@@ -196,32 +196,32 @@ def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, dist
             error = np.rint(doubles[i] * float(window) * scale) - expected
             whole = np.int64(error) if abs(error) <= MOST_NOISE else np.int64(0)
             noise[i] = np.uint64(whole << np.int64(kind == U(CUT)))
-    restore(kind, divisor, window, bits, numbers, noise, distances, distances.view(np.float64))
+    restore(kind, divisor, window, bits, numbers, noise, exceptions, exceptions.view(np.float64))
     missed = U(0)
     for i in range(count):
-        if kind == U(CUT) and distances[i] != words[i]:
+        if kind == U(CUT) and exceptions[i] != words[i]:
             raised = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i] | U(1))
             if word_of(raised) == words[i]:
                 noise[i] |= U(1)
-                distances[i] = words[i]
-        distances[i] = ordered(words[i]) - ordered(distances[i])
-        missed += U(distances[i] != U(0))
+                exceptions[i] = words[i]
+        exceptions[i] = ordered(words[i]) - ordered(exceptions[i])
+        missed += U(exceptions[i] != U(0))
     return missed
 
 
-def split(doubles: Doubles, quantum: Quantum) -> Parts:
+def split(doubles: Doubles, mode: Mode) -> Parts:
     """Take doubles apart into what `restore` makes them of.
 
     Examples
     --------
-    >>> parts = split(np.array([0.1, 0.25, 0.30000000000000004]), Quantum(DIVIDE, 100))
-    >>> parts.numbers.tolist(), parts.distances.tolist()
+    >>> parts = split(np.array([0.1, 0.25, 0.30000000000000004]), Mode(DIVIDE, 100))
+    >>> parts.numbers.tolist(), parts.exceptions.tolist()
     ([10, 25, 30], [0, 0, 1])
     """
-    numbers, distances = np.empty(doubles.size, np.uint64), np.empty(doubles.size, np.uint64)
+    numbers, exceptions = np.empty(doubles.size, np.uint64), np.empty(doubles.size, np.uint64)
     noise = np.zeros(doubles.size, np.uint64)
-    missed = take_apart(*map(U, quantum), doubles.view(np.uint64), doubles, numbers, noise, distances)
-    return Parts(numbers, noise, distances, int(missed))
+    missed = take_apart(*map(U, mode), doubles.view(np.uint64), doubles, numbers, noise, exceptions)
+    return Parts(numbers, noise, exceptions, int(missed))
 
 
 def order(words: Words) -> Words:
@@ -229,17 +229,17 @@ def order(words: Words) -> Words:
     return words ^ ((U(0) - (words >> U(63))) >> U(1))
 
 
-def find_quanta(doubles: Doubles) -> list[Quantum]:
-    """Return the quanta that may have made a column; none where its doubles look like any."""
+def find_modes(doubles: Doubles) -> list[Mode]:
+    """Return the modes that may have made a column; none where its doubles look like any."""
     part = dict.fromkeys(doubles[(_SPREAD * doubles.size).astype(np.intp)].tolist())
     sample = np.array([double for double in part if isfinite(double) and double])
     if not sample.size:
         return []
     divisor = int(least_divisor(sample, sample.view(np.uint64), _DIVISORS))
-    quanta = [_best_rounding(doubles, sample, divisor)] if divisor else []
+    modes = [_best_rounding(doubles, sample, divisor)] if divisor else []
     if not divisor or divisor > MOST_PLAIN_DIVISOR:
-        quanta += _find_grids(sample)
-    return quanta
+        modes += _find_grids(sample)
+    return modes
 
 
 _DIVISORS = np.array(DIVISORS, np.float64)
@@ -273,30 +273,30 @@ def least_divisor(sample, sample_words, divisors):
     return best
 
 
-def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Quantum:
-    """Return the quantum that rounds as most doubles were rounded."""
-    quanta = [Quantum(DIVIDE, divisor)]
-    if not split(doubles, quanta[0]).missed:
-        return quanta[0]
+def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Mode:
+    """Return the mode that rounds as most doubles were rounded."""
+    modes = [Mode(DIVIDE, divisor)]
+    if not split(doubles, modes[0]).missed:
+        return modes[0]
     near = sample[np.abs(sample) < MOST_WHOLE / divisor]
     whole = np.rint(near * divisor)
     fitting = whole[np.abs(whole / divisor - near) <= CLOSE * np.spacing(np.abs(near))]
     common = int(np.gcd.reduce(fitting.astype(np.int64)))
     if divisor > 1:
-        quanta.append(Quantum(TIMES, divisor // gcd(divisor, common)))
+        modes.append(Mode(TIMES, divisor // gcd(divisor, common)))
     digits = len(str(divisor)) - 1
     if digits > 1 and divisor == 10**digits:
-        quanta.append(Quantum(STEPS, digits))
-    return min(quanta, key=lambda quantum: split(doubles, quantum).missed)
+        modes.append(Mode(STEPS, digits))
+    return min(modes, key=lambda mode: split(doubles, mode).missed)
 
 
-def _find_grids(sample: Doubles) -> list[Quantum]:
+def _find_grids(sample: Doubles) -> list[Mode]:
     """Return the coarsest grids that differences of counters lie on, and finer ones that more of them lie on."""
     missed = np.empty((MOST_SCALES, 2, MOST_BITS), np.uint64)
     scales = np.empty(MOST_SCALES, np.int64)
     room = np.empty((3, sample.size), np.uint64)
     count = survey_grids(sample.view(np.uint64), sample, _SCALES[:, 0], _SCALES[:, 1], *room, scales, missed)
-    found: list[Quantum] = []
+    found: list[Mode] = []
     for i in range(count):
         window, divisor = _SCALES[scales[i]].tolist()
         off = missed[i].tolist()
@@ -305,7 +305,7 @@ def _find_grids(sample: Doubles) -> list[Quantum]:
             for bits in range(LEAST_BITS, MOST_BITS):
                 # A finer grid has to bring in half of what is off the coarser one.
                 if off[kind - GRID][bits] < least:
-                    found.append(Quantum(kind, divisor, window, bits))
+                    found.append(Mode(kind, divisor, window, bits))
                     least = off[kind - GRID][bits] / 2
     return found[:MOST_GRIDS]
 
@@ -314,7 +314,7 @@ _SCALES = np.array(sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod), np.uint
 
 
 @kernel
-def survey_grids(words, doubles, windows, divisors, numbers, noise, distances, scales, missed):
+def survey_grids(words, doubles, windows, divisors, numbers, noise, exceptions, scales, missed):
     """Find the first windows and counters that most doubles fit, and count what is off each grid.
 
     Returns
@@ -334,7 +334,7 @@ def survey_grids(words, doubles, windows, divisors, numbers, noise, distances, s
             for kind in range(2):
                 for bits in range(LEAST_BITS, MOST_BITS):
                     missed[count, kind, bits] = take_apart(
-                        U(GRID + kind), divisors[i], windows[i], U(bits), words, doubles, numbers, noise, distances
+                        U(GRID + kind), divisors[i], windows[i], U(bits), words, doubles, numbers, noise, exceptions
                     )
             count += 1
     return count

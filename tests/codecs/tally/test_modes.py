@@ -1,4 +1,4 @@
-"""Quanta: the arithmetic that made a column's doubles is found, pays, and gives every bit back."""
+"""Modes: the arithmetic that made a column's doubles is found, pays, and gives every bit back."""
 
 import numpy as np
 import pytest
@@ -10,15 +10,15 @@ import tally_by_the_book as book
 from columns import SPECIAL_WORDS, WORDS, same_bits
 from squeezelab.codecs import get_codec
 from squeezelab.codecs.tally.blocks import plan_block
-from squeezelab.codecs.tally.quanta import (
+from squeezelab.codecs.tally.modes import (
     BITS,
     CUT,
     DIVIDE,
     GRID,
     STEPS,
     TIMES,
-    Quantum,
-    find_quanta,
+    Mode,
+    find_modes,
     order,
     restore,
     split,
@@ -65,33 +65,33 @@ def bits_each(column: np.ndarray, level: int = 2) -> float:
 
 STEPPED = old_pandas(walk(), 6)
 MADE = {
-    "whole": (walk().astype(float), {Quantum(DIVIDE, 1)}, 7.7),
-    "one_decimal": (texts(walk(), 1), {Quantum(DIVIDE, 10)}, 7.7),
-    "three_decimals": (texts(walk(), 3), {Quantum(DIVIDE, 1000)}, 7.7),
-    "nine_decimals": (texts(walk(), 9), {Quantum(DIVIDE, 10**9)}, 7.7),
-    "negative": (texts(-walk(), 2), {Quantum(DIVIDE, 100)}, 7.7),
-    "a_count_in_15_s": (walk() / 15, {Quantum(DIVIDE, 15)}, 7.7),
-    "a_count_in_7_days": (walk() / 7, {Quantum(DIVIDE, 7)}, 7.7),
-    "a_count_times_0.05": (walk() * (1 / 20), {Quantum(TIMES, 20)}, 7.7),
-    "a_count_times_0.01": (walk() * (1 / 100), {Quantum(TIMES, 100)}, 7.7),
-    "old_pandas": (STEPPED, {Quantum(STEPS, 6)}, 7.7),
+    "whole": (walk().astype(float), {Mode(DIVIDE, 1)}, 7.7),
+    "one_decimal": (texts(walk(), 1), {Mode(DIVIDE, 10)}, 7.7),
+    "three_decimals": (texts(walk(), 3), {Mode(DIVIDE, 1000)}, 7.7),
+    "nine_decimals": (texts(walk(), 9), {Mode(DIVIDE, 10**9)}, 7.7),
+    "negative": (texts(-walk(), 2), {Mode(DIVIDE, 100)}, 7.7),
+    "a_count_in_15_s": (walk() / 15, {Mode(DIVIDE, 15)}, 7.7),
+    "a_count_in_7_days": (walk() / 7, {Mode(DIVIDE, 7)}, 7.7),
+    "a_count_times_0.05": (walk() * (1 / 20), {Mode(TIMES, 20)}, 7.7),
+    "a_count_times_0.01": (walk() * (1 / 100), {Mode(TIMES, 100)}, 7.7),
+    "old_pandas": (STEPPED, {Mode(STEPS, 6)}, 7.7),
 }
 
 
-@pytest.mark.parametrize(("column", "quanta", "bits"), MADE.values(), ids=MADE)
+@pytest.mark.parametrize(("column", "modes", "bits"), MADE.values(), ids=MADE)
 def test_the_arithmetic_is_recognised_and_takes_what_its_integers_take(
-    column: np.ndarray, quanta: set[Quantum], bits: float
+    column: np.ndarray, modes: set[Mode], bits: float
 ) -> None:
-    assert quanta <= set(find_quanta(column))
-    (quantum,) = quanta
-    assert split(column, quantum).missed == 0
-    assert plan_block(column).kind & 7 == quantum.kind
+    assert modes <= set(find_modes(column))
+    (mode,) = modes
+    assert split(column, mode).missed == 0
+    assert plan_block(column).kind & 7 == mode.kind
     assert bits_each(column) < bits + 0.5
     assert bits_each(column, level=1) < 8 + 0.8
 
 
 def test_old_pandas_is_not_the_nearest_double() -> None:
-    assert split(STEPPED, Quantum(DIVIDE, 10**6)).missed > COUNT / 20
+    assert split(STEPPED, Mode(DIVIDE, 10**6)).missed > COUNT / 20
 
 
 @pytest.mark.parametrize("window", [1, 5, 15, 20, 30, 60])
@@ -113,7 +113,7 @@ def test_differences_that_were_cut_are_recognised_too(window: int) -> None:
 
 def test_random_doubles_have_no_quantum() -> None:
     noise = np.random.default_rng(4).normal(size=COUNT)
-    assert find_quanta(noise) == []
+    assert find_modes(noise) == []
     assert plan_block(noise).kind & 7 == BITS
 
 
@@ -141,12 +141,12 @@ def test_a_rate_over_another_window_is_an_exception(share: float) -> None:
     assert bits_each(column) < 12.8 + 90 * places.mean()
 
 
-QUANTA = st.one_of(
-    st.just(Quantum(BITS)),
-    st.builds(Quantum, st.sampled_from([DIVIDE, TIMES]), st.integers(1, 10**15), st.just(1), st.just(0)),
-    st.builds(Quantum, st.just(STEPS), st.integers(1, 22), st.just(1), st.just(0)),
+MODES = st.one_of(
+    st.just(Mode(BITS)),
+    st.builds(Mode, st.sampled_from([DIVIDE, TIMES]), st.integers(1, 10**15), st.just(1), st.just(0)),
+    st.builds(Mode, st.just(STEPS), st.integers(1, 22), st.just(1), st.just(0)),
     st.builds(
-        Quantum,
+        Mode,
         st.sampled_from([GRID, CUT]),
         st.sampled_from([1, 100, 1000, 10**6]),
         st.integers(1, 300),
@@ -156,27 +156,27 @@ QUANTA = st.one_of(
 INTEGERS = st.integers(-(2**20), 2**20) | st.integers(-(2**63), 2**63 - 1)
 
 
-def restored(quantum: Quantum, numbers: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def restored(mode: Mode, numbers: np.ndarray, noise: np.ndarray) -> np.ndarray:
     doubles = np.empty(numbers.size)
-    restore(*map(np.uint64, quantum), numbers, noise, doubles.view(np.uint64), doubles)
+    restore(*map(np.uint64, mode), numbers, noise, doubles.view(np.uint64), doubles)
     return doubles
 
 
-@given(QUANTA, st.lists(st.tuples(INTEGERS, INTEGERS), min_size=1, max_size=50))
-def test_a_slow_reader_makes_the_same_doubles(quantum: Quantum, pairs: list[tuple[int, int]]) -> None:
+@given(MODES, st.lists(st.tuples(INTEGERS, INTEGERS), min_size=1, max_size=50))
+def test_a_slow_reader_makes_the_same_doubles(mode: Mode, pairs: list[tuple[int, int]]) -> None:
     numbers, noise = np.array(pairs, np.int64).view(np.uint64).T.copy()
-    kind, *parameters = quantum
+    kind, *parameters = mode
     count = 0 if kind == BITS else 1 if kind <= STEPS else 3
     expected = [book.number(kind, parameters[:count], m % 2**64, e % 2**64, True) for m, e in pairs]
-    assert restored(quantum, numbers, noise).view(np.uint64).tolist() == expected
+    assert restored(mode, numbers, noise).view(np.uint64).tolist() == expected
 
 
-@given(QUANTA, arrays(np.uint64, st.integers(1, 50), elements=WORDS | st.sampled_from(SPECIAL_WORDS)))
-def test_every_double_is_an_integer_and_a_distance(quantum: Quantum, words: np.ndarray) -> None:
-    parts = split(words.view(np.float64), quantum)
-    found = order(restored(quantum, parts.numbers, parts.noise).view(np.uint64))
-    assert order(found + parts.distances).tolist() == words.tolist()
-    assert parts.missed == np.count_nonzero(parts.distances)
+@given(MODES, arrays(np.uint64, st.integers(1, 50), elements=WORDS | st.sampled_from(SPECIAL_WORDS)))
+def test_every_double_is_an_integer_and_a_distance(mode: Mode, words: np.ndarray) -> None:
+    parts = split(words.view(np.float64), mode)
+    found = order(restored(mode, parts.numbers, parts.noise).view(np.uint64))
+    assert order(found + parts.exceptions).tolist() == words.tolist()
+    assert parts.missed == np.count_nonzero(parts.exceptions)
 
 
 RATES = [rates(1e6, 38, 20)[:200], rates(1e9, 30, 1)[:200], cut(rates(1e6, 38, 20)[:200])]
