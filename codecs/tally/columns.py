@@ -92,7 +92,7 @@ MOST_REFERENCES = 3
 FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
 WORTH_ADAPTING = 0.97
-FEWEST_TO_ADAPT, FEWEST_TO_PREDICT, FEWEST_TO_RETRY = 100, 16, 4096
+FEWEST_TO_ADAPT, FEWEST_TO_PREDICT, FEWEST_TO_RETRY = 100, 16, 1024
 MUCH = 24
 RANKS, DISTINCT = RESULT, RESULT + 1
 """Rows of a writer, which has no use for results."""
