@@ -74,7 +74,14 @@ class Session:
         ours, theirs = socket.socketpair()
         try:
             with theirs, (self.folder / "log").open("wb") as log:
-                command = [sys.executable, "-m", "squeezelab.engines._worker", str(theirs.fileno()), str(os.getpid())]
+                command = [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "squeezelab.engines._worker",
+                    str(theirs.fileno()),
+                    str(os.getpid()),
+                ]
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,

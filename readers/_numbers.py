@@ -15,6 +15,7 @@ from pyarrow import compute
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 LARGE, TYPED = "large", "typed"
+ROUNDED = "integers beyond 2^53, each became the nearest double: {}"
 """Which numbers `to_numbers` keeps as they are."""
 TRUTH = {"true": 1.0, "false": 0.0}
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)

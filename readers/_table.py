@@ -18,7 +18,7 @@ from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import LARGE, NUMBER, Numbers, find_decimal, parse_formatted, tidy, to_numbers
+from squeezelab.readers._numbers import LARGE, NUMBER, ROUNDED, Numbers, find_decimal, parse_formatted, tidy, to_numbers
 from squeezelab.readers._sources import Source
 from squeezelab.readers._times import (
     TIME_OF_DAY,
@@ -437,7 +437,7 @@ def _tell(numbers: Numbers, metric: str, facts: FileFacts) -> None:
     if numbers.absent:
         facts.count(f"column {metric!r}: cells of NA, null or the like, taken for none: {{}}", numbers.absent)
     if numbers.rounded:
-        facts.count(f"column {metric!r}: integers beyond 2^53, each became the nearest double: {{}}", numbers.rounded)
+        facts.count(f"column {metric!r}: {ROUNDED}", numbers.rounded)
     if numbers.units:
         facts.count(
             f"column {metric!r}: cells with a unit, read in its base (bytes, seconds, ...): {{}}", numbers.units

@@ -60,7 +60,7 @@ _WITH_MONTH = (
         rf"(?:[a-z]{{3,9}},? )?{_MONTH} +(?P<day>\d{{1,2}}), (?P<year>\d{{4}})(?P<rest>$|[ ,].*)", re.IGNORECASE
     ),
     re.compile(
-        rf"(?:[a-z]{{3,9}},? )?{_MONTH} +(?P<day>\d{{1,2}})(?P<rest> [\d:.]+)(?: [A-Z]{{3,4}})? (?P<year>\d{{4}})",
+        rf"(?:[a-z]{{3,9}},? )?{_MONTH} +(?P<day>\d{{1,2}})(?P<rest> [\d:.]+)(?: (?:UTC|GMT))? (?P<year>\d{{4}})",
         re.IGNORECASE,
     ),
 )

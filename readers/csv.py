@@ -24,6 +24,7 @@ from squeezelab.readers.options import ReadOptions
 DELIMITERS, BLANK = ",;\t|", " "
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line that tells the delimiter, as Excel and Grafana write it."""
+MOST_LINES_OF_A_ROW = 20
 
 
 class Csv(Reader):
@@ -34,8 +35,8 @@ class Csv(Reader):
     Lines before the table, which have another number of cells than most, are passed over. Of the others the first is
     the header if it holds no number or date, or a word above a column of numbers or times: headers may be numbers,
     ``time,50,90,99``. Or the header is the last line of those that begin with ``#``; without one, columns are called
-    ``column 1`` and so on. Other lines that begin with ``#`` are passed over. A cell is one line: line breaks within
-    quotes are not read.
+    ``column 1`` and so on. Other lines that begin with ``#`` are passed over. Line breaks
+    within quotes belong to their cell, but not in the header.
     """
 
     name = "csv"
@@ -114,6 +115,8 @@ def _look_at(first: list[str]) -> Sheet | None:
     if not lines:
         return None
     delimiter = told[1] if told else _delimiter(lines)
+    broken = lines[0].count('"') % 2 == 1 and cells_of(lines[0], delimiter)[-1] in lines[0].rpartition('"')[2]
+    lines = _whole_rows(lines, delimiter)
     rows = [cells_of(line, delimiter) for line in lines]
     width = _width(rows)
     preamble = next((i for i, row in enumerate(rows) if len(row) == width), 0)
@@ -127,8 +130,22 @@ def _look_at(first: list[str]) -> Sheet | None:
         before = lines[preamble - 1] if preamble else before
         names, rows = _commented_header(first, delimiter, width), rows[preamble:]
     padded = delimiter not in "\t " and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
-    broken = lines[0].count('"') % 2 == 1 and cells_of(lines[0], delimiter)[-1] in lines[0].rpartition('"')[2]
     return Sheet(delimiter, rows, names, before, padded, preamble, broken)
+
+
+def _whole_rows(lines: list[str], delimiter: str) -> list[str]:
+    """Return lines joined where quotes hold their breaks; as they are where a quote seems to stand alone."""
+    rows = standard_csv.reader([f"{line}\n" for line in lines], delimiter="," if delimiter == BLANK else delimiter)
+    joined, at = [], 0
+    try:
+        for _ in rows:
+            joined.append("\n".join(lines[at : rows.line_num]))
+            if rows.line_num - at > MOST_LINES_OF_A_ROW:
+                return lines
+            at = rows.line_num
+    except standard_csv.Error:
+        return lines
+    return joined
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:
@@ -143,6 +160,8 @@ def _short_header(rows: Sequence[Sequence[str]], at: int) -> list[str] | None:
     """
     below = [row for row in rows[at:] if len(row) == len(rows[at])]
     if not at or len(rows[at - 1]) != len(rows[at]) - 1 or any(map(_is_data, rows[at - 1])):
+        return None
+    if not any(map(_is_data, rows[at])):  # it is the header, and the line before it a title
         return None
     names = [cell.strip() for cell in rows[at - 1]]
     return [*names, ""] if all(not row[-1].strip() for row in below) else ["", *names]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
-from squeezelab.readers._numbers import to_numbers
+from squeezelab.readers._numbers import LARGE, ROUNDED, to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
@@ -120,7 +120,9 @@ def _convert(piece: Piece, points: _Points, keys: list[SeriesKey], clock: Clock,
     for i in np.flatnonzero(~times.present).tolist():
         facts.reject(int(lines[i]), f"{clip(points.times[i])} is no time")
     owners, series = np.array(points.owners, np.int64), np.array(points.series, np.int64)
-    numbers = to_numbers(pa.array(points.values, pa.string()))
+    numbers = to_numbers(pa.array(points.values, pa.string()), keep=LARGE)
+    if numbers.rounded:
+        facts.count(ROUNDED, numbers.rounded)
     for i in np.flatnonzero(~numbers.present).tolist():
         metric = keys[series[i]].metric_name
         facts.reject(int(lines[owners[i]]), f"{clip(points.values[i])} in {metric!r} is no number")

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import to_numbers
+from squeezelab.readers._numbers import LARGE, ROUNDED, to_numbers
 from squeezelab.readers._sources import Piece, Source
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
@@ -131,7 +131,7 @@ def _samples(table: _Table, piece: Piece, clock: Clock, facts: FileFacts) -> Ite
         name: _filled(column, table.note("#default", name))
         for name, column in zip(table.names, batch.columns, strict=True)
     }
-    if "error" in columns:
+    if "error" in columns and TIME not in columns:
         reason = next((cell for cell in columns["error"].to_pylist() if cell), "it does not say why")
         raise DataSourceError(f"{facts.name} is an answer without data: {reason}")
     if TIME not in columns:
@@ -148,9 +148,12 @@ def _samples(table: _Table, piece: Piece, clock: Clock, facts: FileFacts) -> Ite
     )
     for name in table.values:
         if table.note("#datatype", name) == "string":
-            facts.say(f"texts in {name!r} were left out, such as {clip(str(columns[name][0].as_py()))}")
+            some = next(iter(columns[name].to_pylist()), "")
+            facts.say(f"texts in {name!r} were left out, such as {clip(str(some))}")
             continue
-        numbers = to_numbers(columns[name])
+        numbers = to_numbers(columns[name], keep=LARGE)
+        if numbers.rounded:
+            facts.count(ROUNDED, numbers.rounded)
         for i in np.flatnonzero(numbers.bad & times.present).tolist():
             facts.reject(int(batch.rows[i]), f"{clip(columns[name][i].as_py())} in {name!r} is no number")
         keys = [_key(dict(zip(told, cells, strict=True)), name) for cells in groups]

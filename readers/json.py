@@ -66,17 +66,23 @@ def _find_items(content: Any, name: str) -> list[Any]:
     """Return the list in a document that holds its records or series."""
     if isinstance(content, dict) and content.get("status") == "error":
         raise DataSourceError(f"{name} is an answer without data: {content.get('error', 'it does not say why')}")
-    if isinstance(content, dict) and isinstance(content.get("results"), list):
+    if isinstance(content, dict) and _is_influx(content.get("results")):
         return list(_influx_records(content["results"], name))
     if (rows := _rows_of(content)) is not None:
         return rows
-    for key in ("data", "result"):
+    for key in ("data", "result", "results"):
         content = content.get(key, content) if isinstance(content, dict) else content
     if isinstance(content, dict):
         content = next((value for value in content.values() if _is_items(value)), [content])
     if not isinstance(content, list):
         raise DataSourceError(f"{name} holds no list of records: give an array of objects, or a Prometheus answer")
     return content
+
+
+def _is_influx(results: object) -> bool:
+    """Tell whether these are the results of statements, as InfluxDB 1 gives them, and no records."""
+    own = {"statement_id", "series", "messages", "partial", "error"}
+    return isinstance(results, list) and all(isinstance(one, dict) and set(one) <= own for one in results)
 
 
 def _is_items(value: object) -> bool:

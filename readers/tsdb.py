@@ -48,7 +48,8 @@ class Tsdb(Reader):
         promtool = find_program(PROMTOOL)
         if promtool is None:
             raise DataSourceError(
-                f"{facts.name} is a TSDB, read with promtool, which is not there: `engines get prometheus` brings it"
+                f"{facts.name} is a TSDB, read with promtool, which is not there: install Prometheus, "
+                "or run squeezelab engines get prometheus"
             )
         blocks = _find_blocks(source.path)
         logged = (source.path / _LOG).is_dir()

@@ -322,7 +322,7 @@ class MetricDataset:
         -------
         pandas.DataFrame
             Columns ``metric_name`` and one for each label name (categorical, missing where a series lacks the label),
-            ``timestamp`` (int64, as they are) and ``value`` (of the values' dtype; Python's numbers where series have
+            ``timestamp`` (int64, as they are) and ``value`` (of the values' dtype; NumPy's numbers where series have
             several). A label whose name is taken by one of these columns is called ``label_<name>``.
         """
         import pandas as pd
@@ -339,7 +339,9 @@ class MetricDataset:
             columns[title] = column([key.labels.get(name) for key in self.keys])
         values = self.values
         if values.dtype == WORD:
-            values = np.concatenate([np.empty(0, object), *(one.values.astype(object) for one in self)])
+            # NumPy's own numbers: Python has no float32.
+            values = np.empty(len(self), object)
+            values[:] = [cell for one in self for cell in one.values]
         frame = pd.DataFrame(columns | {"timestamp": self.timestamps, "value": values})
         frame.attrs["time_unit"] = self.time_unit
         return frame

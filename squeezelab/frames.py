@@ -121,7 +121,8 @@ def _split(
     order = np.lexsort((timestamps, groups))
     firsts = np.flatnonzero(np.diff(groups[order], prepend=-1))
     for metric in metrics:
-        column = pd.to_numeric(frame[metric], errors="raise")
+        given = frame[metric]
+        column = pd.to_numeric(given, errors="raise")
         dtype = _kept_dtype(column)
         values = column.to_numpy(dtype, na_value=0 if dtype.kind == "i" else np.nan)
         # In a wide frame NaN is where a metric has no sample; in a long one it is a value, of doubles.
@@ -129,7 +130,17 @@ def _split(
         for rows in np.split(order, firsts[1:]):
             kept = rows[~absent[rows]]
             if kept.size:
-                yield metric, [frame[label].iloc[kept[0]] for label in labels], timestamps[kept], values[kept]
+                own = _as_they_are(given.iloc[kept]) if given.dtype == object else None
+                cells = values[kept] if own is None else own
+                yield metric, [frame[label].iloc[kept[0]] for label in labels], timestamps[kept], cells
+
+
+def _as_they_are(cells: pd.Series[Any]) -> npt.NDArray[Any] | None:
+    """Return the cells of a series in a column of several dtypes: integers, or float32; None if they are neither."""
+    kinds = {type(cell) for cell in cells}
+    if kinds <= {int, np.int64} and all(INT64.min <= int(cell) <= INT64.max for cell in cells):
+        return np.array([int(cell) for cell in cells], np.int64)
+    return np.array(cells.tolist(), np.float32) if kinds == {np.float32} else None
 
 
 def _kept_dtype(column: pd.Series[Any]) -> np.dtype[Any]:

@@ -138,3 +138,10 @@ def test_by_metric_counts_what_prometheus_makes_of_integers() -> None:
     whole = bench(of(COUNTER).as_doubles(), codecs=[], formats=[], rounds=0, by="metric").results
     assert [one.encoded_bytes for one in result.shares] == [one.encoded_bytes for one in whole.shares]
     assert any("doubles that Prometheus makes of them" in note for note in result.run.notes)
+
+
+def test_a_frame_of_several_dtypes_gives_them_back() -> None:
+    columns = [np.array([2**60 + 1, 5]), np.array([0.1, 0.5], np.float32), np.array([0.1, np.nan])]
+    series = [Series(SeriesKey(f"m{i}", {}), np.arange(2), column) for i, column in enumerate(columns)]
+    dataset = MetricDataset.from_series(series)
+    assert MetricDataset.from_frame(dataset.to_frame()).fingerprint == dataset.fingerprint

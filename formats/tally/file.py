@@ -403,14 +403,15 @@ class TallyFile:
         if whole or self._untouched:
             return series
         held = np.ones(values.size, np.bool_)
+        compared = values.astype(np.float64) if values.dtype == np.float32 else values  # NumPy would round the bound
         if self._begin is not None:
             held &= _at_least(timestamps, self._begin)
         if self._end is not None:
             held &= ~_at_least(timestamps, self._end)
         if self._above is not None:
-            held &= values > _whole_bound(values, self._above, floor)
+            held &= compared > _whole_bound(values, self._above, floor)
         if self._below is not None:
-            held &= values < _whole_bound(values, self._below, ceil)
+            held &= compared < _whole_bound(values, self._below, ceil)
         return series if held.all() else Series(key, timestamps[held], values[held])
 
     def _decode(self, pieces: Sequence[Piece]) -> list[list[Samples]]:

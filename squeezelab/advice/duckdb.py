@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from squeezelab.advice.base import Choices, Order, Place, Setting, Stored, System, Workshop
 from squeezelab.advice.layout import Column, Hour, Layout, Table
@@ -176,7 +177,7 @@ class DuckDBWorkshop(Workshop):
         for table in self.layouts[layout].tables:
             rows = table.rows
             if order[table.name]:
-                rows = rows.sort_by([(one, "ascending") for one in order[table.name]])
+                rows = rows.sort_by([(pc.field(one), "ascending") for one in order[table.name]])
             for column in table.columns:
                 self.connection.register("given", pa.table({"c": rows[column.name]}))
                 for choice in choices.get((table.name, column.name), ()):

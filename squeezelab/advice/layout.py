@@ -218,9 +218,13 @@ class Layout:
 
     def _label_sets(self, table: Table) -> Iterator[dict[str | None, str | None]]:
         columns = [one.name for one in table.of_kind("label")]
-        seen = table.rows.select(columns).group_by(columns).aggregate([]) if columns else None
-        for row in seen.to_pylist() if seen is not None else [{}]:
-            yield {self.labels[name]: text for name, text in row.items()}
+        if not columns:
+            yield {}
+            return
+        # Arrow takes a dot in a name for a path: columns are grouped by their number.
+        numbered = table.rows.select(columns).rename_columns([str(i) for i in range(len(columns))])
+        for row in numbered.group_by(numbered.column_names).aggregate([]).to_pylist():
+            yield {self.labels[columns[int(number)]]: text for number, text in row.items()}
 
 
 def _find(pairs: Sequence[tuple[str | None, str | None]], metric: str | None, known: Mapping[SeriesKey, int]) -> int:

@@ -230,7 +230,7 @@ class ParquetWorkshop(FileWorkshop):
         if not keys:
             return rows
         if (layout, table, keys) not in self.sorted:
-            self.sorted[layout, table, keys] = rows.sort_by([(one, "ascending") for one in keys])
+            self.sorted[layout, table, keys] = rows.sort_by([(pc.field(one), "ascending") for one in keys])
         return self.sorted[layout, table, keys]
 
 

@@ -89,7 +89,10 @@ def _cut(dataset: MetricDataset, blocks: Sequence[Block]) -> Iterator[tuple[str,
     milliseconds = dataset.timestamps // (dataset.second // 1000) if dataset.second > 1 else dataset.timestamps * 1000
     found = np.searchsorted([one.start for one in order], milliseconds, side="right") - 1
     stops = np.array([one.stop for one in order], np.int64)
-    found[(found < 0) | (milliseconds >= stops[found])] = len(order)
+    beyond = np.flatnonzero((found < 0) | (milliseconds >= stops[found]))
+    found[beyond] = len(order)
+    for i, one in enumerate(order):  # a longer block may have begun before
+        found[beyond[(milliseconds[beyond] >= one.start) & (milliseconds[beyond] < one.stop)]] = i
     series = np.repeat(np.arange(len(dataset.keys)), np.diff(dataset.offsets))
     by_block = np.argsort(found, kind="stable")
     ends = np.cumsum(np.bincount(found, minlength=len(order) + 1))

@@ -30,7 +30,7 @@ def warm_up(codecs: Sequence[str], formats: Sequence[str]) -> bool:
     work = [*(f"codec {spec}" for spec in codecs), *(f"format {spec}" for spec in formats)]
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "squeezelab.experiment.warmup", *work[first::cores]],
+            [sys.executable, "-P", "-m", "squeezelab.experiment.warmup", *work[first::cores]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from squeezelab.losses.methods import METHODS
 from squeezelab.losses.results import WINDOW, Effect, Losses, Row, Spread
-from squeezelab.report.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, save_figure
+from squeezelab.report.charts import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, draw_chart
 
 TITLES = {
     "range": "Bounds relative to the range",
@@ -72,10 +72,9 @@ def draw_losses(losses: Losses, folder: Path) -> dict[str, Path]:
     """Draw a picture for each kind of bound that was measured, as PNG and SVG; return the PNGs by kind."""
     drawn: dict[str, Path] = {}
     for kind in TITLES:
-        if kind != WINDOW and (rows := losses.of_kind(kind)):
-            drawing = partial(_draw_kind, losses, kind, rows)
-            if paths := save_figure(drawing, folder / f"losses-{kind}"):
-                drawn[kind] = paths[0]
+        drawing = partial(_draw_kind, losses, kind, losses.of_kind(kind))
+        if kind != WINDOW and (paths := draw_chart(drawing, folder / f"losses-{kind}")):
+            drawn[kind] = paths[0]
     return drawn
 
 

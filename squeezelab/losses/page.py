@@ -18,8 +18,8 @@ TITLE = "Losses with bounds"
 
 def write_losses(losses: Losses, folder: Path) -> list[Path]:
     """Write losses.json, losses.csv, charts as PNG and SVG, losses.md and losses.html; return these, the page first."""
-    charts = draw_losses(losses, folder)
     written = [write_json(losses, folder / "losses.json"), write_csv(losses, folder / "losses.csv")]
+    charts = draw_losses(losses, folder)
     parts = sections(losses, charts)
     for name, render in (("losses.md", chapter_markdown), ("losses.html", chapter_html)):
         with replacing(folder / name) as file:

@@ -73,7 +73,11 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
     if (os.cpu_count() or 1) < 2:
         return _draw(CHARTS, results, folder)
     # A process: Matplotlib holds the interpreter's lock, and a fork would take over locks of threads that it has not.
-    with subprocess.Popen([sys.executable, "-m", __name__, folder], stdin=subprocess.DEVNULL) as other:
+    try:
+        other = subprocess.Popen([sys.executable, "-P", "-m", __name__, folder], stdin=subprocess.DEVNULL)
+    except OSError:  # no interpreter of its own, as where Python is embedded
+        return _draw(CHARTS, results, folder)
+    with other:
         paths = _draw([name for name in CHARTS if name not in DRAWN_ELSEWHERE], results, folder)
     if other.returncode:
         paths += _draw(DRAWN_ELSEWHERE, results, folder)
@@ -84,22 +88,23 @@ def draw_charts(results: Results, folder: Path) -> list[Path]:
 
 def _draw(names: Iterable[str], results: Results, folder: Path) -> list[Path]:
     """Draw these charts; return their files."""
-    paths = []
-    for name in names:
-        try:
-            drawn = save_figure(partial(CHARTS[name], results), folder / name)
-        except OSError:  # a folder that cannot be written is the end of the report
-            raise
-        except Exception as error:  # one chart costs a line, not the report of what was measured
-            logger.warning(
-                "The chart %s cannot be drawn (%s: %s): going on without.", name, type(error).__name__, error
-            )
-            drawn = []
-        if not drawn:  # what an earlier run drew is not of this one
-            for path in _paths(folder / name):
-                path.unlink(missing_ok=True)
-        paths += drawn
-    return paths
+    return [path for name in names for path in draw_chart(partial(CHARTS[name], results), folder / name)]
+
+
+def draw_chart(draw: Callable[[], Figure | None], path: Path) -> list[Path]:
+    """Draw one of the charts of a report, which costs a line if it fails; what an earlier run drew does not stay."""
+    try:
+        drawn = save_figure(draw, path)
+    except OSError:  # a folder that cannot be written is the end of the report
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("The chart %s cannot be drawn (%s): going on without.", path.name, reason)
+        drawn = []
+    if not drawn:
+        for old in _paths(path):
+            old.unlink(missing_ok=True)
+    return drawn
 
 
 def _paths(path: Path) -> list[Path]:

@@ -21,9 +21,14 @@ CONFIDENCE = 0.95
 FEWEST_SPEEDS = 8
 """From so many on, speeds tell how they differ from run to run; of fewer, what is usual is taken."""
 NORMAL_MAD = 1.4826
-LEAST_SPREAD, USUAL_SPREAD = 0.01, 0.05
+USUAL_SPREAD = 0.05
 TAILS = 2.0
 """Speeds stray farther than normal numbers of the same median deviation."""
+LEAST_REACH = 0.25
+"""As a logarithm. Where calls of small columns are what takes time, one process is faster than the next by up to so
+much, as hashes are seeded and memory lies; most speeds differ by far less, and do not tell of it."""
+OTHER_PART_REACH = 0.7
+"""Likewise where a codec was timed on more columns in one run than in the other, as its first try seemed slow."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,10 @@ class SizeChange:
 
 @dataclass(frozen=True)
 class SpeedChange:
-    """One speed in both runs: shares of memcpy in its own run, with the ends of their intervals."""
+    """One speed in both runs: shares of memcpy in its own run, with the ends of their intervals.
+
+    ``same_part`` says whether it was timed on as many samples in both.
+    """
 
     subject: str
     codec: str
@@ -53,6 +61,7 @@ class SpeedChange:
     new: float
     old_ci: tuple[float, float]
     new_ci: tuple[float, float]
+    same_part: bool = True
 
     @property
     def change(self) -> float:
@@ -64,7 +73,8 @@ class SpeedChange:
         moved = exp(drift.centre)
         old_low, old_high = self.old_ci[0] * moved, self.old_ci[1] * moved
         apart = self.new_ci[1] < old_low or old_high < self.new_ci[0]
-        return apart and abs(log(self.new / self.old) - drift.centre) > drift.reach
+        reach = drift.reach if self.same_part else max(drift.reach, OTHER_PART_REACH)
+        return apart and abs(log(self.new / self.old) - drift.centre) > reach
 
 
 @dataclass(frozen=True)
@@ -90,12 +100,12 @@ class Drift:
     @classmethod
     def between(cls, speeds: Sequence[SpeedChange]) -> Drift:
         """Judge it by the median and the median absolute deviation (P. J. Huber, "Robust Statistics", 1981)."""
-        moved = [log(one.new / one.old) for one in speeds]
+        moved = [log(one.new / one.old) for one in speeds if one.same_part]
         enough = len(moved) >= FEWEST_SPEEDS
         centre = median(moved) if enough else 0.0
         spread = NORMAL_MAD * median(abs(one - centre) for one in moved) if enough else 0.0
         quantile = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, len(moved)))
-        return cls(centre, TAILS * quantile * max(spread, LEAST_SPREAD if enough else USUAL_SPREAD))
+        return cls(centre, max(TAILS * quantile * (spread if enough else USUAL_SPREAD), LEAST_REACH))
 
 
 @dataclass(frozen=True)
@@ -248,7 +258,8 @@ def _speed_changes(old: Results, new: Results, before: Measurement, after: Measu
         shares = _share(old, before, direction), _share(new, after, direction)
         if shares[0] and shares[1]:
             (one, one_ci), (other, other_ci) = shares[0], shares[1]
-            yield SpeedChange(before.subject, before.codec, direction, one, other, one_ci, other_ci)
+            same = before.timed_samples == after.timed_samples
+            yield SpeedChange(before.subject, before.codec, direction, one, other, one_ci, other_ci, same)
 
 
 def _share(results: Results, one: Measurement, direction: str) -> tuple[float, tuple[float, float]] | None:

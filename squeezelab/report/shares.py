@@ -125,7 +125,8 @@ def _sizes(share: _Share) -> Cells:
         each = sum(sizes) / share.samples if share.samples else None
         cells += [(codec, number(sizes[0], ",")), ("index", number(sizes[1], ",")), (PER_SAMPLE, number(each, ".3f"))]
         if i:
-            cells.append(("less", number(round(100 - 100 * sum(sizes) / first, 1) + 0.0, ".1f", " %")))
+            less = round(100 - 100 * sum(sizes) / first, 1) + 0.0 if first else None
+            cells.append(("less", number(less, ".1f", " %")))
     return cells
 
 

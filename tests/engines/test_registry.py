@@ -44,6 +44,6 @@ def test_an_engine_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) 
     engines._registry.cache_clear()
     try:
         assert "toy" in available_engines()
-        assert isinstance(get_engine("toy:fails=refuses"), Toy)
+        assert isinstance(get_engine("toy:fails=rejects"), Toy)
     finally:
         engines._registry.cache_clear()

@@ -37,7 +37,7 @@ def test_an_engine_is_started_filled_and_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fails", "words"),
     [
-        ("refuses", "toy: it takes no data"),
+        ("rejects", "toy: it takes no data"),
         ("raises", "toy: ValueError: a fault of its own"),
         ("dies", "toy: its process ended in ingest by SIGSEGV: last words"),
         ("hangs", "toy: ingest took more than 0.5 seconds and was ended"),
@@ -52,8 +52,8 @@ def test_what_goes_wrong_is_one_line(fails: str, words: str, tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
-def test_an_engine_goes_on_after_a_refusal(tmp_path: Path) -> None:
-    with Session(Toy("refuses"), folder=tmp_path) as toy:
+def test_an_engine_goes_on_after_a_rejection(tmp_path: Path) -> None:
+    with Session(Toy("rejects"), folder=tmp_path) as toy:
         toy.start("s")
         with pytest.raises(EngineError):
             toy.call("ingest", DATASET)

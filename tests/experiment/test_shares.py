@@ -86,6 +86,12 @@ def test_blocks_that_overlap_count_each_sample_once() -> None:
     assert any("overlap" in note for note in results.run.notes)
 
 
+def test_a_block_within_another_leaves_it_the_rest() -> None:
+    results = measured(two_metrics(), blocks=[block("LONG", 0, 6), block("SHORT", 1, 2)])
+    held = {one.block: one.samples for one in results.shares if one.block is not None}
+    assert held == {"LONG": 3 * 5 * 240, "SHORT": 3 * 240}
+
+
 @pytest.mark.parametrize("unit", ["ms", "us"])
 def test_blocks_count_milliseconds_whatever_timestamps_count(unit: str) -> None:
     dataset = two_metrics()

@@ -133,3 +133,16 @@ def test_many_rows_come_back(read: Callable[..., Loaded]) -> None:
         "double", "host", *((0, i, repr(float(value)), "usage", "cpu", "a") for i, value in enumerate(values))
     )
     assert read(content).dataset.values.tolist() == values.tolist()
+
+
+def test_a_field_may_be_called_error(read: Callable[..., Loaded]) -> None:
+    loaded = read(
+        "#datatype,string,long,dateTime:RFC3339,string,double\n#group,false,false,false,true,false\n"
+        "#default,_result,,,,\n,result,table,_time,_measurement,error\n,,0,2024-01-01T00:00:00Z,m,1.5\n"
+    )
+    assert as_dict(loaded) == {"m_error{}": [(T, 1.5)]}
+
+
+def test_integers_that_no_double_holds_are_kept(read: Callable[..., Loaded]) -> None:
+    (series,) = read(table("long", "host", (0, 0, 2**53 + 1, "free", "disk", "a"))).dataset
+    assert series.values.tolist() == [2**53 + 1]

@@ -141,3 +141,28 @@ def test_files_of_other_kinds_say_what_to_do(content: bytes, message: str, tmp_p
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(DataSourceError, match=message):
         load(tmp_path / "x.csv")
+
+
+def test_a_zone_that_is_not_understood_is_no_utc(read: Callable[..., Loaded]) -> None:
+    """EST is Eastern time in America, and Australia's: taken for UTC, all would be hours off."""
+    with pytest.raises(DataSourceError, match="no time column"):
+        read("time,cpu\nMon Jul  1 12:00:00 EDT 2024,1\nMon Jul  1 12:00:15 EDT 2024,2\n")
+
+
+@pytest.mark.parametrize("cell", ["a\nb", "a\n\nb", "a\r\nb"])
+def test_a_cell_may_hold_line_breaks(read: Callable[..., Loaded], cell: str) -> None:
+    rows = "".join(f'{T + 60 * i},"{cell}",{i + 0.5}\n' for i in range(2))
+    (series,) = read(f"time,host,cpu\n{rows}").dataset
+    assert series.key.labels["host"].replace("\r", "") == cell.replace("\r", "")
+    assert series.values.tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize("title", ["CPU report\n", "CPU report\nof 2024\n"])
+def test_a_title_above_two_columns_is_no_header(read: Callable[..., Loaded], title: str) -> None:
+    rows = "".join(f"{T + 60 * i},{i + 0.5}\n" for i in range(2))
+    assert as_dict(read(f"{title}time,cpu\n{rows}")) == SAMPLES
+
+
+def test_results_of_a_page_are_records(read: Callable[..., Loaded]) -> None:
+    content = {"results": [{"time": T + 60 * i, "cpu": i + 0.5} for i in range(2)], "next": None}
+    assert as_dict(read(json.dumps(content, indent=1), "page.json")) == SAMPLES

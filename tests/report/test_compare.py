@@ -132,7 +132,7 @@ def test_other_bytes_of_the_same_size_are_told() -> None:
 @pytest.mark.parametrize(
     ("speeds", "differ"),
     [
-        ({"decode_mb_s": 780.0, "decode_ci": (770.0, 790.0)}, ["decode"]),
+        ({"decode_mb_s": 700.0, "decode_ci": (690.0, 710.0)}, ["decode"]),
         ({"decode_mb_s": 1300.0, "decode_ci": (1200.0, 1400.0)}, ["decode"]),
         # No farther than the same code may be off from one run to the next.
         ({"decode_mb_s": 900.0, "decode_ci": (890.0, 910.0)}, []),
@@ -239,15 +239,25 @@ def test_other_data_are_rejected_unless_forced() -> None:
 
 
 def test_limits_are_for_the_worse_only() -> None:
-    worse = changed(encoded=2030, decode_mb_s=780.0, decode_ci=(770.0, 790.0))
+    worse = changed(encoded=2030, decode_mb_s=700.0, decode_ci=(690.0, 710.0))
     comparison = compare_runs(BASE, worse)
     assert find_exceeded(comparison, {"size": 1.0, "speed": 10.0}) == [
         "xor (values) +1.50 % bytes",
-        "xor (values) decode -22.00 % speed",
+        "xor (values) decode -30.00 % speed",
     ]
     assert find_exceeded(comparison, {"size": 2.0}) == []
-    assert find_exceeded(comparison, {"speed": 25.0}) == []
+    assert find_exceeded(comparison, {"speed": 35.0}) == []
     assert find_exceeded(compare_runs(worse, BASE), {"size": 0.0, "speed": 0.0}) == []
+
+
+def test_what_was_timed_on_another_part_must_differ_by_twice_as_much() -> None:
+    """How many columns a codec is timed on goes by a first try, and changes its speed."""
+    half = {"decode_mb_s": 600.0, "decode_ci": (590.0, 610.0)}
+    part = BASE.get("values", "xor").timed_samples // 2
+    assert [one.direction for one in compare_runs(BASE, changed(**half)).speeds] == ["decode"]
+    assert compare_runs(BASE, changed(**half, timed_samples=part)).speeds == []
+    third = {"decode_mb_s": 300.0, "decode_ci": (290.0, 310.0)}
+    assert len(compare_runs(BASE, changed(**third, timed_samples=part)).speeds) == 1
 
 
 def test_a_lost_bit_exceeds_every_limit() -> None:

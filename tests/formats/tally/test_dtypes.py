@@ -137,3 +137,12 @@ def test_files_that_were_written_stay_readable(level: int) -> None:
     assert dataset.fingerprint == "d8fdf62238fed8a65e9aa6cd77735b7f"
     _, found = book.read(whole)
     assert [one.values for one in found] == [to_words(one.values).tolist() for one in dataset]
+
+
+def test_a_bound_is_not_rounded_to_float32(tmp_path: Path) -> None:
+    values = np.array([9.9, 0.1, 1e30, np.inf], np.float32)
+    pack_series([Series(SeriesKey("a", {}), np.arange(4), values)], tmp_path / "a.tally")
+    file = TallyFile.open(tmp_path / "a.tally")
+    assert file.where(below=9.9).read(0).values.tolist() == values[[0, 1]].tolist()
+    assert file.where(above=0.1).read(0).values.tolist() == values.tolist()
+    assert file.where(above=1e300).read(0).values.tolist() == [np.inf]
