@@ -57,6 +57,8 @@ class Run:
         Of the checkout that squeezelab ran from, with ``-dirty`` appended where files differ from it; None for none.
     settings : dict
         What was asked for: codecs, formats, budget, and all else that was chosen.
+    busy : float or None
+        About how many other processes were running, where so many were that times are those of a busy machine.
     """
 
     started: str
@@ -73,6 +75,7 @@ class Run:
     governor: str | None = None
     commit: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    busy: float | None = None
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,16 @@ def name_unfit() -> Iterator[str]:
         yield f"The processor's frequency is governed by {governor!r}: 'performance' makes times steadier."
     if _reads(NO_TURBO, "0") or _reads(BOOST, "1"):
         yield "The processor speeds up as heat allows (turbo): times are steadier with it off."
-    if hasattr(os, "getloadavg") and (busy := os.getloadavg()[0] - 1) > BUSY:
-        yield f"About {busy:.1f} other processes were running when timing began: times are those of a busy machine."
+    if busy := other_processes():
+        yield f"About {busy:.1f} other processes were running: times are those of a busy machine."
     if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2 <= (os.cpu_count() or 1):
         yield "This process may use one core alone: what else runs there disturbs its times."
+
+
+def other_processes() -> float | None:
+    """Return about how many other processes were running in the last minute; None where they hardly matter."""
+    busy = os.getloadavg()[0] - 1 if hasattr(os, "getloadavg") else 0.0
+    return busy if busy > BUSY else None
 
 
 def _reads(path: Path, content: str) -> bool:

@@ -20,7 +20,14 @@ from squeezelab.dataset import DOUBLE, TIMESTAMP_BYTES, MetricDataset, combine_d
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.engines import try_engines
 from squeezelab.experiment.files import FileTrial, try_files
-from squeezelab.experiment.machine import cpu_governor, cpu_model, name_unfit, package_versions, source_commit
+from squeezelab.experiment.machine import (
+    cpu_governor,
+    cpu_model,
+    name_unfit,
+    other_processes,
+    package_versions,
+    source_commit,
+)
 from squeezelab.experiment.memory import peak_rss_mb
 from squeezelab.experiment.partitions import LocalPartitions, Partitions
 from squeezelab.experiment.parts import Window, choose_windows, take
@@ -368,6 +375,7 @@ def describe_run(stopwatch: Stopwatch, plan: Plan, notes: Sequence[str] = ()) ->
         rounds=plan.rounds,
         notes=list(notes),
         governor=cpu_governor(),
+        busy=other_processes(),
         commit=source_commit(),
         settings=plan.recorded,
     )

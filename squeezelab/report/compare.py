@@ -148,6 +148,11 @@ class RunComparison:
     inexact: list[str] = field(default_factory=list)
 
     @property
+    def busy(self) -> bool:
+        """Whether one of the runs was disturbed by others on its machine: no speed is sure then."""
+        return bool(self.old.run.busy or self.new.run.busy)
+
+    @property
     def same_data(self) -> bool:
         """Whether both runs measured the same data, bit for bit."""
         return self.old.dataset.fingerprint == self.new.dataset.fingerprint
@@ -202,7 +207,7 @@ def compare_runs(old: Results, new: Results, *, force: bool = False) -> RunCompa
         old,
         new,
         sorted(differing, key=lambda one: -one.change),
-        sorted((one for one in speeds if one.is_sure(drift)), key=lambda one: one.change),
+        [] if comparison.busy else sorted((one for one in speeds if one.is_sure(drift)), key=lambda one: one.change),
         len(sizes),
         len(speeds),
         drift,
@@ -310,7 +315,13 @@ def _describe(comparison: RunComparison) -> Iterator[str]:
         f"Of {comparison.compared_sizes} sizes {larger} are larger and {smaller} smaller. Of "
         f"{comparison.compared_speeds} speeds {slower} are slower and {faster} faster for sure, relative to memcpy."
     )
-    if comparison.compared_speeds:
+    if comparison.busy:
+        runs = [name for name, run in (("old", comparison.old), ("new", comparison.new)) if run.run.busy]
+        yield (
+            f"Other processes were running in the {' and in the '.join(runs)} run: what is disturbed may look as slow as "
+            "what has become slow, and no speed is called sure. Run again on a quiet machine."
+        )
+    elif comparison.compared_speeds:
         drift = comparison.drift
         together = f" All have moved by {_percent(exp(drift.centre) - 1)} together." if drift.centre else ""
         yield (

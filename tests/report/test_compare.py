@@ -250,6 +250,16 @@ def test_limits_are_for_the_worse_only() -> None:
     assert find_exceeded(compare_runs(worse, BASE), {"size": 0.0, "speed": 0.0}) == []
 
 
+def test_no_speed_is_sure_where_a_machine_was_busy() -> None:
+    slower = changed(decode_mb_s=500.0, decode_ci=(490.0, 510.0))
+    busy = replace(slower, run=replace(slower.run, busy=1.2))
+    comparison = compare_runs(BASE, busy)
+    assert comparison.speeds == []
+    assert find_exceeded(comparison, {"speed": 10.0}) == []
+    assert "Other processes were running in the new run" in comparison_markdown(comparison)
+    assert len(compare_runs(BASE, slower).speeds) == 1
+
+
 def test_what_was_timed_on_another_part_must_differ_by_twice_as_much() -> None:
     """How many columns a codec is timed on goes by a first try, and changes its speed."""
     half = {"decode_mb_s": 600.0, "decode_ci": (590.0, 610.0)}
