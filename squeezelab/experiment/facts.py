@@ -87,10 +87,10 @@ def explain_series(timestamps: npt.ArrayLike, values: npt.ArrayLike, time_unit: 
         decimals=decimals,
         exact_share=None if decimals is None or not finite.size else _count(exact) / finite.size,
         near_decimals=_count_near_decimals(numbers, counts) if decimals is None else None,
-        step=None if decimals is None else _find_step(numbers, counts, decimals),
+        step=None if decimals is None else _find_step(*_integers_of(own, numbers, counts, decimals), decimals),
         nans=_count(np.isnan(values)),
         infinities=_count(np.isinf(values)),
-        monotone=bool(finite.size and np.all(finite[1:] >= finite[:-1]) and finite[-1] > finite[0]),
+        monotone=_never_falls(own if own.dtype.kind == "i" else finite),
         intervals_entropy=entropy(np.diff(intervals)),
         values_entropy=entropy(words),
         deltas_entropy=entropy(np.diff(own) if own.dtype.kind == "i" else _deltas(values, exact, decimals).view(WORD)),
@@ -184,19 +184,35 @@ def _count_near_decimals(numbers: Floats, counts: Integers) -> int | None:
     return None
 
 
-def _find_step(numbers: Floats, counts: Integers, decimals: int) -> float | None:
-    """Return the largest common divisor of enough of the numbers, as far as common ones and groups of them show it."""
+def _never_falls(values: npt.NDArray[Any]) -> bool:
+    return bool(values.size and np.all(values[1:] >= values[:-1]) and values[-1] > values[0])
+
+
+def _integers_of(
+    own: npt.NDArray[Any], numbers: Floats, counts: Integers, decimals: int
+) -> tuple[Integers, Integers, int]:
+    """Return what decimals are multiples of their last digit by, how often each occurs, and how many there are.
+
+    Of a column of integers these are its own: as doubles large ones are multiples of a power of two.
+    """
+    if own.dtype.kind == "i":
+        numbers, counts = np.unique(own[(own != 0) & (own != np.iinfo(np.int64).min)], return_counts=True)
+        return np.abs(numbers), counts, int(np.sum(counts))
     whole, _ = _nearest(numbers, decimals)
     fits = (np.abs(whole) < 2.0**63) & (whole != 0)
-    integers, total = np.abs(whole[fits]).astype(np.int64), np.sum(counts)
+    return np.abs(whole[fits]).astype(np.int64), counts[fits], int(np.sum(counts))
+
+
+def _find_step(integers: Integers, counts: Integers, total: int, decimals: int) -> float | None:
+    """Return the largest common divisor of enough integers, as far as common ones and groups of them show it."""
     if not integers.size:
         return None
-    commonest_first = integers[np.argsort(-counts[fits], kind="stable")]
+    commonest_first = integers[np.argsort(-counts, kind="stable")]
     starts = np.arange(0, integers.size, max(GROUP, integers.size // MOST_GROUPS))
     groups = [np.gcd.reduce(commonest_first[start : start + GROUP]) for start in starts]
     candidates = np.unique(np.concatenate([np.gcd.accumulate(commonest_first), groups]))
     for candidate in candidates[::-1]:
-        if np.sum(counts[fits][integers % candidate == 0]) >= ENOUGH * total:
+        if np.sum(counts[integers % candidate == 0]) >= ENOUGH * total:
             return float(candidate) / 10.0**decimals
     return None
 

@@ -346,3 +346,11 @@ def test_each_series_is_explained_up_to_two_hundred_of_them(series: int, told: b
     )
     explained = measure_dataset(many, codecs=["raw"], formats=[], budget=0).explanations
     assert any(one.series for one in explained) == told
+
+
+def test_integers_are_looked_at_as_they_are() -> None:
+    """As doubles these are all multiples of 256, and never fall."""
+    values = 2**60 + 3 * np.array([1, 2, 4, 3, 7, 5])
+    facts = explain_series(15 * np.arange(6), values)
+    assert facts.step == np.gcd.reduce(values)
+    assert not facts.monotone
