@@ -11,16 +11,11 @@ R. Giulietti, "The Schubfach way to render doubles", 2020.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, leading_zeros
+from squeezelab.kernels.bits import U, high_product, leading_zeros
 
 _MAGNITUDE = U(2**63 - 1)
 _INFINITY = U(0x7FF0000000000000)
@@ -62,18 +57,6 @@ def _scaled_powers() -> npt.NDArray[np.uint64]:
 _SCALED_POWERS = _scaled_powers()
 
 
-@intrinsic
-def _high_product(typingctx: Any, a: Any, b: Any) -> Any:
-    """Return the upper 64 of the 128 bits of a product."""
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        wide = ir.IntType(128)
-        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
-        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
-
-    return types.uint64(types.uint64, types.uint64), codegen
-
-
 @kernel(forceinline=True)
 def _round_to_odd(high, low, factor):
     """Return ``(high, low) * factor / 2**128``, its last bit set if anything was cut off.
@@ -82,8 +65,8 @@ def _round_to_odd(high, low, factor):
     off, ``middle`` is still zero. The tests compute that it is not zero elsewhere, and that no carry goes wrong.
     """
     partial = high * factor
-    middle = partial + _high_product(low, factor)
-    return (_high_product(high, factor) + U(middle < partial)) | U(middle > U(0))
+    middle = partial + high_product(low, factor)
+    return (high_product(high, factor) + U(middle < partial)) | U(middle > U(0))
 
 
 @kernel(forceinline=True)

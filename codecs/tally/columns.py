@@ -44,7 +44,7 @@ from squeezelab.codecs.tally.modes import (
     split,
 )
 from squeezelab.codecs.tally.nibbles import MODELS
-from squeezelab.codecs.tally.prediction import OTHERS, common_divisor
+from squeezelab.codecs.tally.prediction import OTHERS, common_divisor, extremes
 from squeezelab.codecs.tally.shapes import BANK, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, LANES, read_stream, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
@@ -299,12 +299,7 @@ def rank(numbers, work):
         About how many bits ranks save: each the distance to the integer before, which a list of them costs once.
     """
     count = U(numbers.size)
-    least, most = numbers[0], numbers[0]
-    for i in range(count):
-        if np.int64(numbers[i]) < np.int64(least):
-            least = numbers[i]
-        if np.int64(numbers[i]) > np.int64(most):
-            most = numbers[i]
+    least, most = extremes(numbers)
     step = max(common_divisor(numbers, least), U(1))
     places = (most - least) // step + U(1)
     if places > U(MOST_PLACES) or places == U(0):

@@ -23,6 +23,18 @@ LEAST_EXPLAINED = 0.08
 # Choosing
 
 
+@kernel(forceinline=True)
+def extremes(integers):
+    """Return the least and the largest of integers in two's complement, of which there is one at least."""
+    least, most = integers[0], integers[0]
+    for i in range(U(integers.size)):
+        if np.int64(integers[i]) < np.int64(least):
+            least = integers[i]
+        if np.int64(integers[i]) > np.int64(most):
+            most = integers[i]
+    return least, most
+
+
 @kernel
 def common_divisor(integers, least):
     """Return the largest divisor of all distances to the least integer; it is found in a few and checked in all."""

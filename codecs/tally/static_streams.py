@@ -28,6 +28,7 @@ from squeezelab.codecs.tally.prediction import (
     add_taps,
     choose_predictor,
     common_divisor,
+    extremes,
     put_taps,
     subtract_plan,
     tap_weights,
@@ -79,12 +80,7 @@ def write_stream(integers, level, given, bank, work, buffer, at):
         for i in range(count):
             residuals[i] = integers[i]
     else:
-        least, most = integers[0], integers[0]
-        for i in range(count):
-            if np.int64(integers[i]) < np.int64(least):
-                least = integers[i]
-            if np.int64(integers[i]) > np.int64(most):
-                most = integers[i]
+        least, most = extremes(integers)
         if least == most:
             buffer[at] = ZERO | (PLAIN << 2)
             return put_varint(buffer, at + U(1), zigzag(least)), np.int64(0)

@@ -102,8 +102,11 @@ def try_files(
         half = _halve(common)
         weighed = half if len(half) <= TIMED_SAMPLES else timed
         metered, encoded = _weigh(weighed, running)
-        sizes = {name: running[name].stored_bytes(data) for name, data in encoded.items()}
-        further = _weigh_further(first, len(half), sizes if weighed is half else _sizes(half, running))
+        if weighed is half:
+            sizes = {name: running[name].stored_bytes(data) for name, data in encoded.items()}
+        else:
+            sizes = _sizes(half, running)
+        further = _weigh_further(first, len(half), sizes)
     with stopwatch.stage("timing"):
         timings = time_named("file formats", running, partial(_cut, timed), plan.rounds, budget)
     notes = [f"{name} failed as a file and is left out: {reason}." for name, reason in first.failures.items()]

@@ -37,14 +37,20 @@ def package_versions() -> dict[str, str]:
     return {package: version(package) for package in (*PACKAGES, *filter(is_installed, PEER_PACKAGES))}
 
 
-def name_unfit() -> Iterator[str]:
-    """Yield what makes times on this machine unsure, and what helps, as far as the system tells (after pyperf)."""
+def name_unfit(busy: float | None) -> Iterator[str]:
+    """Yield what makes times on this machine unsure, and what helps, as far as the system tells (after pyperf).
+
+    Parameters
+    ----------
+    busy : float or None
+        As `other_processes` tells.
+    """
     governor = cpu_governor()
     if governor not in (None, "performance"):
         yield f"The processor's frequency is governed by {governor!r}: 'performance' makes times steadier."
     if _reads(NO_TURBO, "0") or _reads(BOOST, "1"):
         yield "The processor speeds up as heat allows (turbo): times are steadier with it off."
-    if busy := other_processes():
+    if busy:
         yield f"About {busy:.1f} other processes were running: times are those of a busy machine."
     if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2 <= (os.cpu_count() or 1):
         yield "This process may use one core alone: what else runs there disturbs its times."

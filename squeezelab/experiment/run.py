@@ -299,7 +299,7 @@ def _collect(
     copies = {subject: timed["memcpy"] for subject, timed in every.items() if "memcpy" in timed}
     raw = {subject: timed_bytes(subject, timing) for subject, timing in copies.items()}
     return Results(
-        replace(run, notes=[*run.notes, *_describe_sureness(every, run.settings["budget"])]),
+        replace(run, notes=[*run.notes, *_describe_sureness(every, run)]),
         facts,
         measurements + files.measurements,
         {subject: raw[subject] / timing.decode.seconds / 1e6 for subject, timing in copies.items()},
@@ -319,18 +319,18 @@ def about(plan: Plan) -> dict[str, str]:
     return {name: summary_line(type(coder)) for name, coder in every}
 
 
-def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], budget: float) -> Iterator[str]:
+def _describe_sureness(timings: Mapping[str, Mapping[str, Timing]], run: Run) -> Iterator[str]:
     """Say how many speeds are noisy or were timed for a short while only, and what helps."""
     cells = [cell for timed in timings.values() for timing in timed.values() for cell in (timing.encode, timing.decode)]
     noisy, short = sum(cell.noisy for cell in cells), sum(cell.timed_seconds < CELL_SECONDS for cell in cells)
     if noisy or short:
-        wanted = 10 * ceil(max(1.5 * CELL_SECONDS * len(cells), 2 * budget) / 10)
+        wanted = 10 * ceil(max(1.5 * CELL_SECONDS * len(cells), 2 * run.settings["budget"]) / 10)
         yield (
             f"Noisy speeds (95 % interval wider than {NOISY_WIDTH:.0%}): {noisy} of {len(cells)}; timed for less than "
             f"{CELL_SECONDS:g} s: {short}. More time makes them surer: --budget {wanted}."
         )
     if cells:
-        yield from name_unfit()
+        yield from name_unfit(run.busy)
 
 
 def _tell_failures(*proven: Proven | None) -> Iterator[str]:
