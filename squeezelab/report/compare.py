@@ -318,8 +318,8 @@ def _describe(comparison: RunComparison) -> Iterator[str]:
     if comparison.busy:
         runs = [name for name, run in (("old", comparison.old), ("new", comparison.new)) if run.run.busy]
         yield (
-            f"Other processes were running in the {' and in the '.join(runs)} run: what is disturbed may look as slow as "
-            "what has become slow, and no speed is called sure. Run again on a quiet machine."
+            f"Other processes were running in the {' and in the '.join(runs)} run: what is disturbed may look as "
+            "slow as what has become slow, and no speed is called sure. Run again on a quiet machine."
         )
     elif comparison.compared_speeds:
         drift = comparison.drift
