@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, Frame
+from squeezelab.codecs._frame import FLOAT32, FLOAT64, INT64, Bytes, Frame
 from squeezelab.codecs.base import Column, ColumnCodec, as_bytes, reading
 from squeezelab.errors import CorruptDataError
 from squeezelab.registry import check_choice, check_range
@@ -31,7 +31,7 @@ class Parquet(ColumnCodec):
     encoding : {"dictionary", "plain", "byte_stream_split", "delta", "scaled_delta"}
         ``dictionary`` falls back to plain where it grows too large, as Parquet writers do by default; ``delta`` is
         DELTA_BINARY_PACKED, for integers only; ``scaled_delta`` is that of decimals times a power of ten, which the
-        column's name tells, where all come back, and else plain doubles.
+        column's name tells, where all come back, and else plain numbers.
     compression : {"zstd", "brotli", "gzip", "snappy", "lz4", "none"}
         What compresses the pages.
     level : int
@@ -65,7 +65,7 @@ class Parquet(ColumnCodec):
         self.encoding = encoding
         self.compression = compression
         self.level = level
-        self.dtypes = (INT64,) if encoding in DELTA else (INT64, FLOAT64)
+        self.dtypes = (INT64,) if encoding in DELTA else (INT64, FLOAT64, FLOAT32)
         self._options: dict[str, Any] = {
             "use_dictionary": encoding == "dictionary",
             "column_encoding": (ENCODINGS | DELTA | SCALED)[encoding],
@@ -87,12 +87,12 @@ class Parquet(ColumnCodec):
     def pack(self, column: Column) -> Bytes:
         """Write a file of one column."""
         file, options, places = pa.BufferOutputStream(), self._options, None
-        if self.encoding in SCALED and column.dtype == FLOAT64:
+        if self.encoding in SCALED and column.dtype.kind == "f":
             places = _decimal_places(column)
             if places is None:
                 options = options | {"column_encoding": "PLAIN"}
             else:
-                column = np.rint(column * 10.0**places).astype(np.int64)
+                column = _to_integers(column, places).astype(np.int64)
         pq.write_table(pa.table({"" if places is None else str(places): column}), file, **options)
         return as_bytes(file.getvalue())
 
@@ -101,7 +101,7 @@ class Parquet(ColumnCodec):
         with reading("Parquet"):
             file = pq.ParquetFile(pa.BufferReader(data[frame.start : frame.stop]))
             kinds, (name, *others) = file.schema_arrow.types, file.schema_arrow.names
-            scaled = column.dtype == FLOAT64 and name in PLACES
+            scaled = column.dtype.kind == "f" and name in PLACES
             kind = pa.int64() if scaled else pa.from_numpy_dtype(column.dtype)
             if file.metadata.num_rows != column.size or others or kinds != [kind]:
                 raise CorruptDataError("the Parquet file holds another column than promised: it is damaged")
@@ -111,13 +111,19 @@ class Parquet(ColumnCodec):
             column[:] = values.to_numpy() / 10.0 ** int(name) if scaled else values.to_numpy()
 
 
+def _to_integers(column: Column, places: int) -> Column:
+    """Return the nearest integers to decimals times a power of ten, as doubles."""
+    integers: Column = np.rint(column.astype(FLOAT64, copy=False) * 10.0**places)
+    return integers
+
+
 def _decimal_places(column: Column) -> int | None:
     """Return the fewest decimal places with which all values come back from integers, None if there are none."""
     with np.errstate(all="ignore"):
         for places in range(MOST_PLACES + 1):
-            numbers = np.rint(column * 10.0**places)
+            numbers = _to_integers(column, places)
             if not np.all(np.abs(numbers) < EXACT):
                 return None
-            if np.array_equal((numbers.astype(np.int64) / 10.0**places).view(np.int64), column.view(np.int64)):
+            if (numbers.astype(np.int64) / 10.0**places).astype(column.dtype).tobytes() == column.tobytes():
                 return places
     return None

@@ -112,9 +112,8 @@ class Collector:
             by_row = np.argsort(samples.rows[chosen], kind="stable")[:room]
             chosen = np.sort(chosen[by_row])
         if len(chosen):
-            present = np.unique(samples.series[chosen])
-            numbers = np.zeros(len(samples.keys), np.int64)
-            numbers[present] = [self._numbers.setdefault(samples.keys[i], len(self._numbers)) for i in present]
+            # Also of those whose samples come later: a table of several dtypes comes a dtype at a time.
+            numbers = np.array([self._numbers.setdefault(key, len(self._numbers)) for key in samples.keys], np.int64)
             series, timestamps, values, rows = samples.series, samples.timestamps, samples.values, samples.rows
             if len(chosen) < len(values):
                 series, timestamps, values = series[chosen], timestamps[chosen], values[chosen]
@@ -144,6 +143,11 @@ class Collector:
         values, dtypes, rounded = _join_values(self._parts, len(self._numbers))
         series = _join([part.series for part in self._parts], np.int64)
         self._parts.clear()
+        held = np.flatnonzero(np.bincount(series, minlength=len(self._numbers)))
+        keys = list(self._numbers)
+        if len(held) < len(keys):
+            series = np.searchsorted(held, series)
+            keys, dtypes = [keys[i] for i in held], dtypes and [dtypes[i] for i in held]
         if np.any(series[1:] < series[:-1]):
             order = np.argsort(series, kind="stable")
             series, timestamps, values = series[order], timestamps[order], values[order]
@@ -153,9 +157,9 @@ class Collector:
             order = np.lexsort((timestamps, series))
             timestamps, values = timestamps[order], values[order]
         doubled = int(np.count_nonzero(same & (timestamps[1:] == timestamps[:-1])))
-        offsets = np.zeros(len(self._numbers) + 1, np.int64)
-        np.cumsum(np.bincount(series, minlength=len(self._numbers)), out=offsets[1:])
-        dataset = MetricDataset(list(self._numbers), offsets, timestamps, values, unit, dtypes)
+        offsets = np.zeros(len(keys) + 1, np.int64)
+        np.cumsum(np.bincount(series, minlength=len(keys)), out=offsets[1:])
+        dataset = MetricDataset(keys, offsets, timestamps, values, unit, dtypes)
         return Collected(dataset, misplaced, doubled, rounded)
 
 

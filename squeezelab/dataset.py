@@ -191,14 +191,14 @@ class MetricDataset:
         kinds = set(self.dtypes)
         if len(self.dtypes) != len(self.keys) or not kinds <= set(VALUE_DTYPES):
             raise ValueError("dtypes must have float64, int64 or float32 for each series")
-        return (*kinds, WORD) if len(kinds) == 1 else (WORD,) if kinds else VALUE_DTYPES
+        return (WORD,) if len(kinds) > 1 else (*(kinds or VALUE_DTYPES), WORD)
 
     def _settle_dtypes(self) -> None:
         """Let every series have a dtype, and values of one dtype be of it."""
         dtypes = (self.values.dtype,) * len(self.keys) if self.dtypes is None else tuple(self.dtypes)
         object.__setattr__(self, "dtypes", dtypes)
-        if self.values.dtype == WORD and len(set(dtypes)) == 1:
-            values = from_words(self.values, dtypes[0])
+        if self.values.dtype == WORD and len(set(dtypes)) < 2:
+            values = from_words(self.values, (*dtypes, DOUBLE)[0])
             values.flags.writeable = False
             object.__setattr__(self, "values", values)
 

@@ -119,3 +119,16 @@ def test_a_damaged_file_is_one_line(run: Run, kind: str) -> None:
         assert told[0].startswith("error: ")
     assert not Path("reports").exists()
     assert not Path("y.tally").exists()
+
+
+def test_explain_takes_columns_of_several_types(run: Run) -> None:
+    columns = {
+        "time": pa.array(range(T, T + 20), pa.timestamp("s")),
+        "counter": pa.array([2**60 + i // 2 for i in range(20)]),
+        "single": pa.array([0.1 * i for i in range(20)], pa.float32()),
+        "gauge": pa.array([None, *(0.1 * i for i in range(19))]),
+    }
+    parquet.write_table(pa.table(columns), "x.parquet")
+    told = run("explain", "x.parquet", "--codecs", "xor,zstd,pattern")
+    assert sorted(path.stem for path in Path("reports/explain").glob("*.png")) == ["x-counter", "x-gauge", "x-single"]
+    assert "10 distinct values" in told, "as doubles all of them are one"

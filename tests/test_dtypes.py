@@ -38,6 +38,13 @@ def test_of_several_dtypes_each_series_has_its_own() -> None:
     assert [one.digest() for one in dataset.part(1, 3)] == [dataset.series(i).digest() for i in (1, 2)]
 
 
+@pytest.mark.parametrize("columns", [(COUNTER,), (COUNTER, SINGLES, DOUBLES)], ids=len)
+def test_a_part_of_no_series_is_empty(columns: tuple[np.ndarray, ...]) -> None:
+    for i in range(len(columns) + 1):
+        part = of(*columns).part(i, i)
+        assert (len(part), list(part), part.dtypes, part.raw_bytes) == (0, [], (), 0)
+
+
 def test_a_dtype_is_part_of_the_fingerprint_unless_it_is_float64() -> None:
     as_integers, as_doubles = of(DOUBLES.view(np.int64)), of(DOUBLES)
     assert as_integers.fingerprint != as_doubles.fingerprint

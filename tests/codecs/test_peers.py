@@ -88,6 +88,8 @@ def test_parquets_scaled_deltas_are_of_decimals_that_all_come_back() -> None:
         (decimals // 1, "0"),
         (np.append(decimals, np.pi), ""),
         (np.append(decimals, -0.0), ""),
+        (decimals.astype(np.float32), "2"),
+        (np.append(decimals, 1e30).astype(np.float32), ""),
     ):
         (found,) = pq.read_table(io.BytesIO(bytes(codec.pack(column)))).column_names
         assert found == name

@@ -8,7 +8,6 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from squeezelab.dataset import MetricDataset
 from squeezelab.formats.tally import TallyFile, pack_series
 from squeezelab.formats.tally.export import export
 from squeezelab.readers import Loaded, load
@@ -92,10 +91,6 @@ def test_doubles_on_request(typed: Path) -> None:
     assert any("became the nearest double: 1" in word for word in loaded.words)
 
 
-def digests(dataset: MetricDataset) -> set[bytes]:
-    return {series.digest() for series in dataset}
-
-
 @pytest.mark.parametrize("form", ["parquet", "arrow"])
 def test_unpacking_gives_what_was_packed(typed: Path, form: str, tmp_path: Path) -> None:
     loaded = load(typed)
@@ -105,7 +100,7 @@ def test_unpacking_gives_what_was_packed(typed: Path, form: str, tmp_path: Path)
     assert load(tmp_path / "x.tally").dataset.fingerprint == loaded.dataset.fingerprint
     with (tmp_path / f"y.{form}").open("wb") as output:
         export(file, file.time_unit, output, form, file.value_dtypes)
-    assert digests(load(tmp_path / f"y.{form}").dataset) == digests(loaded.dataset)
+    assert load(tmp_path / f"y.{form}").dataset.fingerprint == loaded.dataset.fingerprint, "in the same order, too"
 
 
 def test_a_series_of_doubles_and_integers_is_of_integers_only_if_all_are(tmp_path: Path) -> None:
