@@ -25,7 +25,7 @@ from squeezelab.experiment.timing import Timing, time_named
 from squeezelab.formats import Format
 from squeezelab.results import COMMON, Access, DatasetFacts, Measurement
 
-COMMON_SAMPLES = 500_000
+COMMON_SAMPLES = 100_000
 """What every format runs on; on everything only what fits the budget."""
 TIMED_SAMPLES, FEWEST_TIMED_SAMPLES = 100_000, 25_000
 """Formats are timed on half of the samples, but on 25,000 to 100,000: text is many times as large."""
@@ -147,7 +147,7 @@ def _prove(dataset: MetricDataset, formats: Mapping[str, Format]) -> Proofs:
 def _choose_fitting(first: Proofs, dataset: MetricDataset, plan: Plan) -> dict[str, Format]:
     """Choose the formats that everything can be proven with: the quickest first, as far as the budget goes."""
     times = len(dataset) / len(first.proven)
-    left = plan.proof_budget * FILES_SHARE * (os.cpu_count() or 1)
+    left = plan.proof_seconds(len(dataset)) * FILES_SHARE * (os.cpu_count() or 1)
     fitting = set()
     for name in sorted(first.proofs, key=first.seconds.__getitem__):
         large = times * first.proofs[name].encoded_bytes > MOST_FILE_BYTES

@@ -42,8 +42,8 @@ DEFAULT_FORMATS = (
 """The ladder, then files of others: tables and charts keep this order."""
 BUDGET = 3.0
 """Seconds for timing: as much as lets a run of the small data set end within seconds."""
-PROOF_BUDGET = 30.0
-"""Seconds for proving; what would take longer is proven on a part."""
+PROOF_SECONDS, PROOF_SAMPLES_A_SECOND = 2.0, 4_000_000
+"""So many seconds for proving, and one more for so many samples; what would take longer is proven on a part."""
 NONE, ALL = "none", "all"
 METRIC = "metric"
 SHARED_FORMATS = ("prometheus", "prometheus:chunks=xor2")
@@ -64,8 +64,10 @@ class Plan:
         Those that were asked for and are not installed, with what to do about each.
     rounds : int
         Timed turns of each, at least; 0 times nothing.
-    budget, proof_budget : float
-        Seconds for timing, and for proving.
+    budget : float
+        Seconds for timing.
+    proof_budget : float or None
+        Seconds for proving; None for as many as `proof_seconds` gives.
     whole : bool
         Whether everything is proven on everything, however long that takes.
     by : {"", "metric"}
@@ -80,7 +82,7 @@ class Plan:
     absent: Mapping[str, str] = field(default_factory=dict)
     rounds: int = ROUNDS
     budget: float = BUDGET
-    proof_budget: float = PROOF_BUDGET
+    proof_budget: float | None = None
     whole: bool = False
     by: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -135,11 +137,23 @@ class Plan:
             absent=absent,
             rounds=(ROUNDS if seconds else 0) if rounds is None else rounds,
             budget=seconds,
-            proof_budget=PROOF_BUDGET if proof_budget is None else proof_budget,
+            proof_budget=proof_budget,
             whole=whole,
             by=by or "",
             settings=dict(settings or {}),
         )
+
+    def proof_seconds(self, samples: int) -> float:
+        """Return the seconds for proving codecs and files on so many samples.
+
+        Examples
+        --------
+        >>> Plan.of("xor", "none").proof_seconds(1_000_000)
+        2.25
+        """
+        if self.proof_budget is None:
+            return PROOF_SECONDS + samples / PROOF_SAMPLES_A_SECOND
+        return self.proof_budget
 
     @property
     def shared(self) -> dict[str, Format]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from time import perf_counter
 from typing import Any
 
@@ -200,17 +200,18 @@ def _prove(partitions: Partitions, common: MetricDataset, codecs: Codecs, plan: 
     proven = Proven.join(here.map(prove_codecs, codecs, "Proving codecs"))
     if len(common) == partitions.samples:
         return proven, None
-    fitting = _choose_fitting(proven, codecs, partitions.samples / len(common), here.threads, plan)
+    budget = plan.proof_seconds(partitions.samples) * CODECS_SHARE * here.threads
+    times = partitions.samples / len(common)
+    fitting = _choose_fitting(proven, codecs, times, inf if plan.whole else budget)
     return proven, Proven.join(partitions.map(prove_codecs, fitting, "Proving codecs on everything"))
 
 
-def _choose_fitting(proven: Proven, codecs: Codecs, times: float, threads: int, plan: Plan) -> Codecs:
+def _choose_fitting(proven: Proven, codecs: Codecs, times: float, budget: float) -> Codecs:
     """Choose the codecs that can be proven on so many times as much: the quickest first, as far as the budget goes."""
-    left = plan.proof_budget * CODECS_SHARE * threads
     fitting: set[tuple[str, str]] = set()
     for cell, seconds in sorted(proven.seconds.items(), key=lambda one: one[1]):
-        left -= times * seconds
-        if left >= 0 or plan.whole:
+        budget -= times * seconds
+        if budget >= 0:
             fitting.add(cell)
     return {
         subject: {name: codec for name, codec in by_name.items() if (subject, name) in fitting}

@@ -5,9 +5,8 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
-from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import prove, spread
-from squeezelab.experiment.run import CODECS_SHARE, _choose_fitting, _cut_columns, measure_dataset
+from squeezelab.experiment.run import _choose_fitting, _cut_columns, measure_dataset
 from squeezelab.experiment.timing import Cell, Timing
 from squeezelab.experiment.trial import Proven
 
@@ -150,15 +149,14 @@ def test_the_quickest_are_proven_on_everything_first() -> None:
     proven = Proven(seconds={("values", "slow"): 2.0, ("values", "quick"): 0.1, ("timestamps", "quick"): 0.2})
     codecs = {"values": {"slow": "a", "quick": "b"}, "timestamps": {"quick": "c"}}
 
-    def fitting(budget: float, **options: bool) -> dict:
-        plan = Plan.of("none", "none", proof_budget=budget / CODECS_SHARE, **options)
-        return _choose_fitting(proven, codecs, times=10, threads=2, plan=plan)
+    def fitting(budget: float) -> dict:
+        return _choose_fitting(proven, codecs, times=10, budget=budget)
 
-    assert fitting(0.4) == {"values": {}, "timestamps": {}}
-    assert fitting(0.6) == {"values": {"quick": "b"}, "timestamps": {}}
-    assert fitting(2) == {"values": {"quick": "b"}, "timestamps": {"quick": "c"}}
-    assert fitting(12) == codecs
-    assert fitting(0, whole=True) == codecs
+    assert fitting(0.8) == {"values": {}, "timestamps": {}}
+    assert fitting(1.2) == {"values": {"quick": "b"}, "timestamps": {}}
+    assert fitting(4) == {"values": {"quick": "b"}, "timestamps": {"quick": "c"}}
+    assert fitting(24) == codecs
+    assert fitting(np.inf) == codecs
 
 
 def test_a_codec_that_fails_costs_a_line(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
