@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import Bytes, Frame, parse_frame
 from squeezelab.codecs.base import ColumnCodec
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import WORD, MetricDataset, SeriesKey, to_words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._sealed import seal, unseal
 from squeezelab.formats.base import Buffer, Format
@@ -44,28 +44,41 @@ class DictionaryFile(Format):
     def decode(self, data: Buffer) -> MetricDataset:
         """Check the whole file and read its body."""
         keys, body = self.unsealed(data)
+        return self.parsed(self.parse, keys, body)
+
+    def parsed(
+        self, parse: Callable[[list[SeriesKey], Bytes], MetricDataset], keys: list[SeriesKey], body: Bytes
+    ) -> MetricDataset:
+        """Parse a body; whatever makes no data set of it is damage."""
         try:
-            return self.parse(keys, body)
+            return parse(keys, body)
         except ValueError as error:
             if isinstance(error, CorruptDataError):
                 raise
             raise CorruptDataError(f"the file holds no valid data set: {error}") from error
 
-    def unsealed(self, data: Buffer) -> tuple[list[SeriesKey], Bytes]:
-        """Check the whole file; return its series and its body.
+    def unsealed(self, data: Buffer, version: int = 1) -> tuple[list[SeriesKey], Bytes]:
+        """Check the whole file, which is of a version; return its series and its body.
 
         Raises
         ------
         CorruptDataError
             If the bytes are not one whole, undamaged file of this format.
         """
-        keys, file, at = unseal(type(self).name, data)
+        keys, file, at = unseal(type(self).name, data, version)
         return keys, file[at:]
 
 
+class Decoded(NamedTuple):
+    """One column of all series: its values, or words that stand for them where they are of several dtypes."""
+
+    values: npt.NDArray[Any]
+    dtypes: list[np.dtype[Any]]
+
+
 def decode_columns(
-    body: Bytes, series: int, codecs: list[tuple[ColumnCodec, np.dtype[Any]]]
-) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[Any]]]:
+    body: Bytes, series: int, codecs: Sequence[tuple[ColumnCodec, Sequence[np.dtype[Any]]]]
+) -> tuple[npt.NDArray[np.int64], list[Decoded]]:
     """Read the frames of all series, each as many as there are codecs, into one array a codec.
 
     Parameters
@@ -74,13 +87,13 @@ def decode_columns(
         All frames, and nothing else.
     series : int
         How many series there are.
-    codecs : list of (ColumnCodec, dtype)
-        What a series' columns are, in their order.
+    codecs : sequence of (ColumnCodec, dtypes)
+        What a series' columns are, in their order, and of which dtypes each may be.
 
     Returns
     -------
     offsets : int64[series + 1]
-    columns : list of arrays
+    columns : list of Decoded
         The samples of all series, for each codec.
 
     Raises
@@ -89,28 +102,49 @@ def decode_columns(
         If a frame is damaged or of another kind, or a series' columns differ in length.
     """
     width = len(codecs)
-    frames = _find_frames(body, codecs * series)
+    frames = _find_frames(body, [*codecs] * series)
     counts = [frame.size for _, frame in frames[::width]]
     for place in range(1, width):
         if counts != [frame.size for _, frame in frames[place::width]]:
             raise CorruptDataError("a series' columns differ in length: the file is damaged")
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-    columns = [np.empty(offsets[-1], dtype) for _, dtype in codecs]
-    for i, (start, frame) in enumerate(frames):
-        one, place = divmod(i, width)
-        out = columns[place][offsets[one] : offsets[one + 1]]
-        codecs[place][0].decode(body[start : start + frame.length], out=out)
+    columns = [
+        _decode(body, frames[place::width], offsets, codec, dtypes[0]) for place, (codec, dtypes) in enumerate(codecs)
+    ]
     return offsets, columns
 
 
-def _find_frames(body: Bytes, columns: list[tuple[ColumnCodec, np.dtype[Any]]]) -> list[tuple[int, Frame]]:
+def _decode(
+    body: Bytes,
+    frames: Sequence[tuple[int, Frame]],
+    offsets: npt.NDArray[np.int64],
+    codec: ColumnCodec,
+    usual: np.dtype[Any],
+) -> Decoded:
+    """Read the frames of one column, into place where that is as wide as its numbers."""
+    dtypes = [frame.dtype for _, frame in frames]
+    kinds = set(dtypes) or {usual}
+    column = np.empty(offsets[-1], WORD if len(kinds) > 1 else kinds.pop())
+    for i, (start, frame) in enumerate(frames):
+        data, place = body[start : start + frame.length], column[offsets[i] : offsets[i + 1]]
+        if frame.dtype.itemsize == column.dtype.itemsize:
+            codec.decode(data, out=place.view(frame.dtype))
+        else:
+            place[:] = to_words(codec.decode(data))
+    return Decoded(column, dtypes)
+
+
+def _find_frames(
+    body: Bytes, columns: Sequence[tuple[ColumnCodec, Sequence[np.dtype[Any]]]]
+) -> list[tuple[int, Frame]]:
     """Return where each frame begins, and its header; reject what a codec or column cannot hold."""
     frames, at = [], 0
-    for codec, dtype in columns:
+    for codec, dtypes in columns:
         frame = parse_frame(body[at:])
         codec.check_plausible(frame)
-        if frame.dtype != dtype:
-            raise CorruptDataError(f"a column of {frame.dtype} where {dtype} belongs: the file is damaged")
+        if frame.dtype not in dtypes:
+            wanted = " or ".join(map(str, dtypes))
+            raise CorruptDataError(f"a column of {frame.dtype} where {wanted} belongs: the file is damaged")
         frames.append((at, frame))
         at += frame.length
     if at != len(body):

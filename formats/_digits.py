@@ -350,6 +350,20 @@ def integer_tails_length(timestamps, values):
     return total
 
 
+@kernel(forceinline=True)
+def _begin_line(buffer, at, prefix, timestamp):
+    at = _write_text(buffer, at, prefix)
+    at = write_integer(buffer, at, timestamp)
+    return _write_text(buffer, at, _VALUE_KEY)
+
+
+@kernel(forceinline=True)
+def _end_line(buffer, at):
+    buffer[at] = ord("}")
+    buffer[at + U(1)] = ord("\n")
+    return at + U(2)
+
+
 @kernel
 def write_lines(buffer, at, prefix, timestamps, values):
     r"""Write a line for each sample of a series.
@@ -377,13 +391,27 @@ def write_lines(buffer, at, prefix, timestamps, values):
     b'{"t": 7, "value": 0.5}\n'
     """
     for i in range(values.size):
-        at = _write_text(buffer, at, prefix)
-        at = write_integer(buffer, at, timestamps[i])
-        at = _write_text(buffer, at, _VALUE_KEY)
+        at = _begin_line(buffer, at, prefix, timestamps[i])
         at = write_value(buffer, at, values[i])
         if _hides_bits(values[i]):
             at = _write_bits(buffer, at, values[i])
-        buffer[at] = ord("}")
-        buffer[at + U(1)] = ord("\n")
-        at += U(2)
+        at = _end_line(buffer, at)
+    return at
+
+
+@kernel
+def write_integer_lines(buffer, at, prefix, timestamps, values):
+    r"""Write a line for each sample of a series of integers; else as `write_lines`.
+
+    Examples
+    --------
+    >>> buffer = np.empty(200, np.uint8)
+    >>> prefix = np.frombuffer(b'{"t": ', np.uint8)
+    >>> bytes(buffer[: write_integer_lines(buffer, U(0), prefix, np.array([7]), np.array([-5]))])
+    b'{"t": 7, "value": -5}\n'
+    """
+    for i in range(values.size):
+        at = _begin_line(buffer, at, prefix, timestamps[i])
+        at = write_integer(buffer, at, values[i])
+        at = _end_line(buffer, at)
     return at

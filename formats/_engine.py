@@ -25,7 +25,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 import xxhash
 
 from squeezelab.codecs.base import as_bytes, reading
-from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError, SqueezelabError
 from squeezelab.formats.base import Buffer, Format, Reader, check_number
 from squeezelab.store.files import replacing_folder
@@ -239,9 +239,10 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def digest_of(dataset: MetricDataset) -> str:
-    """Return XXH3-64 of a data set's names, labels, lengths and samples, in hex."""
+    """Return XXH3-64 of a data set's names, labels, lengths, samples, and dtypes that are no float64, in hex."""
     keys = [[key.metric_name, dict(key.labels)] for key in dataset.keys]
-    digest = xxhash.xxh3_64(json.dumps(keys).encode())
+    kinds = [dtype.name for dtype in dataset.dtypes or ()] if set(dataset.value_dtypes) - {DOUBLE} else []
+    digest = xxhash.xxh3_64(json.dumps([*keys, *kinds]).encode())
     for array in (dataset.offsets, dataset.timestamps, dataset.values):
         digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
     return digest.hexdigest()

@@ -1,4 +1,8 @@
-"""A data set as one long table, a row a sample: name, a column a label, timestamp and value."""
+"""A data set as one long table, a row a sample: name, a column a label, timestamp and value.
+
+Values are of their own type. Where series have several, ``value`` has the doubles, ``value_int64`` and
+``value_float32`` the others: null where a series is not of that. Columns of values stand after that of the time.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, WORD, MetricDataset, Series, SeriesKey, to_words
 
 NAME, LABELS, TIME, VALUE = "metric_name", "labels", "timestamp", "value"
-TYPED = {DOUBLE: VALUE, np.dtype(np.int64): "value_int64", np.dtype(np.float32): "value_float32"}
+TYPED: dict[np.dtype[Any], str] = {
+    DOUBLE: VALUE,
+    np.dtype(np.int64): "value_int64",
+    np.dtype(np.float32): "value_float32",
+}
 """Columns of values where series have several dtypes; ``value`` has all where they have one."""
 
 
@@ -41,6 +49,52 @@ def value_columns(series: Sequence[Series], dtypes: Sequence[np.dtype[Any]]) -> 
         values[mine] = np.concatenate([np.empty(0, dtype), *(o.values for o in series if o.values.dtype == dtype)])
         columns[title] = pa.array(values, mask=None if mine.all() else ~mine, from_pandas=False)
     return columns
+
+
+def values_after_time(names: Sequence[str]) -> list[str]:
+    """Return which of a table's columns are of values: all after that of the time."""
+    return list(names[list(names).index(TIME) + 1 :])
+
+
+def read_values(
+    table: pa.Table, offsets: npt.NDArray[np.int64], told: Mapping[str, Any]
+) -> tuple[npt.NDArray[Any], list[np.dtype[Any]] | None]:
+    """Return values and dtypes as `MetricDataset` takes them, of what `value_columns` returned.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The columns of values, and no others.
+    offsets : int64[series + 1]
+        Where the rows of each series begin.
+    told : mapping
+        What `about` told, read.
+    """
+    if table.num_columns == 1:
+        return table.column(0).fill_null(0).to_numpy(), None
+    dtypes = _empty_dtypes(told)
+    words = np.zeros(table.num_rows, WORD)
+    some = np.flatnonzero(np.diff(offsets))
+    for title, dtype in value_titles(list(TYPED)).items():
+        if title in table.column_names:
+            held = table[title].is_valid().to_numpy()
+            words[held] = to_words(table[title].drop_null().to_numpy())
+            dtypes |= dict.fromkeys(some[held[offsets[some]]].tolist(), dtype)
+    return words, [dtypes[i] for i in range(len(offsets) - 1)]
+
+
+def values_of_one(table: pa.Table, number: int, told: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return the values of one series, all of whose rows these are; which it is tells its dtype where it has none."""
+    whole = [column for column in table.columns if not column.null_count]
+    # A file of old has a null beside the time of a series without samples.
+    values: npt.NDArray[Any] = (whole or [table.column(0).fill_null(0)])[0].to_numpy()
+    return values.astype(_empty_dtypes(told).get(number, values.dtype), copy=False)
+
+
+def _empty_dtypes(told: Mapping[str, Any]) -> dict[int, np.dtype[Any]]:
+    """Return the dtypes of series without samples, by their numbers."""
+    names = told.get("empty_dtypes", [])
+    return {place: np.dtype(name) for (place, *_), name in zip(told.get("empty", ()), names, strict=False)}
 
 
 def titles_of(
@@ -125,13 +179,13 @@ def about(dataset: MetricDataset, titles: Mapping[str, str]) -> str:
             "time_unit": dataset.time_unit,
             "labels": {title: name for name, title in titles.items() if title != name},
             "empty": [[i, dataset.keys[i].metric_name, dict(dataset.keys[i].labels)] for i in empty],
-            **_told_dtypes(dataset, empty),
+            **told_dtypes(dataset, empty),
         },
         ensure_ascii=False,
     )
 
 
-def _told_dtypes(dataset: MetricDataset, empty: Sequence[int]) -> dict[str, Any]:
+def told_dtypes(dataset: MetricDataset, empty: Sequence[int]) -> dict[str, Any]:
     """Return the dtypes of series without samples, which no column tells, where not all values are doubles."""
     if dataset.value_dtypes == (DOUBLE,):
         return {}

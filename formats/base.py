@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
 from squeezelab.store.files import replacing
 
@@ -283,28 +283,3 @@ def check_number(number: int, count: int) -> None:
     """Raise an IndexError if there is no series of this number."""
     if not 0 <= number < count:
         raise IndexError(f"there is no series {number}: the file has {count}")
-
-
-def group_samples(
-    keys: Sequence[SeriesKey],
-    series: npt.NDArray[np.int64],
-    timestamps: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
-) -> MetricDataset:
-    """Return a data set of samples in any order; those of a series keep theirs.
-
-    Parameters
-    ----------
-    keys : sequence of SeriesKey
-        The series.
-    series : int64[n]
-        For each sample the number of its series.
-    timestamps : int64[n]
-    values : float64[n]
-    """
-    if np.any(series[1:] < series[:-1]):
-        order = np.argsort(series, kind="stable")
-        timestamps, values = timestamps[order], values[order]
-    offsets = np.zeros(len(keys) + 1, np.int64)
-    np.cumsum(np.bincount(series, minlength=len(keys)), out=offsets[1:])
-    return MetricDataset(keys, offsets, timestamps, values)

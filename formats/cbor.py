@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import cbor2
@@ -11,19 +13,21 @@ import numpy.typing as npt
 
 from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs.base import as_bytes
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import DOUBLE, VALUE_DTYPES, WORD, MetricDataset, SeriesKey, from_words, to_words
 from squeezelab.errors import CorruptDataError, SqueezelabError
-from squeezelab.formats._records import RecordFormat
-from squeezelab.formats.base import Buffer, group_samples
+from squeezelab.formats._records import RecordFormat, Records, join_records
+from squeezelab.formats.base import Buffer
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_word, store_word
 
 _MOST_ROWS = 2**16
 _KEYS = {"metric_name", "labels", "timestamp", "value"}
-_VALUE_KEY = np.frombuffer(cbor2.dumps("value") + b"\xfb", np.uint8)
-"""The key of the value, and the first byte of a double."""
+_VALUE_KEY = np.frombuffer(cbor2.dumps("value"), np.uint8)
+_DOUBLE, _SINGLE, _INTEGER, _UNKNOWN = U(0xFB), U(0xFA), U(0), U(0x100)
+"""The first bytes of floats of 64 and 32 bits; and what stands for the many of integers, and for any."""
+_HEADS: dict[np.dtype[Any], Any] = {DOUBLE: _DOUBLE, np.dtype(np.float32): _SINGLE, np.dtype(np.int64): _INTEGER}
 
-LONGEST_TAIL = 9 + _VALUE_KEY.size + 8
+LONGEST_TAIL = 9 + _VALUE_KEY.size + 9
 """No record is longer than its prefix and this: a timestamp and a value at their longest."""
 
 
@@ -33,13 +37,13 @@ class Cbor(RecordFormat):
     Notes
     -----
     Each record is what ``cbor2.dumps`` makes of the dict with keys ``metric_name``, ``labels``, ``timestamp`` and
-    ``value``: integers in as few bytes as hold them, floats always in eight. NaN and the infinities have eight bytes as
-    well, which keeps every payload of a NaN; cbor2 cuts them to two.
+    ``value``: integers in as few bytes as hold them, floats always in eight, or in four where a series is of float32.
+    NaN and the infinities have as many bytes, which keeps every payload of a NaN; cbor2 cuts them to two.
 
     As with NDJSON, nothing in the file checks it or tells the unit of time, a series without samples has no record and
-    is gone, and half a surrogate pair is rejected. Other programs' records may have their keys in any order, floats of
-    any width and whole numbers for values; series may be interleaved. Records written here are read by a kernel, others
-    by cbor2.
+    is gone, and half a surrogate pair is rejected. Other programs' records may have their keys in any order; series may
+    be interleaved. A series is of int64 if all its values are integers, of float32 if all have four bytes, and else of
+    float64. Records written here are read by a kernel, others by cbor2.
 
     References
     ----------
@@ -55,6 +59,7 @@ class Cbor(RecordFormat):
     """
 
     name = "cbor"
+    dtypes = VALUE_DTYPES
     longest_tail = LONGEST_TAIL
 
     def prefix(self, key: SeriesKey) -> Any:
@@ -63,7 +68,7 @@ class Cbor(RecordFormat):
 
     def write_into(self, buffer: Any, at: Any, prefix: Any, timestamps: Any, values: Any) -> Any:
         """Write the records."""
-        return write_records(buffer, at, prefix, timestamps, values)
+        return write_records(buffer, at, prefix, timestamps, to_words(values), _HEADS[values.dtype])
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read records; series come in the order of their first one, samples in the order of their records.
@@ -75,16 +80,17 @@ class Cbor(RecordFormat):
         """
         view, file = as_bytes(data), io.BytesIO(data)
         keys: dict[SeriesKey, int] = {}
-        parts: list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
+        parts: list[Records] = []
         at = 0
         while at < len(view):
             key, timestamp, value, after_one = _read_one(file, at)
             after, timestamps, values = _read_many(view, at, _prefix(key))
             if not len(values):  # spelled in another way
                 after, timestamps, values = after_one, np.array([timestamp], np.int64), np.array([value])
-            parts.append((keys.setdefault(key, len(keys)), timestamps, values))
+            number = keys.setdefault(key, len(keys))
+            parts.append(Records(np.full(len(values), number), timestamps, values))
             at = after
-        return group_samples(list(keys), *_columns(parts))
+        return join_records(list(keys), _joined(parts))
 
 
 def _prefix(key: SeriesKey) -> Bytes:
@@ -96,17 +102,15 @@ def _prefix(key: SeriesKey) -> Bytes:
     return np.frombuffer(b"\xa4" + head[1:] + cbor2.dumps("timestamp"), np.uint8)
 
 
-def _columns(
-    parts: list[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Join runs of samples; return for each sample its series' number, timestamp and value."""
-    if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    numbers, timestamps, values = zip(*parts, strict=True)
-    return np.repeat(numbers, [len(one) for one in values]), np.concatenate(timestamps), np.concatenate(values)
+def _joined(parts: Sequence[Records]) -> list[Records]:
+    """Join runs of records whose values are of one type."""
+    return [
+        Records(*(np.concatenate(column) for column in zip(*run, strict=True)))
+        for _, run in groupby(parts, key=lambda part: part.values.dtype)
+    ]
 
 
-def _read_one(file: io.BytesIO, at: int) -> tuple[SeriesKey, int, float, int]:
+def _read_one(file: io.BytesIO, at: int) -> tuple[SeriesKey, int, float | int, int]:
     """Read the record that begins at a byte with cbor2; return its key, timestamp and value, and the byte after it."""
     file.seek(at)
     try:
@@ -118,7 +122,7 @@ def _read_one(file: io.BytesIO, at: int) -> tuple[SeriesKey, int, float, int]:
         raise CorruptDataError(f"byte {at}: {reason}")
     labels = {name: value for name, value in record["labels"].items() if value is not None}
     try:
-        value = float(record["value"])
+        value = record["value"] if -(2**63) <= record["value"] < 2**63 else float(record["value"])
     except OverflowError as error:
         raise CorruptDataError(f"byte {at}: value is an integer beyond all floats") from error
     return SeriesKey(record["metric_name"], labels), record["timestamp"], value, file.tell()
@@ -141,16 +145,21 @@ def _objection(record: Any) -> str:
     return "" if type(record["value"]) in (int, float) else "value must be a number"
 
 
-def _read_many(view: Bytes, at: int, prefix: Bytes) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Read the records from a byte on that begin with a prefix and are spelled as here; return the byte after them."""
-    parts = [(np.empty(0, np.int64), np.empty(0, np.float64))]
-    room = _MOST_ROWS
+def _read_many(view: Bytes, at: int, prefix: Bytes) -> tuple[int, npt.NDArray[np.int64], npt.NDArray[Any]]:
+    """Read the records from a byte on that begin with a prefix, are spelled as here, and have values of one type.
+
+    The byte after them, timestamps and values are returned.
+    """
+    parts = [(np.empty(0, np.int64), np.empty(0, WORD))]
+    room, head = _MOST_ROWS, _UNKNOWN
     while room == _MOST_ROWS:
-        timestamps, values = np.empty(room, np.int64), np.empty(room, np.float64)
-        stop = read_records(view, U(at), prefix, timestamps, values)
-        at, room = int(stop[0]), int(stop[1])
-        parts.append((timestamps[:room], values[:room]))
-    return at, np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts])
+        timestamps, words = np.empty(room, np.int64), np.empty(room, WORD)
+        stop = read_records(view, U(at), prefix, timestamps, words, head)
+        at, room, head = int(stop[0]), int(stop[1]), U(stop[2])
+        parts.append((timestamps[:room], words[:room]))
+    timestamps, words = (np.concatenate(column) for column in zip(*parts, strict=True))
+    dtype = next((one for one, known in _HEADS.items() if known == head), DOUBLE)
+    return at, timestamps, from_words(words, dtype)
 
 
 @kernel(forceinline=True)
@@ -170,7 +179,7 @@ def _write_integer(buffer, at, number):
 
 
 @kernel
-def write_records(buffer, at, prefix, timestamps, values):
+def write_records(buffer, at, prefix, timestamps, words, head):
     """Write a record for each sample of a series.
 
     Parameters
@@ -182,22 +191,29 @@ def write_records(buffer, at, prefix, timestamps, values):
     prefix : uint8[]
         The record up to its timestamp.
     timestamps : int64[n]
-    values : float64[n]
+    words : uint64[n]
+        The bits of the values.
+    head : uint64
+        The first byte of all values; 0 for integers, which have each its own.
 
     Returns
     -------
     uint64
         The byte after the last record.
     """
-    for i in range(values.size):
+    for i in range(words.size):
         for j in range(U(prefix.size)):
             buffer[at + j] = prefix[j]
         at = _write_integer(buffer, at + U(prefix.size), timestamps[i])
         for j in range(U(_VALUE_KEY.size)):
             buffer[at + j] = _VALUE_KEY[j]
         at += U(_VALUE_KEY.size)
-        store_word(buffer, at, np.float64(values[i]).view(np.uint64))
-        at += U(8)
+        if head == _INTEGER:
+            at = _write_integer(buffer, at, words[i])
+        else:
+            buffer[at] = head
+            store_word(buffer, at + U(1), words[i] if head == _DOUBLE else words[i] << U(32))
+            at += U(9) if head == _DOUBLE else U(5)
     return at
 
 
@@ -210,37 +226,82 @@ def _begins(data, at, text):
     return j == size
 
 
+@kernel(forceinline=True)
+def _read_bytes(data, at, size):
+    """Return the number that up to 8 bytes make, all of which must be there."""
+    if size == U(0):
+        return U(0)
+    if at + U(8) <= U(data.size):
+        return load_word(data, at) >> (U(64) - (size << U(3)))
+    number = U(0)
+    for j in range(size):
+        number = (number << U(8)) | U(data[at + j])
+    return number
+
+
+@kernel(forceinline=True)
+def _read_integer(data, at):
+    """Read an integer; return its bits, the byte after it, and whether it is one of 64 bits that ends with the data."""
+    end = U(data.size)
+    if at >= end:
+        return U(0), at, False
+    head = U(data[at])
+    kind, short = head >> U(5), head & U(31)
+    at += U(1)
+    if kind > U(1) or short > U(27):
+        return U(0), at, False
+    size = U(0) if short < U(24) else U(1) << (short - U(24))
+    if at + size > end:
+        return U(0), at, False
+    magnitude = _read_bytes(data, at, size) if size else short
+    return magnitude ^ (U(0) - kind), at + size, magnitude >> U(63) == U(0)
+
+
 @kernel
-def read_records(data, at, prefix, timestamps, values):
-    """Read records that begin with a prefix, until one does not or the columns are full.
+def read_records(data, at, prefix, timestamps, words, head):
+    """Read records that begin with a prefix, until one does not, its value is of another type, or columns are full.
+
+    Parameters
+    ----------
+    data : uint8[]
+    at : uint64
+        Where the first record begins.
+    prefix : uint8[]
+    timestamps : int64[n]
+    words : uint64[n]
+        Filled with the bits of the values.
+    head : uint64
+        The first byte of all values, as `write_records` takes it; one beyond all bytes where the first value tells.
 
     Returns
     -------
-    at, count : uint64
-        The byte after the last record that was read, and how many they are.
+    at, count, head : uint64
+        The byte after the last record that was read, how many they are, and the type of their values.
     """
     end, rows = U(data.size), U(0)
-    while rows < U(values.size):
-        # A timestamp takes a byte at least: what is shorter than this is left for cbor2 to complain about.
-        if at + U(prefix.size) + U(1) > end or not _begins(data, at, prefix):
+    while rows < U(words.size):
+        # What is cut is left for cbor2 to complain about.
+        if at + U(prefix.size) > end or not _begins(data, at, prefix):
             break
-        place = at + U(prefix.size)
-        head = U(data[place])
-        kind, short = head >> U(5), head & U(31)
-        place += U(1)
-        if kind > U(1) or short > U(27):
-            break
-        size = U(0) if short < U(24) else U(1) << (short - U(24))
-        # The word that is loaded may reach beyond the timestamp, not beyond the record: the value is longer.
-        if place + size + U(_VALUE_KEY.size) + U(8) > end:
-            break
-        magnitude = short if not size else load_word(data, place) >> (U(64) - (size << U(3)))
-        place += size
-        if magnitude >> U(63) or not _begins(data, place, _VALUE_KEY):
+        timestamp, place, good = _read_integer(data, at + U(prefix.size))
+        if not good or place + U(_VALUE_KEY.size) + U(1) > end or not _begins(data, place, _VALUE_KEY):
             break
         place += U(_VALUE_KEY.size)
-        timestamps[rows] = np.int64(magnitude ^ (U(0) - kind))
-        values[rows] = U(load_word(data, place)).view(np.float64)
-        at = place + U(8)
+        first = U(data[place])
+        kind = first if (first | U(1)) == _DOUBLE else _INTEGER
+        if head != kind and head != _UNKNOWN:
+            break
+        if kind == _INTEGER:
+            word, place, good = _read_integer(data, place)
+        else:
+            width = U(8) if kind == _DOUBLE else U(4)
+            good = place + U(1) + width <= end
+            word = _read_bytes(data, place + U(1), width if good else U(0))
+            place += U(1) + width
+        if not good:
+            break
+        timestamps[rows] = np.int64(timestamp)
+        words[rows] = word
+        at, head = place, kind
         rows += U(1)
-    return at, rows
+    return at, rows, head

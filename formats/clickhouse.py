@@ -14,8 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import UNITS_PER_SECOND, VALUE_DTYPES, MetricDataset, Series, SeriesKey
 from squeezelab.formats._engine import EngineFolder, EngineReader, checked, digest_of, files_in, rises
+from squeezelab.formats._long import (
+    TIME,
+    read_values,
+    told_dtypes,
+    value_columns,
+    value_titles,
+    values_after_time,
+    values_of_one,
+)
 from squeezelab.registry import check_choice, check_range, non_default_settings
 from squeezelab.store.workplace import MEMORY, workplace
 
@@ -24,6 +33,9 @@ PRECISIONS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 LAST_DATE = 9_000_000_000
 """In seconds; for times before 1970 or after this there is no literal that all units have."""
 VALUE_CODECS = ("Gorilla", "default", "FPC", "ALP", "Delta", "NONE")
+FOR_FLOATS = ("Gorilla", "FPC", "ALP")
+"""Codecs that are not for integers, which have DoubleDelta in their place."""
+TYPES = {"float64": "Float64", "int64": "Int64", "float32": "Float32"}
 
 _ONE_SESSION = threading.RLock()
 """Held while there is a session. A thread that asks for a second one gets chdb's own error."""
@@ -48,10 +60,12 @@ class ClickHouse(EngineFolder):
 
     `write` leaves a folder, as ``clickhouse local --path`` and chdb's sessions have it, with a database ``lab``;
     `encode` returns a ZIP of it. Its table ``series`` has number, metric name and labels, which are a map; ``samples``
-    has the number of the series, timestamp, in the data set's unit, and value. What counts is every file: the tables'
-    definitions, and the only part of each after OPTIMIZE FINAL, with marks, primary key and checksums; but for two
-    small files of each part that is what ``system.parts`` has as ``bytes_on_disk``. The comment of ``samples`` has a
-    checksum of all samples. One thread reads and writes.
+    has the number of the series, timestamp, in the data set's unit, and value, which is Float64, Int64 or Float32;
+    where series have several of these, there is a column of each, Nullable. Gorilla, FPC and ALP are for floats:
+    integers have DoubleDelta in their place. What counts is every file: the tables' definitions, and the only part of
+    each after OPTIMIZE FINAL, with marks, primary key and checksums; but for two small files of each part that is what
+    ``system.parts`` has as ``bytes_on_disk``. The comment of ``samples`` has a checksum of all samples. One thread
+    reads and writes.
 
     A process can have one chdb session at a time: an open file is one, and other threads wait until it is closed.
 
@@ -61,6 +75,7 @@ class ClickHouse(EngineFolder):
     name = "clickhouse"
     package = "chdb"
     suffix = ""
+    dtypes = VALUE_DTYPES
     repeatable = False  # its tables have numbers drawn by lot
     untimed_access = "a process can have one session of chdb at a time, and --engines times what it is asked"
     showcase = (
@@ -91,7 +106,7 @@ class ClickHouse(EngineFolder):
             {
                 "series": np.repeat(numbers, np.diff(dataset.offsets)),
                 "timestamp": pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC")),
-                "value": dataset.values,
+                **value_columns(list(dataset), dataset.value_dtypes),
             }
         )
         with workplace(MEMORY) as folder, _session(folder) as session:
@@ -115,16 +130,26 @@ class ClickHouse(EngineFolder):
         """Yield what makes the tables; where timestamps do not rise, order is that of the rows within a series."""
         order = "series, timestamp" if rises(dataset) else "series"
         kind = f"DateTime64({PRECISIONS[dataset.time_unit]}, 'UTC')"
-        series, timestamp, value = map(self._codec, ("NONE", self.timestamps, self.values))
-        told = json.dumps({"time_unit": dataset.time_unit, "xxh3_64": digest_of(dataset)})
+        series, timestamp = map(self._codec, ("NONE", self.timestamps))
+        several = len(dataset.value_dtypes) > 1
+        values = [
+            f"{title} {f'Nullable({TYPES[dtype.name]})' if several else TYPES[dtype.name]} {self._value_codec(dtype)}"
+            for title, dtype in value_titles(dataset.value_dtypes).items()
+        ]
+        empty = np.flatnonzero(np.diff(dataset.offsets) == 0).tolist() if several else []
+        told: dict[str, Any] = {"time_unit": dataset.time_unit, "xxh3_64": digest_of(dataset)}
+        told |= {"empty": [[i] for i in empty], **told_dtypes(dataset, empty)} if several else {}
         yield (
             "CREATE TABLE series (series UInt32, metric_name String, labels Map(String, String)) "
             "ENGINE = MergeTree ORDER BY series"
         )
         yield (
-            f"CREATE TABLE samples (series UInt32 {series}, timestamp {kind} {timestamp}, value Float64 {value}) "
-            f"ENGINE = MergeTree ORDER BY ({order}) COMMENT '{told}'"
+            f"CREATE TABLE samples (series UInt32 {series}, timestamp {kind} {timestamp}, {', '.join(values)}) "
+            f"ENGINE = MergeTree ORDER BY ({order}) COMMENT '{json.dumps(told)}'"
         )
+
+    def _value_codec(self, dtype: np.dtype[Any]) -> str:
+        return self._codec("DoubleDelta" if dtype.kind == "i" and self.values in FOR_FLOATS else self.values)
 
     def _codec(self, first: str) -> str:
         if first == "default":
@@ -147,6 +172,8 @@ class ClickHouseReader(EngineReader):
             series = self._table("SELECT metric_name, labels FROM series ORDER BY series")
             names, labels = (column.to_pylist() for column in series.columns)
             self.keys = [SeriesKey(name, dict(pairs)) for name, pairs in zip(names, labels, strict=True)]
+            columns = self._session.query("DESCRIBE TABLE samples", "TSVRaw").data().split("\n")
+            self._values = values_after_time([one.partition("\t")[0] for one in columns if one])
             self._stack = stack.pop_all()
 
     def read_all(self) -> MetricDataset:
@@ -154,13 +181,13 @@ class ClickHouseReader(EngineReader):
         table = self._table("SELECT * FROM samples")
         counts = np.bincount(table["series"].to_numpy(), minlength=len(self.keys))
         offsets = np.append(0, np.cumsum(counts))
-        dataset = MetricDataset(self.keys, offsets, *_columns(table), self._told["time_unit"])
+        values, dtypes = read_values(table.select(self._values), offsets, self._told)
+        dataset = MetricDataset(self.keys, offsets, _times(table), values, self._told["time_unit"], dtypes)
         return checked(dataset, self._told["xxh3_64"])
 
     def read_series(self, number: int) -> Series:
         """Query the samples of a series."""
-        query = f"SELECT timestamp, value FROM samples WHERE series = {number}"
-        return Series(self.keys[number], *_columns(self._table(query)))
+        return self._read(number)
 
     def read_between(self, number: int, start: int, end: int) -> Series:
         """Query the samples of a series from one time up to another."""
@@ -169,8 +196,13 @@ class ClickHouseReader(EngineReader):
             return super().read_between(number, start, end)
         scale = PRECISIONS[unit]
         first, last = (f"toDateTime64('{np.datetime64(time, unit)}', {scale}, 'UTC')" for time in (start, end))
-        query = f"SELECT timestamp, value FROM samples WHERE series = {number} AND timestamp >= {first}"
-        return Series(self.keys[number], *_columns(self._table(f"{query} AND timestamp < {last}")))
+        found = self._read(number, f" AND timestamp >= {first} AND timestamp < {last}")
+        return found if found.values.size else super().read_between(number, start, end)  # no row tells the type
+
+    def _read(self, number: int, conditions: str = "") -> Series:
+        names = ", ".join([TIME, *self._values])
+        table = self._table(f"SELECT {names} FROM samples WHERE series = {number}{conditions}")
+        return Series(self.keys[number], _times(table), values_of_one(table.select(self._values), number, self._told))
 
     def close(self) -> None:
         """Close the session."""
@@ -181,8 +213,9 @@ class ClickHouseReader(EngineReader):
         return pa.ipc.open_stream(answer).read_all()
 
 
-def _columns(table: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    return table["timestamp"].cast(pa.int64()).to_numpy(), table["value"].to_numpy()
+def _times(table: pa.Table) -> npt.NDArray[np.int64]:
+    times: npt.NDArray[np.int64] = table[TIME].cast(pa.int64()).to_numpy()
+    return times
 
 
 @contextmanager

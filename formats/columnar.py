@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from squeezelab.codecs import get_codec
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.codecs._frame import INT64, Bytes
+from squeezelab.dataset import DOUBLE, VALUE_DTYPES, MetricDataset, SeriesKey
 from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
 from squeezelab.formats.base import Buffer
 
@@ -17,7 +17,7 @@ class Columnar(DictionaryFile):
     Notes
     -----
     After head and dictionary (`squeezelab.formats._dictionary_file`) come for each series the frame of its timestamps,
-    then that of its values (`squeezelab.codecs._frame`).
+    then that of its values, which tells their type (`squeezelab.codecs._frame`).
 
     Examples
     --------
@@ -30,6 +30,7 @@ class Columnar(DictionaryFile):
 
     name = "columnar"
     kind = "general"
+    dtypes = VALUE_DTYPES
     timestamp_codec: str = "raw"
     value_codec: str = "raw"
 
@@ -42,9 +43,9 @@ class Columnar(DictionaryFile):
 
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Read the frames into the arrays of a new data set."""
-        codecs = [(get_codec(self.timestamp_codec), INT64), (get_codec(self.value_codec), FLOAT64)]
+        codecs = [(get_codec(self.timestamp_codec), (INT64,)), (get_codec(self.value_codec), self.dtypes)]
         offsets, (timestamps, values) = decode_columns(body, len(keys), codecs)
-        return MetricDataset(keys, offsets, timestamps, values)
+        return MetricDataset(keys, offsets, timestamps.values, values.values, dtypes=values.dtypes)
 
 
 class DeltaOfDeltaXor(Columnar):
@@ -55,6 +56,7 @@ class DeltaOfDeltaXor(Columnar):
 
     name = "delta_of_delta+xor"
     kind = "papers"
+    dtypes = (DOUBLE,)
     timestamp_codec = "delta_of_delta"
     value_codec = "xor"
 
@@ -67,5 +69,6 @@ class PatternAware(Columnar):
 
     name = "pattern"
     kind = "ours"
+    dtypes = (DOUBLE, INT64)
     timestamp_codec = "pattern"
     value_codec = "pattern"

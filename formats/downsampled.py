@@ -97,7 +97,7 @@ class Downsampled(DictionaryFile):
             raise InvalidRequestError(f"no step {step!r}: choose from {', '.join(STEPS)}")
         self.step = step
         self.name = type(self).name + (f":step={step}" if step != "1m" else "")
-        self._codecs = [(get_codec("delta_of_delta"), INT64)] * 2 + [(get_codec("xor"), FLOAT64)] * 4
+        self._codecs = [(get_codec("delta_of_delta"), (INT64,))] * 2 + [(get_codec("xor"), (FLOAT64,))] * 4
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
         """Yield the step, and the six frames of each series."""
@@ -118,13 +118,13 @@ class Downsampled(DictionaryFile):
         keys, body = self.unsealed(data)
         step, after = read_varint(body[:10].tobytes(), 0)
         offsets, columns = decode_columns(body[after:], len(keys), self._codecs)
-        return Windows(step, keys, offsets, *columns)
+        return Windows(step, keys, offsets, *(column.values for column in columns))
 
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Return the windows' starts and means as samples."""
         _, after = read_varint(body[:10].tobytes(), 0)
         offsets, (starts, _, _, _, means, _) = decode_columns(body[after:], len(keys), self._codecs)
-        return MetricDataset(keys, offsets, starts, means)
+        return MetricDataset(keys, offsets, starts.values, means.values)
 
     def loss(self, original: MetricDataset, decoded: MetricDataset) -> Loss:
         """Compare each sample with the mean of its window."""

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset
 from squeezelab.formats._engine import EngineFile, EngineReader
-from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
+from squeezelab.formats._long import TYPED
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels, value_arrays, value_types
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 CODECS = ("blosclz", "lz4", "lz4hc", "zlib", "zstd")
@@ -33,7 +34,8 @@ class Hdf5(EngineFile):
     Notes
     -----
     The data sets are ``metric_name``, ``labels`` (JSON) and ``row_size`` of each series, ``timestamp`` and ``value`` of
-    each sample, series after series. Chunks hold 65,536 values, or all there are. Source: https://cfconventions.org
+    each sample, series after series; where these have values of several types, ``value_type`` of each series, and
+    ``value_int64`` and ``value_float32`` beside ``value``. Chunks hold 65,536 values, or all there are. Source: https://cfconventions.org
     (discrete sampling geometries), https://docs.hdfgroup.org, https://hdf5plugin.readthedocs.io
     """
 
@@ -41,6 +43,7 @@ class Hdf5(EngineFile):
     suffix = ".h5"
     package = "hdf5plugin"
     showcase = ("codec=zstd", "codec=zstd,shuffle=bitshuffle,level=9", "codec=zstd,shuffle=none,level=9")
+    dtypes = VALUE_DTYPES
 
     def __init__(self, codec: str = "blosclz", shuffle: str = "shuffle", level: int = 5) -> None:
         check_choice("hdf5", "codec", codec, CODECS)
@@ -56,10 +59,13 @@ class Hdf5(EngineFile):
         import h5py
 
         names, labels = names_and_labels(dataset.keys)
-        columns = {"row_size": np.diff(dataset.offsets), "timestamp": dataset.timestamps, "value": dataset.values}
+        columns = {"row_size": np.diff(dataset.offsets), "timestamp": dataset.timestamps, **value_arrays(dataset)}
+        texts = {"metric_name": names, "labels": labels}
+        if types := value_types(dataset):
+            texts["value_type"] = types
         with h5py.File(path, "w", libver="latest") as file:
-            for name, texts in (("metric_name", names), ("labels", labels)):
-                self._add_texts(file, name, [text.replace("\0", "").encode() for text in texts])
+            for name, some in texts.items():
+                self._add_texts(file, name, [text.replace("\0", "").encode() for text in some])
             for name, column in columns.items():
                 file.create_dataset(name, data=column, **self._options(column.size, self.shuffle))
             _describe(file["row_size"], "sample_dimension", "sample")
@@ -111,7 +117,9 @@ class Hdf5Reader(RaggedReader):
         for place, name in json.loads(file["metric_name"].attrs.get("with_nul", "{}")).items():
             names[int(place)] = name
         since = file["timestamp"].attrs["units"].decode()
-        super().__init__(names, labels, file["row_size"][:], file["timestamp"], file["value"], since)
+        values = {title: file[title] for title in TYPED.values() if title in file}
+        types = file["value_type"].asstr()[:].tolist() if "value_type" in file else ()
+        super().__init__(names, labels, file["row_size"][:], file["timestamp"], values, since, types=types)
 
     def close(self) -> None:
         """Close the file."""

@@ -10,18 +10,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.dataset import MetricDataset, Series
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset, Series
 from squeezelab.formats._engine import EngineFolder, EngineReader, checked, digest_of
 from squeezelab.formats._long import (
     LABELS,
     NAME,
     TIME,
-    VALUE,
     about,
     find_series,
     key_columns,
     labels_as_json,
     labels_from_json,
+    read_values,
+    value_columns,
+    values_after_time,
+    values_of_one,
 )
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
@@ -44,8 +47,9 @@ class Lance(EngineFolder):
     Notes
     -----
     `write` leaves a folder, `encode` returns a ZIP of it; what counts is all its files, manifest and transaction
-    included. Columns are metric name, labels (JSON), timestamp and value; rows stand series after series. The schema's
-    metadata tell the unit of time and series without samples, and have a checksum of all samples.
+    included. Columns are metric name, labels (JSON), timestamp and value; rows stand series after series. Where series
+    have values of several types, there is a column of each, null in the others. The schema's metadata tell the unit of
+    time and series without samples, and have a checksum of all samples.
 
     Source: https://lance.org/format/file
     """
@@ -54,6 +58,7 @@ class Lance(EngineFolder):
     suffix = ".lance"
     package = "pylance"
     showcase = ("", "compression=zstd", "compression=zstd,level=22")
+    dtypes = VALUE_DTYPES
     repeatable = False  # its files have names drawn by lot
 
     def __init__(self, compression: str = "auto", level: int = 0, bss: str = "auto") -> None:
@@ -71,19 +76,18 @@ class Lance(EngineFolder):
 
         written = replace(dataset, keys=labels_as_json(dataset.keys))
         texts = key_columns(written.keys, np.diff(dataset.offsets), {LABELS: LABELS})
+        values = value_columns(list(dataset), dataset.value_dtypes)
         table = pa.table(
             {title: column.dictionary_decode() for title, column in texts.items()}
-            | {
-                TIME: pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC")),
-                VALUE: dataset.values,
-            }
+            | {TIME: pa.array(dataset.timestamps).cast(pa.timestamp(dataset.time_unit, "UTC"))}
+            | values
         )
         how = {"lance-encoding:compression": self.compression} if self.compression != "auto" else {}
         if self.level:
             how["lance-encoding:compression-level"] = str(self.level)
         shuffled = how | ({"lance-encoding:bss": self.bss} if self.bss != "auto" else {})
         told = {"squeezelab": about(written, {}), "xxh3_64": digest_of(dataset)}
-        fields = [field.with_metadata(shuffled if field.name == VALUE else how) for field in table.schema]
+        fields = [field.with_metadata(shuffled if field.name in values else how) for field in table.schema]
         lance.write_dataset(table.cast(pa.schema(fields, told)), str(path), data_storage_version="stable")
 
     def reader(self, path: Path) -> EngineReader:
@@ -101,26 +105,29 @@ class LanceReader(EngineReader):
         import lance
 
         self._dataset = lance.dataset(str(path))
-        self._told = self._dataset.schema.metadata
-        told = json.loads(self._told[b"squeezelab"])
+        metadata = self._dataset.schema.metadata
+        self._told = told = json.loads(metadata[b"squeezelab"])
+        self._digest = metadata[b"xxh3_64"].decode()
+        self._values = values_after_time(self._dataset.schema.names)
         keys, self._offsets = find_series(self._dataset.to_table([NAME, LABELS]), told)
         self.keys = labels_from_json(keys)
-        self._unit = told["time_unit"]
 
     def read_all(self) -> MetricDataset:
         """Read all rows."""
-        samples = _samples(self._dataset.to_table([TIME, VALUE]))
-        dataset = MetricDataset(self.keys, self._offsets, *samples, self._unit)
-        return checked(dataset, self._told[b"xxh3_64"].decode())
+        times, table = self._samples()
+        values, dtypes = read_values(table, self._offsets, self._told)
+        dataset = MetricDataset(self.keys, self._offsets, times, values, self._told["time_unit"], dtypes)
+        return checked(dataset, self._digest)
 
     def read_series(self, number: int) -> Series:
         """Read the rows of a series."""
         start, stop = self._offsets[number : number + 2].tolist()
-        if start == stop:
-            return Series(self.keys[number], np.empty(0, np.int64), np.empty(0))
-        rows = self._dataset.to_table([TIME, VALUE], offset=start, limit=stop - start)
-        return Series(self.keys[number], *_samples(rows))
+        # Lance has no limit of no rows.
+        times, table = self._samples(offset=start, limit=max(stop - start, 1))
+        values = values_of_one(table.slice(0, stop - start), number, self._told)
+        return Series(self.keys[number], times[: stop - start], values)
 
-
-def _samples(table: pa.Table) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    return table[TIME].cast(pa.int64()).to_numpy(), table[VALUE].to_numpy()
+    def _samples(self, **rows: int) -> tuple[npt.NDArray[np.int64], pa.Table]:
+        """Return timestamps of some rows, and the columns of their values."""
+        table = self._dataset.to_table([TIME, *self._values], **rows)
+        return table[TIME].cast(pa.int64()).to_numpy(), table.select(self._values)

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from bisect import bisect_left
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,13 +17,21 @@ import pyarrow.json
 
 from squeezelab.dataset import DOUBLE, MetricDataset, SeriesKey, to_doubles
 from squeezelab.errors import CorruptDataError, SqueezelabError
-from squeezelab.formats._digits import LONGEST_TAIL, integer_tails_length, tails_length, write_lines
-from squeezelab.formats._records import RecordFormat
-from squeezelab.formats.base import Buffer, group_samples
+from squeezelab.formats._digits import (
+    LONGEST_TAIL,
+    integer_tails_length,
+    tails_length,
+    write_integer_lines,
+    write_lines,
+)
+from squeezelab.formats._records import RecordFormat, Records, join_records
+from squeezelab.formats.base import Buffer
 from squeezelab.store.rows import group_rows
 
 _PIECE_BYTES = 2**20
 _REQUIRED = ("metric_name", "labels", "timestamp", "value")
+_INTEGER = re.compile(rb'"value"\s*:\s*(0|-?[1-9]\d{0,18})\s*[,}]')
+"""A value that is an integer, which no string holds: quotes within strings are escaped."""
 _LABELS = re.compile(rb'"labels"\s*:\s*(\{[^{}\n]*\})')
 _UNREADABLE = (ValueError, OverflowError, pa.ArrowException)
 
@@ -37,8 +46,9 @@ class Ndjson(RecordFormat):
     no UTF-8 holds and which is rejected. JSON knows a single NaN, so any other than the default one has its bits after
     it, ``"value": NaN, "value_bits": "fff8000000000001"``.
 
-    Numbers are read with pyarrow, which rounds them exactly. Other programs' files may order and space the keys as
-    they like, have their series interleaved, write whole values as ``3``, and ``null`` for an absent label.
+    Numbers are read with pyarrow, which rounds them exactly. Values of int64 are written as ``3``, and a series all of
+    whose values are written so is read as int64; float32 JSON does not know. Other programs' files may order and space
+    the keys as they like, have their series interleaved, and write ``null`` for an absent label.
 
     Nothing in the file checks it: damage is only seen where it leaves no valid record. A file cut at the end of a line
     and a digit that has changed both go unnoticed.
@@ -60,6 +70,7 @@ class Ndjson(RecordFormat):
     """
 
     name = "ndjson"
+    dtypes = (DOUBLE, np.dtype(np.int64))
     longest_tail = LONGEST_TAIL
 
     def prefix(self, key: SeriesKey) -> Any:
@@ -68,7 +79,8 @@ class Ndjson(RecordFormat):
 
     def write_into(self, buffer: Any, at: Any, prefix: Any, timestamps: Any, values: Any) -> Any:
         """Write the records."""
-        return write_lines(buffer, at, prefix, timestamps, values)
+        write = write_integer_lines if values.dtype.kind == "i" else write_lines
+        return write(buffer, at, prefix, timestamps, values)
 
     def decode(self, data: Buffer) -> MetricDataset:
         """Read lines; series come in the order of their first one, samples in the order of their lines.
@@ -80,16 +92,15 @@ class Ndjson(RecordFormat):
         """
         keys: dict[SeriesKey, int] = {}
         label_names: set[str] = set()
-        parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))]
+        parts: list[Records] = []
         file, line = io.BytesIO(data), 1
         # Pieces keep memory low: a row takes far more of it while its strings are not yet a number of a series.
         for piece in iter(lambda: file.read(_PIECE_BYTES) + file.readline(), b""):
             rows = _read(piece, label_names, line)
             numbers = np.array([keys.setdefault(key, len(keys)) for key in rows.keys], np.int64)
-            parts.append((numbers[rows.series], rows.timestamps, rows.values))
+            parts += _by_type(rows, numbers)
             line += piece.count(b"\n")
-        series, timestamps, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return group_samples(list(keys), series, timestamps, values)
+        return join_records(list(keys), parts)
 
 
 def ndjson_bytes(dataset: MetricDataset) -> int:
@@ -130,12 +141,26 @@ def _prefix(key: SeriesKey) -> npt.NDArray[np.uint8]:
 
 
 class _Rows(NamedTuple):
-    """Lines that have been read: their series' keys, and a number of one of these for each row."""
+    """Lines that have been read: their series' keys, and a number of one of these for each row.
+
+    ``whole`` tells which values are written as integers, and ``integers`` what these are, 0 elsewhere.
+    """
 
     keys: list[SeriesKey]
     series: npt.NDArray[np.int64]
     timestamps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
+    whole: npt.NDArray[np.bool_]
+    integers: npt.NDArray[np.int64]
+
+
+def _by_type(rows: _Rows, numbers: npt.NDArray[np.int64]) -> Iterator[Records]:
+    """Yield the rows of series all of whose values here are integers, and all others as doubles."""
+    broken = np.zeros(len(rows.keys), np.bool_)
+    broken[rows.series[~rows.whole]] = True
+    for values, chosen in ((rows.values, broken[rows.series]), (rows.integers, ~broken[rows.series])):
+        if chosen.any():
+            yield Records(numbers[rows.series[chosen]], rows.timestamps[chosen], values[chosen])
 
 
 def _read(piece: bytes, label_names: set[str], first_line: int) -> _Rows:
@@ -192,7 +217,23 @@ def _parse(piece: bytes, label_names: set[str]) -> _Rows:
     values = table.column("value").to_numpy()
     if table.column("value_bits").null_count < table.num_rows:
         values = _with_bits(values, table.column("value_bits"))
-    return _Rows(keys, series, table.column("timestamp").to_numpy(), values)
+    return _Rows(keys, series, table.column("timestamp").to_numpy(), values, *_find_integers(piece, values))
+
+
+def _find_integers(
+    piece: bytes, values: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Return which values of lines are written as integers of 64 bits, and these."""
+    whole, integers = np.zeros(values.size, np.bool_), np.zeros(values.size, np.int64)
+    if _INTEGER.search(piece):
+        rows = np.cumsum([bool(line.strip()) for line in piece.split(b"\n")]) - 1
+        ends = np.flatnonzero(np.frombuffer(piece, np.uint8) == ord("\n"))
+        for found in _INTEGER.finditer(piece):
+            number = int(found[1])
+            if -(2**63) <= number < 2**63:
+                row = rows[np.searchsorted(ends, found.start())]
+                whole[row], integers[row] = True, number
+    return whole, integers
 
 
 def _group(table: pa.Table) -> tuple[list[SeriesKey], npt.NDArray[np.int64]]:

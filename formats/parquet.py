@@ -13,16 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from squeezelab.codecs.parquet import DELTA, ENCODINGS, LEVELS
-from squeezelab.dataset import VALUE_DTYPES, WORD, MetricDataset, Series, to_words
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset, Series
 from squeezelab.formats._engine import EngineFile, EngineReader
 from squeezelab.formats._long import (
     TIME,
     about,
     find_series,
     key_columns,
+    read_values,
     titles_of,
     value_columns,
-    value_titles,
+    values_after_time,
+    values_of_one,
 )
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
@@ -50,8 +52,7 @@ class Parquet(EngineFile):
     unless one does not fit, and all of the file are plain integers. The file's metadata tell the unit, what labels are
     called, and series without samples, as JSON under ``squeezelab``. Values are of their own type; where series have
     several, ``value`` has the doubles, ``value_int64`` and ``value_float32`` the others: null where a series is not of
-    that. Pages have their own checksums beside that of the
-    file.
+    that. Pages have their own checksums beside that of the file.
 
     Source: https://parquet.apache.org/docs/file-format
 
@@ -145,7 +146,7 @@ class ParquetReader(EngineReader):
 
     def __init__(self, path: Path) -> None:
         names = pq.read_schema(path).names
-        self._values = names[names.index(TIME) + 1 :]
+        self._values = values_after_time(names)
         titles = names[: names.index(TIME)]
         self._file = pq.ParquetFile(path, read_dictionary=titles, page_checksum_verification=True)
         self._told = told = json.loads(self._file.metadata.metadata[ABOUT])
@@ -157,31 +158,13 @@ class ParquetReader(EngineReader):
     def read_all(self) -> MetricDataset:
         """Read all row groups."""
         times, table = self._samples(0, self._offsets[-1])
-        if len(self._values) == 1:
-            return MetricDataset(self.keys, self._offsets, times, table[self._values[0]].to_numpy(), self._unit)
-        dtypes = self._empty_dtypes()
-        words = np.zeros(len(times), WORD)
-        for title, dtype in value_titles(VALUE_DTYPES).items():
-            if title in self._values:
-                held = table[title].is_valid().to_numpy()
-                words[held] = to_words(table[title].drop_null().to_numpy())
-                firsts = self._offsets[:-1]
-                some = np.flatnonzero((np.diff(self._offsets) > 0) & np.append(held, False)[firsts])
-                dtypes |= dict.fromkeys(some.tolist(), dtype)
-        every = [dtypes[i] for i in range(len(self.keys))]
-        return MetricDataset(self.keys, self._offsets, times, words, self._unit, every)
+        values, dtypes = read_values(table, self._offsets, self._told)
+        return MetricDataset(self.keys, self._offsets, times, values, self._unit, dtypes)
 
     def read_series(self, number: int) -> Series:
         """Read the row groups that have rows of a series."""
         times, table = self._samples(*self._offsets[number : number + 2])
-        whole = [title for title in self._values if not table[title].null_count]
-        values = table[whole[0]].to_numpy()
-        return Series(self.keys[number], times, values.astype(self._empty_dtypes().get(number, values.dtype)))
-
-    def _empty_dtypes(self) -> dict[int, np.dtype[Any]]:
-        """Return the dtypes of series without samples, by their numbers."""
-        names = self._told.get("empty_dtypes", [])
-        return {place: np.dtype(name) for (place, *_), name in zip(self._told["empty"], names, strict=False)}
+        return Series(self.keys[number], times, values_of_one(table, number, self._told))
 
     def _samples(self, start: int, stop: int) -> tuple[npt.NDArray[np.int64], pa.Table]:
         """Return timestamps of some rows, and the columns of their values."""
@@ -192,7 +175,7 @@ class ParquetReader(EngineReader):
         times = table[TIME]
         if pa.types.is_timestamp(times.type):
             times = times.cast(pa.timestamp(self._unit, "UTC"), safe=True).cast(pa.int64())
-        return times.to_numpy(), table
+        return times.to_numpy(), table.select(self._values)
 
     def close(self) -> None:
         """Close the file."""

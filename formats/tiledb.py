@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset
 from squeezelab.formats._engine import EngineFolder, EngineReader, digest_of
-from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
+from squeezelab.formats._long import TYPED
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels, value_arrays, value_types
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 TIMESTAMPS = ("double_delta", "delta", "none")
@@ -35,9 +36,11 @@ class TileDB(EngineFolder):
     -----
     `write` leaves a folder, `encode` returns a ZIP of it; what counts is all its files, schema and commits included.
     The array's metadata have ``metric_name``, ``labels`` and ``row_size`` of each series, as JSON, whose cells stand
-    one after another, and a checksum of all samples. Tiles hold 65,536 cells, or all there are. TileDB's double delta
-    takes no differences beyond 63 bits: where timestamps have such, there is none before zstd. TileDB's library may
-    take for ever over a damaged folder: a checksum of all files, in one beside them, is looked at first.
+    one after another, and a checksum of all samples; where these have values of several types, ``value_type`` too, and
+    ``value_int64`` and ``value_float32`` are attributes beside ``value``. Tiles hold 65,536 cells, or all there are.
+    TileDB's double delta takes no differences beyond 63 bits: where timestamps have such, there is none before zstd.
+    TileDB's library may take for ever over a damaged folder: a checksum of all files, in one beside them, is looked at
+    first.
 
     Source: S. Papadopoulos et al.: The TileDB Array Data Storage Manager, PVLDB 10(4), 2016;
     https://github.com/TileDB-Inc/TileDB/tree/main/format_spec
@@ -47,6 +50,7 @@ class TileDB(EngineFolder):
     suffix = ".tiledb"
     package = "tiledb"
     showcase = ("", "level=22", "values=bit_shuffle,level=22")
+    dtypes = VALUE_DTYPES
     sealed = True
     repeatable = False  # its fragments have names drawn by lot, and the time
 
@@ -64,7 +68,7 @@ class TileDB(EngineFolder):
         import tiledb
 
         rows, context = len(dataset), _context()
-        columns = {"timestamp": dataset.timestamps, "value": dataset.values}
+        columns = {"timestamp": dataset.timestamps, **value_arrays(dataset)}
         names, labels = names_and_labels(dataset.keys)
         row = tiledb.Dim(
             "row", domain=(0, max(rows, 1) - 1), tile=max(1, min(TILE, rows)), dtype=np.uint64, ctx=context
@@ -81,6 +85,8 @@ class TileDB(EngineFolder):
             array.meta["metric_name"] = json.dumps(names)
             array.meta["labels"] = f"[{', '.join(labels)}]"
             array.meta["row_size"] = json.dumps(np.diff(dataset.offsets).tolist())
+            if types := value_types(dataset):
+                array.meta["value_type"] = json.dumps(types)
             array.meta["units"] = SINCE[dataset.time_unit]
             array.meta["xxh3_64"] = digest_of(dataset)
 
@@ -100,7 +106,7 @@ class TileDB(EngineFolder):
             "bit_shuffle": tiledb.BitShuffleFilter,
             "xor": tiledb.XORFilter,
         }
-        chosen = {"timestamp": self.timestamps, "value": self.values}[name]
+        chosen = self.timestamps if name == "timestamp" else self.values
         if chosen == "double_delta" and not _differences_fit(column):
             chosen = "none"
         zstd = tiledb.ZstdFilter(level=self.level or -1)
@@ -118,9 +124,10 @@ class TileDBReader(RaggedReader):
             [json.dumps(one) for one in labels],
             np.array(row_size, np.int64),
             _Attribute(array, "timestamp", sum(row_size)),
-            _Attribute(array, "value", sum(row_size)),
+            {name: _Attribute(array, name, sum(row_size)) for name in TYPED.values() if array.schema.has_attr(name)},
             array.meta["units"],
             array.meta["xxh3_64"],
+            json.loads(array.meta["value_type"]) if "value_type" in array.meta else (),
         )
 
     def close(self) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset
 from squeezelab.formats._engine import EngineFolder, EngineReader, digest_of
-from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels
+from squeezelab.formats._long import TYPED
+from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels, value_arrays, value_types
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 COMPRESSIONS = ("zstd", "blosc")
@@ -36,8 +37,9 @@ class Zarr(EngineFolder):
     -----
     `write` leaves a folder, `encode` returns a ZIP, which ``zarr.storage.ZipStore`` opens; what counts is the group's
     files. The arrays are ``metric_name``, ``labels`` (JSON) and ``row_size`` of each series, ``timestamp`` and
-    ``value`` of each sample, series after series. Chunks are as large as Zarr chooses, and have CRC-32C after them;
-    the group has a checksum of all samples.
+    ``value`` of each sample, series after series; where these have values of several types, ``value_type`` of each
+    series, and ``value_int64`` and ``value_float32`` beside ``value``. Chunks are as large as Zarr chooses, and have
+    CRC-32C after them; the group has a checksum of all samples.
 
     Source: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html; https://cfconventions.org (discrete sampling
     geometries)
@@ -47,6 +49,7 @@ class Zarr(EngineFolder):
     suffix = ".zarr"
     package = "zarr"
     showcase = ("", "compression=blosc", "compression=blosc,level=9,timestamps=delta", "level=22,timestamps=delta")
+    dtypes = VALUE_DTYPES
 
     def __init__(
         self, compression: str = "zstd", shuffle: str = "bitshuffle", level: int = 0, timestamps: str = "none"
@@ -79,13 +82,15 @@ class Zarr(EngineFolder):
                 "filters": deltas,
                 "attributes": {"units": SINCE[dataset.time_unit]},
             },
-            "value": {"data": dataset.values},
+            **{title: {"data": values} for title, values in value_arrays(dataset).items()},
         }
+        if types := value_types(dataset):
+            options["value_type"] = {"data": np.array(types, np.dtypes.StringDType())}
         with _quiet():
             group = zarr.create_group(path, attributes={"xxh3_64": digest_of(dataset)}, overwrite=True)
             for name, more in options.items():
-                dimension = "sample" if name in ("timestamp", "value") else "series"
-                compressors = [self._compressor(name in ("metric_name", "labels")), Crc32cCodec()]
+                dimension = "sample" if name in ("timestamp", *TYPED.values()) else "series"
+                compressors = [self._compressor(more["data"].dtype.kind == "T"), Crc32cCodec()]
                 group.create_array(name, compressors=compressors, dimension_names=[dimension], **more)
 
     def reader(self, path: Path) -> EngineReader:
@@ -97,7 +102,9 @@ class Zarr(EngineFolder):
             names, labels, row_size = (group[name][:] for name in ("metric_name", "labels", "row_size"))
             since = group["timestamp"].attrs["units"]
             digest = group.attrs["xxh3_64"]
-            return RaggedReader(names, labels, row_size, group["timestamp"], group["value"], since, digest)
+            values = {title: group[title] for title in TYPED.values() if title in group}
+            types = group["value_type"][:] if "value_type" in group else ()
+            return RaggedReader(names, labels, row_size, group["timestamp"], values, since, digest, types)
 
     def _compressor(self, texts: bool) -> Any:
         """Return what compresses numbers, or texts, which no shuffle makes smaller."""

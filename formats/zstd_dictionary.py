@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import zstandard
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, varint
+from squeezelab.codecs._frame import INT64, Bytes, read_varint, varint
 from squeezelab.codecs.zstd import Zstd, expand_with
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset, SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
 from squeezelab.formats.base import Buffer
@@ -59,6 +59,7 @@ class ZstdDictionary(DictionaryFile):
 
     name = "zstd_dictionary"
     kind = "general"
+    dtypes = VALUE_DTYPES
     compressible = False
     showcase = ("", "level=19")
 
@@ -82,8 +83,9 @@ class ZstdDictionary(DictionaryFile):
         if size > min(MOST_DICTIONARY, len(body) - at):
             raise CorruptDataError("the dictionary is longer than the file, or than any: it is damaged")
         codec = _Zstd(self.level, body[at : at + size].tobytes())
-        offsets, (timestamps, values) = decode_columns(body[at + size :], len(keys), [(codec, INT64), (codec, FLOAT64)])
-        return MetricDataset(keys, offsets, timestamps, values)
+        columns = [(codec, (INT64,)), (codec, VALUE_DTYPES)]
+        offsets, (timestamps, values) = decode_columns(body[at + size :], len(keys), columns)
+        return MetricDataset(keys, offsets, timestamps.values, values.values, dtypes=values.dtypes)
 
 
 def train(dataset: MetricDataset, level: int) -> bytes:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 RAW_BYTES_PER_SAMPLE = 16
 TIMESTAMP_BYTES = 8
-DOUBLE = np.dtype(np.float64)
-VALUE_DTYPES = (DOUBLE, np.dtype(np.int64), np.dtype(np.float32))
+DOUBLE: np.dtype[Any] = np.dtype(np.float64)
+VALUE_DTYPES: tuple[np.dtype[Any], ...] = (DOUBLE, np.dtype(np.int64), np.dtype(np.float32))
 """What the values of a series can be."""
 WORD = np.dtype(np.uint64)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from squeezelab.codecs import ColumnCodec, _frame
-from squeezelab.codecs._frame import FLOAT64, INT64, varint
-from squeezelab.testing.edges import SPECIAL_WORDS
+from squeezelab.codecs._frame import FLOAT32, FLOAT64, INT64, varint
+from squeezelab.testing.edges import SPECIAL_SINGLES, SPECIAL_WORDS
 
 WORDS = st.integers(0, 2**64 - 1)
 LENGTHS = st.integers(0, 300)
@@ -33,7 +33,14 @@ def float64_columns() -> st.SearchStrategy[np.ndarray]:
     return wild | decimals | special
 
 
-COLUMNS = {INT64: int64_columns(), FLOAT64: float64_columns()}
+def float32_columns() -> st.SearchStrategy[np.ndarray]:
+    """Wild bits, and those at the edges."""
+    wild = arrays(np.uint32, LENGTHS, elements=st.integers(0, 2**32 - 1))
+    special = st.lists(st.sampled_from(SPECIAL_SINGLES), max_size=50).map(lambda words: np.array(words, np.uint32))
+    return (wild | special).map(lambda words: words.view(np.float32))
+
+
+COLUMNS = {INT64: int64_columns(), FLOAT64: float64_columns(), FLOAT32: float32_columns()}
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

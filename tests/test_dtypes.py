@@ -110,12 +110,12 @@ def test_unsigned_integers_that_do_not_fit_are_doubles() -> None:
 
 
 def test_a_run_takes_integers_as_they_are_and_says_what_takes_doubles_alone() -> None:
-    result = bench(of(COUNTER), codecs="xor,pcodec,simple8b,tally", formats="cbor,tally", rounds=0).results
+    result = bench(of(COUNTER), codecs="xor,pcodec,simple8b,tally", formats="cbor,prometheus,tally", rounds=0).results
     assert [one.codec for one in result.find("values")] == ["pcodec", "simple8b", "tally"]
-    assert [one.codec for one in result.find("dataset")] == ["tally"]
+    assert [one.codec for one in result.find("dataset")] == ["cbor", "tally"]
     assert all(one.bit_exact for one in result.measurements)
     assert result.dataset.dtypes == {"int64": 1}
-    assert "Values of 1 series are int64. What takes doubles alone did not run (xor, cbor)." in result.run.notes
+    assert "Values of 1 series are int64. What takes doubles alone did not run (xor, prometheus)." in result.run.notes
 
 
 def test_of_several_dtypes_a_codec_runs_on_the_families_that_it_takes() -> None:

@@ -152,7 +152,7 @@ class _Gathered:
 
 def _write_ndjson(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
     for one in series:
-        if one.values.dtype != DOUBLE:
+        if one.values.dtype not in Ndjson.dtypes:
             file.write("".join(_json_lines(one)).encode())
             continue
         for chunk in Ndjson().chunks(MetricDataset.from_series([one], time_unit=unit)):

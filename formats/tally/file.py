@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xxhash
 
 from squeezelab.codecs.tally import BLOCK
-from squeezelab.dataset import UNITS_PER_SECOND, VALUE_DTYPES, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import UNITS_PER_SECOND, VALUE_DTYPES, MetricDataset, Series, SeriesKey, to_doubles
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.formats.base import Buffer
 from squeezelab.formats.tally import version1
@@ -403,7 +403,7 @@ class TallyFile:
         if whole or self._untouched:
             return series
         held = np.ones(values.size, np.bool_)
-        compared = values.astype(np.float64) if values.dtype == np.float32 else values  # NumPy would round the bound
+        compared = to_doubles(values) if values.dtype == np.float32 else values  # NumPy would round the bound
         if self._begin is not None:
             held &= _at_least(timestamps, self._begin)
         if self._end is not None:

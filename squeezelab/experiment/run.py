@@ -345,8 +345,8 @@ def tell_untaken(dtypes: Mapping[str, int], plan: Plan) -> Iterator[str]:
 
     Examples
     --------
-    >>> list(tell_untaken({"float64": 2, "int64": 1}, Plan.of("xor,zstd", "cbor,tally")))
-    ['Values of 1 series are int64. What takes doubles alone ran on the other series (xor) or not at all (cbor).']
+    >>> list(tell_untaken({"float64": 2, "int64": 1}, Plan.of("xor,zstd", "prometheus,tally")))
+    ['Values of 1 series are int64. What takes doubles alone ran on the other series (xor) or not at all (prometheus).']
     """
     for name, count in dtypes.items():
         dtype = np.dtype(name)

@@ -179,15 +179,43 @@ def edge_datasets(empty_series: bool = True) -> Iterator[tuple[str, MetricDatase
         yield f"{name}, {other}", MetricDataset.from_series([one])
 
 
-def typed_datasets() -> Iterator[tuple[str, MetricDataset]]:
-    """Yield data sets whose values are not all float64, each with what it is; series are never empty."""
-    times = 15 * np.arange(40)
-    columns = {
-        "int64": np.append(2**53 + np.arange(38), [-(2**63), 2**63 - 1]),
-        "float32": np.append(0.1 * np.arange(38), [-0.0, np.inf]).astype(np.float32),
-        "float64": 0.1 * np.arange(40),
+SPECIAL_SINGLES = (
+    *(0x00000000, 0x80000000, 0x7F800000, 0xFF800000, 0x7FC00000, 0xFFC00001, 0x7F800001),
+    *(0x7FFFFFFF, 0x00000001, 0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0x40490FDB, 0xFFFFFFFF),
+)
+"""Bits at the edges of what a float32 can be, as `SPECIAL_WORDS` of a float64."""
+
+
+def typed_datasets(empty_series: bool = True) -> Iterator[tuple[str, MetricDataset]]:
+    """Yield data sets whose values are not all float64, each with what it is.
+
+    Parameters
+    ----------
+    empty_series : bool
+        Whether series without samples are among them.
+
+    Examples
+    --------
+    >>> [dataset.value_dtypes for _, dataset in typed_datasets()][0]
+    (dtype('int64'),)
+    """
+    columns: dict[str, Column] = {
+        "int64": np.append(2**53 + np.arange(26), np.array(SPECIAL_WORDS, np.uint64).view(np.int64)),
+        "float32": np.append(
+            (0.1 * np.arange(26)).astype(np.float32), np.array(SPECIAL_SINGLES, np.uint32).view(np.float32)
+        ),
+        "float64": np.append(0.1 * np.arange(26), np.array(SPECIAL_WORDS, np.uint64).view(np.float64)),
     }
-    series = [Series(SeriesKey("m", {"of": name}), times, column) for name, column in columns.items()]
+    series = [Series(SeriesKey("m", {"of": name}), 15 * np.arange(40), column) for name, column in columns.items()]
     yield "int64 values", MetricDataset.from_series(series[:1])
     yield "float32 values", MetricDataset.from_series(series[1:2])
-    yield "values of several dtypes", MetricDataset.from_series(series)
+    yield "values of float64 and int64", MetricDataset.from_series([series[2], series[0]])
+    yield "values of three dtypes", MetricDataset.from_series(series)
+    if empty_series:
+        without = [Series(SeriesKey("none", key.labels), times[:0], values[:0]) for key, times, values in series]
+        for name, some in (
+            ("int64 values, and a series without", [without[0], series[0]]),
+            ("series of three dtypes, with and without samples", [*without, *series, *without[::-1]][:-3]),
+            ("series of three dtypes without samples", without),
+        ):
+            yield name, MetricDataset.from_series(some)

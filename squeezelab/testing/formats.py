@@ -40,7 +40,7 @@ def check_format(format: Format) -> None:
     """
     for name, dataset in edge_datasets(format.holds_empty_series):
         _check_file(format, f"{format.name} file of {name}", dataset)
-    for name, dataset in typed_datasets():
+    for name, dataset in typed_datasets(format.holds_empty_series):
         if format.takes(dataset):
             _check_file(format, f"{format.name} file of {name}", dataset)
         else:

@@ -49,6 +49,36 @@ def test_the_file_is_what_cbor2_makes_of_the_records(dataset: MetricDataset) -> 
     assert Cbor().encode(dataset) == b"".join(map(cbor2.dumps, dataset.records()))
 
 
+@given(datasets(INTEGERS))
+def test_integers_are_what_cbor2_makes_of_them(doubles: MetricDataset) -> None:
+    dataset = MetricDataset(doubles.keys, doubles.offsets, doubles.timestamps, doubles.timestamps[::-1].copy())
+    file = Cbor().encode(dataset)
+    assert file == b"".join(map(cbor2.dumps, dataset.records()))
+    assert Cbor().decode(file).fingerprint == dataset.fingerprint
+
+
+def test_float32_has_four_bytes() -> None:
+    words = np.array([0x3FC00000, 0x7FC00123, 0x7F800001, 0x80000000], np.uint32)
+    dataset = MetricDataset([SeriesKey("a", {})], np.array([0, 4]), np.arange(4), words.view(np.float32))
+    file = Cbor().encode(dataset)
+    for word in words.tolist():
+        assert b"evalue\xfa" + struct.pack(">I", word) in file
+    assert cbor2.loads(file)["value"] == 1.5
+    assert Cbor().decode(file).fingerprint == dataset.fingerprint
+
+
+def test_a_series_of_numbers_of_several_kinds_is_of_doubles() -> None:
+    single = cbor2.dumps(record(2, 0.0))[:-9] + b"\xfa" + struct.pack(">f", 0.5)
+    for spelled, expected in (
+        ([cbor2.dumps(record(1, 2**60 + 1)), cbor2.dumps(record(2, 0.5))], [2.0**60, 0.5]),
+        ([cbor2.dumps(record(1, 3)), single], [3.0, 0.5]),
+        ([single, cbor2.dumps(record(3, 0.1)), single], [0.5, 0.1, 0.5]),
+        ([cbor2.dumps(record(1, 2**63)), cbor2.dumps(record(2, 1))], [2.0**63, 1.0]),
+    ):
+        (found,) = Cbor().decode(b"".join(spelled))
+        assert (found.values.dtype, found.values.tolist()) == (np.float64, expected)
+
+
 @given(datasets(st.floats()))
 def test_cbor2_reads_the_records(dataset: MetricDataset) -> None:
     data = memoryview(Cbor().encode(dataset))
@@ -111,7 +141,9 @@ def test_floats_of_any_width_are_read(value: float, code: str) -> None:
     except OverflowError:
         return
     spelled = cbor2.dumps(record(1, 0.0))[:-9] + {"e": b"\xf9", "f": b"\xfa", "d": b"\xfb"}[code] + number
-    assert samples(Cbor().decode(spelled)) == [("a", {}, [(1, value)])]
+    found = Cbor().decode(spelled)
+    assert samples(found) == [("a", {}, [(1, value)])]
+    assert found.values.dtype == (np.float32 if code == "f" else np.float64)
 
 
 def test_interleaved_series_are_sorted_out() -> None:

@@ -1,16 +1,17 @@
 """What every file format promises: the conformance suite, and what goes beyond it."""
 
 import contextlib
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from columns import float64_columns, int64_columns, same_bits
+from columns import COLUMNS, int64_columns, same_bits
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
 from squeezelab.codecs._frame import varint
-from squeezelab.errors import InvalidRequestError
+from squeezelab.errors import InvalidRequestError, SqueezelabError
 from squeezelab.experiment.plan import DEFAULT_FORMATS
 from squeezelab.formats import available_formats, get_format, showcase_formats
 from squeezelab.formats._dictionary import encode_keys
@@ -34,7 +35,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
 @st.composite
-def datasets(draw: st.DrawFn) -> MetricDataset:
+def datasets(draw: st.DrawFn, dtypes: Sequence[np.dtype]) -> MetricDataset:
     """Any names, labels and bits; series may be of any length but 0, which NDJSON cannot tell."""
     keys = draw(
         st.lists(st.builds(SeriesKey, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3)), max_size=5, unique=True)
@@ -42,17 +43,24 @@ def datasets(draw: st.DrawFn) -> MetricDataset:
     series = []
     for key in keys:
         timestamps = draw(int64_columns().filter(len))
-        values = draw(float64_columns().filter(len))
+        values = draw(COLUMNS[draw(st.sampled_from(dtypes))].filter(len))
         count = min(len(timestamps), len(values))
         series.append(Series(key, timestamps[:count], values[:count]))
     return MetricDataset.from_series(series)
 
 
-def assert_same(found: MetricDataset, expected: MetricDataset) -> None:
-    assert list(found.keys) == list(expected.keys)
-    assert np.array_equal(found.offsets, expected.offsets)
-    assert same_bits(found.timestamps, expected.timestamps)
-    assert same_bits(found.values, expected.values)
+def comes_back(name: str, dataset: MetricDataset) -> None:
+    try:
+        file = get_format(name).encode(dataset)
+    except SqueezelabError:
+        assume(not name.startswith("duckdb"))  # it may reject NaNs, see its own tests
+        raise
+    found = get_format(name).decode(file)
+    assert list(found.keys) == list(dataset.keys)
+    assert np.array_equal(found.offsets, dataset.offsets)
+    assert same_bits(found.timestamps, dataset.timestamps)
+    assert found.dtypes == dataset.dtypes
+    assert same_bits(found.values, dataset.values)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -61,17 +69,27 @@ def test_it_conforms(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-@given(dataset=datasets())
-def test_every_data_set_comes_back_bit_for_bit(name: str, dataset: MetricDataset) -> None:
-    assert_same(get_format(name).decode(get_format(name).encode(dataset)), dataset)
+@given(data=st.data())
+def test_every_data_set_comes_back_bit_for_bit(name: str, data: st.DataObject) -> None:
+    comes_back(name, data.draw(datasets(get_format(name).dtypes)))
 
 
 @pytest.mark.skipif(not WHOLE, reason="no package of the extra peers is installed")
 @pytest.mark.parametrize("name", WHOLE)
 @settings(max_examples=8)
-@given(dataset=datasets())
-def test_every_data_set_comes_back_from_a_database(name: str, dataset: MetricDataset) -> None:
-    assert_same(get_format(name).decode(get_format(name).encode(dataset)), dataset)
+@given(data=st.data())
+def test_every_data_set_comes_back_from_a_database(name: str, data: st.DataObject) -> None:
+    comes_back(name, data.draw(datasets(get_format(name).dtypes)))
+
+
+def test_formats_say_which_types_of_values_they_take() -> None:
+    """What takes doubles alone does so by its nature, not for want of work."""
+    taken = {name.partition(":")[0]: get_format(name).dtypes for name in FORMATS if "+zstd" not in name}
+    doubles, integers = np.dtype(np.float64), np.dtype(np.int64)
+    alone = {name for name, dtypes in taken.items() if dtypes == (doubles,)}
+    assert alone <= {"delta_of_delta+xor", "downsampled", "prometheus", "tsfile"}
+    assert {name for name, dtypes in taken.items() if set(dtypes) == {doubles, integers}} == {"ndjson", "pattern"}
+    assert all(get_format(f"{name}+zstd").dtypes == taken[name] for name in ("ndjson", "table"))
 
 
 @pytest.mark.parametrize("name", FORMATS)

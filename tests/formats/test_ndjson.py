@@ -95,6 +95,48 @@ def test_every_bit_comes_back(dataset: MetricDataset) -> None:
     assert Ndjson().decode(Ndjson().encode(dataset)).fingerprint == dataset.fingerprint
 
 
+@given(
+    st.lists(st.tuples(KEYS, int64_columns().filter(len)), max_size=4, unique_by=lambda one: one[0]),
+)
+def test_integers_are_what_json_makes_of_them(columns: list[tuple[SeriesKey, np.ndarray]]) -> None:
+    dataset = MetricDataset.from_series([Series(key, column[::-1].copy(), column) for key, column in columns])
+    expected = "".join(json.dumps(record) + "\n" for record in dataset.records())
+    assert Ndjson().encode(dataset).decode() == expected
+    assert ndjson_bytes(dataset) == len(expected)
+    assert Ndjson().decode(expected.encode()).fingerprint == dataset.fingerprint
+
+
+@pytest.mark.usefixtures("_pieces")
+def test_integers_beside_doubles_stay_integers() -> None:
+    large = np.array([2**53 + 1, -(2**63), 2**63 - 1, 0])
+    dataset = MetricDataset.from_series([*MIXED, Series(SeriesKey("n", {"value": "5"}), np.arange(4), large)])
+    lines = Ndjson().encode(dataset).splitlines(keepends=True)
+    mixed = np.random.default_rng(0).permutation(len(lines)).tolist()
+    for order in (range(len(lines)), sorted(mixed, key=lambda i: mixed[i] % 5)):
+        found = {one.key: one for one in Ndjson().decode(b"\n".join(lines[i] for i in order))}
+        for one in dataset:
+            assert found[one.key].values.dtype == one.values.dtype
+            assert sorted(found[one.key].values.tobytes()) == sorted(one.values.tobytes())
+
+
+@pytest.mark.usefixtures("_pieces")
+@pytest.mark.parametrize(
+    ("spelled", "expected"),
+    [
+        (["1", "2.0"], np.array([1, 2.0])),
+        (["9007199254740993", "1e0"], np.array([2.0**53, 1])),
+        (["9223372036854775808", "1"], np.array([2.0**63, 1])),
+        (["-0", "1"], np.array([-0.0, 1])),
+        (["-1", "10"], np.array([-1, 10])),
+    ],
+)
+def test_a_series_is_of_integers_if_all_its_values_are(spelled: list[str], expected: np.ndarray) -> None:
+    lines = [line(i).replace(b"1.5", value.encode()) for i, value in enumerate(spelled)]
+    (found,) = Ndjson().decode(b"".join(lines))
+    assert found.values.dtype == expected.dtype
+    assert found.values.tobytes() == expected.tobytes()
+
+
 @pytest.mark.usefixtures("_pieces")
 def test_files_are_written_and_read_piece_by_piece() -> None:
     assert b"".join(map(bytes, Ndjson().chunks(MIXED))).decode() == text(MIXED)

@@ -8,7 +8,7 @@ import pytest
 import xxhash
 
 from columns import SPECIAL_WORDS
-from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey
+from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, SqueezelabError
 from squeezelab.formats import available_formats, get_format
 from squeezelab.formats._engine import MARK, SEAL_BYTES, EngineFolder, rises
 
@@ -103,6 +103,20 @@ def test_every_pair_of_clickhouse_codecs_comes_back(timestamps: str, values: str
     dataset = a_data_set(list(range(0, 1500, 15)), [5])
     file = get_format(f"{needs('clickhouse')}:timestamps={timestamps},values={values},zstd=0")
     assert file.decode(file.encode(dataset)).fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_duckdb_rejects_nans_whose_bits_it_would_lose(dtype: type) -> None:
+    file = get_format(needs("duckdb"))
+    plain = np.full(3, np.nan, dtype)
+
+    def of(values: np.ndarray) -> MetricDataset:
+        return MetricDataset.from_series([Series(SeriesKey("up", {}), np.arange(values.size), values)])
+
+    for values in (plain, np.append(-plain, dtype(1))):
+        assert file.decode(file.encode(of(values))).fingerprint == of(values).fingerprint
+    with pytest.raises(SqueezelabError, match="does not keep the bits of NaNs"):
+        file.encode(of(-plain))
 
 
 def test_duckdb_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
