@@ -3,40 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
-from squeezelab.report.cost import gigabytes_held
+from squeezelab.report.cost import gigabytes_held, tell_gigabytes
 from squeezelab.report.table import Table
 from squeezelab.results import Advice, CostBasis, ProvenSetting
 
-ROLES = {"default": "today's default", "advised": "advised", "second": "second best", "other": "also proven"}
+OTHER = "also proven"
+ROLES = {"default": "today's default", "advised": "advised", "second": "second best", "other": OTHER}
+
+
+def _named(advice: Advice) -> dict[str, ProvenSetting]:
+    """Return the settings that were proven by what they are called: the second best may be the default, for one."""
+    names: dict[str, list[str]] = {}
+    settings = {one.statement: one for one in reversed(advice.settings)}
+    for one in advice.settings:
+        names.setdefault(one.statement, []).append(ROLES[one.role])
+    named = {" and ".join(dict.fromkeys(roles)): settings[text] for text, roles in names.items() if roles != [OTHER]}
+    others = [settings[text] for text, roles in names.items() if roles == [OTHER]]
+    return named | {f"{OTHER} {number}": one for number, one in enumerate(others, 1)}
 
 
 def settings_table(advice: Advice) -> Table:
-    """Return the settings that were proven: bytes, what they save, and times with their intervals."""
+    """Return the settings that were proven: bytes, and what they save."""
     default = advice.get("default")
     rows = [
         [
-            ROLES[one.role],
+            name,
             one.description,
             f"{one.encoded_bytes:,}",
             f"{one.bytes_per_sample:.3f}",
             "-" if one.further_bytes is None else f"{one.further_bytes:.3f}",
             "-" if default is None or one is default else f"{1 - one.encoded_bytes / default.encoded_bytes:.1%}",
-            *(_milliseconds(*times) for times in _times(one)),
             "yes" if one.bit_exact else f"no: {one.lost}",
         ]
-        for one in advice.settings
+        for name, one in _named(advice).items()
     ]
-    headers = ["", "setting", "bytes", "B/sample", "B/further", "saved", "ingest ms", "hour ms", "all ms", "exact"]
+    headers = ["", "setting", "bytes", "B/sample", "B/further", "saved", "exact"]
     note = (
         "Each was run as its text says, read back and compared bit by bit. B/further: bytes of each further sample, "
-        "from the later half of each series. Times: median, and in brackets its 95 % interval, caches warm."
+        "from the later half of each series."
     )
     return Table(f"{advice.title}: settings", headers, rows, note, names=2)
 
 
-def _times(one: ProvenSetting) -> list[tuple[float | None, tuple[float, float] | None]]:
-    return [(one.ingest_s, one.ingest_ci), (one.hour_s, one.hour_ci), (one.whole_s, one.whole_ci)]
+def times_table(advice: Advice) -> Table:
+    """Return what the settings that were proven take to write and to read, with intervals."""
+    rows = [
+        [
+            name,
+            _milliseconds(one.ingest_s, one.ingest_ci),
+            _milliseconds(one.hour_s, one.hour_ci),
+            _milliseconds(one.whole_s, one.whole_ci),
+        ]
+        for name, one in _named(advice).items()
+    ]
+    headers = ["", "ingest", "an hour of one series", "everything"]
+    note = "Milliseconds: median, and in brackets its 95 % interval, caches warm."
+    return Table(f"{advice.title}: times", headers, rows, note)
 
 
 def _milliseconds(seconds: float | None, interval: tuple[float, float] | None) -> str:
@@ -44,13 +68,13 @@ def _milliseconds(seconds: float | None, interval: tuple[float, float] | None) -
 
     Examples
     --------
-    >>> _milliseconds(0.0123, (0.012, 0.0131)), _milliseconds(None, None)
-    ('12.3 [12-13.1]', '-')
+    >>> _milliseconds(1.2345, (0.012, 0.0131)), _milliseconds(None, None)
+    ('1,230 [12-13.1]', '-')
     """
     if seconds is None:
         return "-"
-    span = "" if interval is None else f" [{interval[0] * 1e3:.3g}-{interval[1] * 1e3:.3g}]"
-    return f"{seconds * 1e3:.3g}{span}"
+    low, high, middle = (f"{Decimal(f'{1e3 * one:.3g}'):,f}" for one in (*(interval or (0, 0)), seconds))
+    return middle if interval is None else f"{middle} [{low}-{high}]"
 
 
 def segments_table(advice: Advice) -> Table:
@@ -79,10 +103,10 @@ def noise_table(advice: Advice) -> Table:
     rows = [
         [
             one.metric,
+            one.reason,
             f"{one.decimals}",
             f"{one.largest_error:.3g}",
             "-" if one.saved_bytes is None else f"{one.saved_bytes:,}",
-            one.reason,
         ]
         for one in advice.noise
     ]
@@ -90,7 +114,8 @@ def noise_table(advice: Advice) -> Table:
         "Rounding is a loss. It is never done by itself: decide metric by metric. Saved: by the advised text, as it "
         "is; a line: there was no time to run it."
     )
-    return Table("Digits that are noise", ["metric", "digits kept", "largest error", "bytes saved", "why"], rows, note)
+    headers = ["metric", "why", "digits kept", "largest error", "bytes saved"]
+    return Table("Digits that are noise", headers, rows, note, names=2)
 
 
 def comparison_table(advice: Sequence[Advice]) -> Table:
@@ -121,14 +146,20 @@ def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:
             taken = setting.bytes_per_sample if setting.further_bytes is None else setting.further_bytes
             held = gigabytes_held(taken, basis)
             price = basis.price_per_gb_month
-            rows.append([one.system, ROLES[role], f"{held:,.3g}", "-" if price is None else f"{held * price:,.2f}"])
+            rows.append(
+                [one.system, ROLES[role], tell_gigabytes(held), "-" if price is None else f"{held * price:,.2f}"]
+            )
     note = "On the bytes of each further sample, or of all where these are too few to tell; GB: 10^9 bytes, one copy."
     return Table("What it costs to keep", ["system", "", "GB held", "a month"], rows, note, names=2)
 
 
 def tables_of(advice: Advice) -> list[Table]:
     """Return the tables of the advice for one system."""
-    return [table for table in (settings_table(advice), segments_table(advice), noise_table(advice)) if table.rows]
+    return [
+        table
+        for table in (settings_table(advice), times_table(advice), segments_table(advice), noise_table(advice))
+        if table.rows
+    ]
 
 
 def tables_beside(advice: Sequence[Advice], basis: CostBasis | None = None) -> list[Table]:

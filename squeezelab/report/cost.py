@@ -77,6 +77,17 @@ def gigabytes_held(bytes_per_sample: float, basis: CostBasis) -> float:
     return bytes_per_sample * basis.samples_per_second * basis.retention_seconds / 1e9
 
 
+def tell_gigabytes(held: float) -> str:
+    """Return gigabytes as a table shows them.
+
+    Examples
+    --------
+    >>> tell_gigabytes(12.345), tell_gigabytes(1234.5)
+    ('12.3', '1,234')
+    """
+    return f"{held:,.0f}" if held >= 100 else f"{held:,.3g}"
+
+
 def cost_table(results: Results) -> Table:
     """Return what the best, and what others use, would hold and cost."""
     basis = results.cost or EXAMPLE
@@ -87,8 +98,7 @@ def cost_table(results: Results) -> Table:
     for role, choice in _choices(results):
         further = choice.bytes_per_sample if choice.further_bytes is None else choice.further_bytes
         held = gigabytes_held(further, basis)
-        row = [role, " and ".join(dict.fromkeys(choice.names)), f"{further:.3f}", f"{held:,.3g}"]
-        row[3] = f"{held:,.0f}" if held >= 100 else row[3]
+        row = [role, " and ".join(dict.fromkeys(choice.names)), f"{further:.3f}", tell_gigabytes(held)]
         if basis.price_per_gb_month is not None:
             row.append(f"{held * basis.price_per_gb_month:,.2f}")
         rows.append(row)

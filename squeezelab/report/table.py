@@ -9,6 +9,9 @@ from html import escape
 from rich.box import SIMPLE
 from rich.table import Table as RichTable
 
+NARROWEST_WORDS = 16
+"""Characters that a column of words has at least, where there are so many."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -52,7 +55,15 @@ class Table:
         )
         for i, header in enumerate(self.headers):
             named = i < self.names
-            table.add_column(header, justify="left" if named else "right", no_wrap=not named, overflow="fold")
+            # However narrow the terminal, words are not folded to a letter a line.
+            longest = max((len(row[i]) for row in self.rows), default=0)
+            table.add_column(
+                header,
+                justify="left" if named else "right",
+                no_wrap=not named,
+                overflow="fold",
+                min_width=min(longest, NARROWEST_WORDS) if named else None,
+            )
         for row in self.rows:
             table.add_row(*row)
         return table

@@ -1,16 +1,18 @@
 """Advice in a report: what to paste stands there as it is, whatever characters it holds, beside what it saves."""
 
 import html
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from squeezelab import MetricDataset
 from squeezelab.experiment.run import measure_dataset
 from squeezelab.report import write_report
-from squeezelab.report.advice import advice_markdown
+from squeezelab.report.advice import advice_markdown, settings_table, times_table
 from squeezelab.report.markdown import ratios_markdown
 from squeezelab.report.page import report_html
 from squeezelab.results import Advice, CostBasis, NoisyDigits, ProvenSetting, Results, Segment
@@ -72,7 +74,7 @@ def test_rows_stay_rows_whatever_names_they_hold(results: Results) -> None:
 def test_systems_stand_beside_each_other_with_what_is_paid(results: Results) -> None:
     text = advice_markdown(results.advice, "mine", ["beta is odd"], results.cost)
     assert "| Alpha | 4.000 | 2.000 | 50.0% |" in text
-    assert "| alpha | advised | 2e+03 | 1,000.00 |" in text, "2 bytes, a million a second, a million seconds, 0.50 a GB"
+    assert "| alpha | advised | 2,000 | 1,000.00 |" in text, "2 bytes, a million a second, a million seconds, 0.50 a GB"
     assert text.endswith("- beta is odd\n")
 
 
@@ -84,3 +86,28 @@ def test_results_keep_advice(results: Results, tmp_path: Path) -> None:
 def test_reports_without_advice_have_no_such_section(bare: Results) -> None:
     assert "advice-section" not in report_html(bare)
     assert "paste this" not in ratios_markdown(bare, [])
+
+
+def test_a_setting_with_two_roles_stands_once_and_others_are_numbered() -> None:
+    """The second best may be the default; times are in a table of their own, by the same names."""
+    given = advice()
+    (default, advised) = given.settings
+    others = [replace(default, role="other", statement=f"CREATE {i}", hour_s=i) for i in (1, 2)]
+    given = replace(given, settings=[default, advised, replace(default, role="second"), *others])
+    names = ["today's default and second best", "advised", "also proven 1", "also proven 2"]
+    assert [row[0] for row in settings_table(given).rows] == names
+    assert [(row[0], row[2]) for row in times_table(given).rows] == list(
+        zip(names, ["-", "10", "1,000", "2,000"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_narrow_terminal_folds_words_not_letters(width: int) -> None:
+    given = advice()
+    given = replace(
+        given, settings=[replace(one, description="narrow table, by series, values ZSTD(22)") for one in given.settings]
+    )
+    console = Console(width=width, file=io.StringIO())
+    console.print(settings_table(given).to_rich())
+    assert "narrow table," in console.file.getvalue()
+    assert len(console.file.getvalue().splitlines()) < 20
