@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
-
-import numpy as np
-
-from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs._frame import FLOAT64
 from squeezelab.codecs._packing import pack_bits, unpack_bits
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs.base import KernelCodec
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_word, store_word
 
@@ -29,46 +24,19 @@ AS_IT_IS = U(0xFFFF)
 DICTIONARY_SIZE = U(8)
 
 SAMPLES, INDICES, PARTS, POSITIONS, DICTIONARY, TIMES = range(6)
-"""The rows of the workspace."""
+"""The rows of the workspace, each as long as a vector."""
+
+ROWS = 6, int(VECTOR)
 
 
 class RowGroupCodec(KernelCodec):
-    """Base of codecs that write one row-group after the other: `write_group` and `read_group`."""
+    """Base of codecs that write one row-group after the other."""
 
     dtypes = (FLOAT64,)
-
-    @abstractmethod
-    def write_group(self, words: Words, work: Words, buffer: Bytes, at: Any) -> Any:
-        """Write the row-group of the words from a byte on; return the byte after it."""
-
-    @abstractmethod
-    def read_group(self, data: Bytes, at: Any, stop: Any, work: Words, words: Words) -> Any:
-        """Fill the words from the row-group that begins at a byte; return the byte after it, 0 if it is damaged."""
 
     def worst_case_bytes(self, count: int) -> int:
         """Headers of row-groups and vectors, and all values as they are."""
         return 8 * count + 13 * (count // int(VECTOR) + 1) + 18 * (count // int(ROW_GROUP) + 1)
-
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        at, work = U(0), _workspace()
-        for first in range(0, words.size, int(ROW_GROUP)):
-            at = U(self.write_group(words[first : first + int(ROW_GROUP)], work, buffer, at))
-        return at
-
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        at, work = start, _workspace()
-        for first in range(0, words.size, int(ROW_GROUP)):
-            at = U(self.read_group(data, at, stop, work, words[first : first + int(ROW_GROUP)]))
-            if not at:
-                return False
-        return at == stop
-
-
-def _workspace() -> Words:
-    """Return memory for the kernels to work in: a row, as long as a vector, for each purpose."""
-    return np.empty((6, int(VECTOR)), np.uint64)
 
 
 @kernel(forceinline=True)

@@ -12,6 +12,8 @@ from squeezelab.codecs._alp import (
     INDICES,
     PARTS,
     POSITIONS,
+    ROW_GROUP,
+    ROWS,
     SAMPLED_VALUES,
     SAMPLES,
     VECTOR,
@@ -26,12 +28,11 @@ from squeezelab.codecs._alp import (
     take_16,
     take_as_it_is,
 )
-from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs._packing import bit_width, pack_bits, packed_bytes, unpack_bits
 from squeezelab.codecs.alp_rd import read_rd_group, write_rd_group
-from squeezelab.codecs.base import Words
+from squeezelab.codecs.base import DType, Workspace
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, load_word, store_word
+from squeezelab.kernels.bits import U, load_word, store_word, workspace
 
 EXPONENTS = U(19)
 UP = np.array([float(f"1e{power}") for power in range(19)])
@@ -108,13 +109,36 @@ class Alp(RowGroupCodec):
     # A vector of equal decimals takes 13 bytes.
     max_expansion = 8192 // 13 + 1
 
-    def write_group(self, words: Words, work: Words, buffer: Bytes, at: Any) -> Any:
-        """Encode one row-group."""
-        return write_alp_group(words, work, buffer, at)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_alp, (workspace(*ROWS),)
 
-    def read_group(self, data: Bytes, at: Any, stop: Any, work: Words, words: Words) -> Any:
-        """Decode one row-group."""
-        return read_alp_group(data, at, stop, work, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_alp, (workspace(*ROWS),)
+
+
+@kernel
+def encode_alp(words, work, buffer):
+    """Write the payload of uint64 words into a buffer; return its bytes."""
+    at = U(0)
+    for first in range(U(0), U(words.size), ROW_GROUP):
+        at = write_alp_group(words[first : first + ROW_GROUP], work, buffer, at)
+    return at
+
+
+@kernel
+def decode_alp(data, start, stop, work, words):
+    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
+
+    `READ_SLACK` bytes after ``stop`` must be readable.
+    """
+    at = start
+    for first in range(U(0), U(words.size), ROW_GROUP):
+        at = read_alp_group(data, at, stop, work, words[first : first + ROW_GROUP])
+        if at == U(0):
+            return False
+    return at == stop
 
 
 @kernel(forceinline=True)

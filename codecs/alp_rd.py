@@ -11,6 +11,8 @@ from squeezelab.codecs._alp import (
     INDICES,
     PARTS,
     POSITIONS,
+    ROW_GROUP,
+    ROWS,
     SAMPLES,
     VECTOR,
     RowGroupCodec,
@@ -24,11 +26,10 @@ from squeezelab.codecs._alp import (
     take_16,
     take_as_it_is,
 )
-from squeezelab.codecs._frame import Bytes
 from squeezelab.codecs._packing import bit_width, pack_bits, packed_bytes, unpack_bits
-from squeezelab.codecs.base import Words
+from squeezelab.codecs.base import DType, Workspace
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U
+from squeezelab.kernels.bits import U, workspace
 
 MOST_LEFT_BITS = U(16)
 EXCEPTION_BITS = U(16 + 16)
@@ -77,13 +78,36 @@ class AlpRd(RowGroupCodec):
     name = "alp_rd"
     max_expansion = 2
 
-    def write_group(self, words: Words, work: Words, buffer: Bytes, at: Any) -> Any:
-        """Encode one row-group."""
-        return write_rd_group(words, work, buffer, at)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_alp_rd, (workspace(*ROWS),)
 
-    def read_group(self, data: Bytes, at: Any, stop: Any, work: Words, words: Words) -> Any:
-        """Decode one row-group."""
-        return read_rd_group(data, at, stop, work, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_alp_rd, (workspace(*ROWS),)
+
+
+@kernel
+def encode_alp_rd(words, work, buffer):
+    """Write the payload of uint64 words into a buffer; return its bytes."""
+    at = U(0)
+    for first in range(U(0), U(words.size), ROW_GROUP):
+        at = write_rd_group(words[first : first + ROW_GROUP], work, buffer, at)
+    return at
+
+
+@kernel
+def decode_alp_rd(data, start, stop, work, words):
+    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
+
+    `READ_SLACK` bytes after ``stop`` must be readable.
+    """
+    at = start
+    for first in range(U(0), U(words.size), ROW_GROUP):
+        at = read_rd_group(data, at, stop, work, words[first : first + ROW_GROUP])
+        if at == U(0):
+            return False
+    return at == stop
 
 
 @kernel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from math import prod
 from typing import Any, ClassVar
 
@@ -22,13 +23,31 @@ from squeezelab.codecs._frame import (
     open_frame,
     pack_frame,
     read_varint,
+    seed_of,
+    tag_of,
     varint,
+)
+from squeezelab.codecs._frames import (
+    FLOAT64_TAG,
+    ROOM_OF_FRAME,
+    as_reader,
+    as_writer,
+    read_frames,
+    survey_frames,
+    write_frames,
 )
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels.bits import READ_SLACK, WRITE_SLACK, U, scratch
+from squeezelab.kernels.xxh3 import ROOM
 
 Column = npt.NDArray[Any]
+DType = np.dtype[Any]
 Words = npt.NDArray[np.uint64]
+Workspace = tuple[()] | tuple[Words]
+"""What a kernel works in: nothing, or an array of two dimensions."""
+
+LONG, GROUP = 2**15, 2**17
+"""Columns of more values gain nothing from one call for many; about so many values go into a call."""
 
 
 class ColumnCodec(Codec):  # type: ignore[misc]
@@ -55,6 +74,8 @@ class ColumnCodec(Codec):  # type: ignore[misc]
         The package of PyPI that it needs beyond those which squeezelab always has.
     showcase : tuple of str
         The settings that a default run shows: what its authors recommend, and its strongest where that is another.
+    takes_many : bool
+        Whether `encode_many` and `decode_many` take less than one call a column.
     earlier_names : tuple of str
         What frames of earlier layouts are bound to that are still read; `unpack` finds which one in ``frame.name``.
     """
@@ -66,6 +87,7 @@ class ColumnCodec(Codec):  # type: ignore[misc]
     showcase: ClassVar[tuple[str, ...]] = ("",)
     dtypes: tuple[np.dtype[Any], ...] = (INT64, FLOAT64)
     lossy: bool = False
+    takes_many: bool = False
     earlier_names: tuple[str, ...] = ()
     max_expansion: int
 
@@ -292,33 +314,103 @@ def _as_output(out: Any, frame: Frame, data: Bytes) -> Column:
 class KernelCodec(ColumnCodec):
     """Base of codecs that are two kernels over a column's bits, taken as uint64 words.
 
-    A subclass gives `write`, `read` and `worst_case_bytes`, and no more.
+    A subclass gives `encoder`, `decoder` and `worst_case_bytes`, and no more.
     """
+
+    takes_many = True
 
     @abstractmethod
     def worst_case_bytes(self, count: int) -> int:
         """Return the most bytes that the payload of so many values can take."""
 
     @abstractmethod
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Write the payload of the words into a buffer, which has `WRITE_SLACK` to spare; return its bytes."""
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel that encodes columns of a dtype, and what it works in: nothing, or one array.
+
+        ``kernel(words, *workspace, buffer)`` writes the payload of read-only words into a buffer, which has
+        `WRITE_SLACK` to spare, and returns its bytes. A workspace holds anything before a call.
+        """
 
     @abstractmethod
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Fill the words from ``data[start:stop]``; return whether it holds exactly these many.
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel that decodes columns of a dtype, and what it works in.
 
-        The positions are uint64; `READ_SLACK` bytes after ``stop`` may be read.
+        ``kernel(data, start, stop, *workspace, words)`` fills the words from ``data[start:stop]``, and returns whether
+        it holds exactly these many. The positions are uint64; `READ_SLACK` bytes after ``stop`` may be read.
         """
 
     def pack(self, column: Column) -> Bytes:
         """Encode the column's bits."""
+        encode, work = self.encoder(column.dtype)
         buffer = scratch(self.worst_case_bytes(column.size) + WRITE_SLACK)
-        return buffer[: int(self.write(column.view(np.uint64), buffer))]
+        return buffer[: int(encode(column.view(np.uint64), *work, buffer))]
 
     def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
         """Decode the payload into the column's bits."""
-        if not self.read(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
+        decode, work = self.decoder(column.dtype)
+        if not decode(data, U(frame.start), U(frame.stop), *work, column.view(np.uint64)):
             raise CorruptDataError(f"the {self.name} payload does not hold the values it promises: it is damaged")
+
+    def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
+        """Encode many short columns in one call; long ones, and what is not one plain array, one by one."""
+        frames: list[bytes | None] = [None] * len(columns)
+        for dtype in self.dtypes:
+            for group in _groups(columns, dtype):
+                for i, frame in zip(group, self._encode_group([columns[i] for i in group], dtype), strict=True):
+                    frames[i] = frame
+        return [self.encode(one) if frame is None else frame for frame, one in zip(frames, columns, strict=True)]
+
+    def decode_many(self, frames: Sequence[Any]) -> list[Column]:
+        """Decode all frames in one call; one by one, where not all are whole ones of native columns."""
+        every = [frame if type(frame) is bytes else bytes(as_bytes(frame)) for frame in frames]
+        columns = self._decode_group(every)
+        return [self.decode(frame) for frame in every] if columns is None else columns
+
+    def _encode_group(self, columns: Sequence[Column], dtype: DType) -> list[bytes]:
+        sizes = [column.size for column in columns]
+        offsets, bounds = np.zeros(len(sizes) + 1, np.int64), np.empty((2, len(sizes)), np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        words = np.concatenate(columns).view(np.uint64)
+        words.flags.writeable = False
+        buffer = scratch(sum(map(self.worst_case_bytes, sizes)) + len(sizes) * ROOM_OF_FRAME + WRITE_SLACK)
+        encode, work = self.encoder(dtype)
+        seed, room = U(seed_of(self.frame_name)), np.empty(ROOM, np.uint64)
+        write_frames(as_writer(encode, work), work, words, offsets, U(tag_of(dtype)), seed, room, buffer, bounds)
+        begins, ends = bounds.tolist()
+        return [buffer[i:j].tobytes() for i, j in zip(begins, ends, strict=True)]
+
+    def _decode_group(self, frames: Sequence[bytes]) -> list[Column] | None:
+        """Return the columns of frames; None if any is not whole, or not of a plain column of this codec."""
+        data = np.frombuffer(b"".join(frames) or b"\0", np.uint8)
+        begins, places = np.zeros(len(frames) + 1, np.int64), np.empty(len(frames) + 1, np.int64)
+        np.cumsum(np.fromiter(map(len, frames), np.int64, len(frames)), out=begins[1:])
+        tags = np.empty(len(frames), np.uint8)
+        if not survey_frames(data, begins, self.max_expansion, tags, places):
+            return None
+        dtype = FLOAT64 if FLOAT64_TAG in tags else INT64
+        if dtype not in self.dtypes or (tags != tag_of(dtype)).any():
+            return None
+        column = allocate(places[-1], dtype)
+        decode, work = self.decoder(dtype)
+        seed, room = U(seed_of(self.frame_name)), np.empty(ROOM, np.uint64)
+        if not read_frames(as_reader(decode, work), work, data, begins, places, seed, room, column.view(np.uint64)):
+            return None
+        bounds = places.tolist()
+        return [column[i:j] for i, j in pairwise(bounds)]
+
+
+def _groups(columns: Sequence[Any], dtype: DType) -> Iterator[list[int]]:
+    """Yield the positions of short, plain columns of a dtype, as many at a time as a processor keeps near itself."""
+    group, values = [], 0
+    for i, column in enumerate(columns):
+        if type(column) is np.ndarray and column.dtype == dtype and column.ndim == 1 and 0 < column.size <= LONG:
+            group.append(i)
+            values += column.size
+        if values > GROUP:
+            yield group
+            group, values = [], 0
+    if group:
+        yield group
 
 
 class ByteCodec(ColumnCodec):

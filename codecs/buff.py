@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs._frame import FLOAT64
 from squeezelab.codecs._packing import bit_width
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -84,21 +84,13 @@ class Buff(KernelCodec):
         """At most 8 bytes a value and as much for exceptions, with their places."""
         return 26 * count + 40 * (count // BLOCK + 1)
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        at = U(0)
-        for first in range(0, words.size, BLOCK):
-            at = U(encode_buff(words[first : first + BLOCK], buffer, at))
-        return at
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_buff, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        at = start
-        for first in range(0, words.size, BLOCK):
-            at = U(decode_buff(data, at, stop, words[first : first + BLOCK]))
-            if not at:
-                return False
-        return at == stop
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_buff, ()
 
 
 @kernel(forceinline=True)
@@ -157,7 +149,16 @@ def _choose_places(words):
 
 
 @kernel
-def encode_buff(words, buffer, at):
+def encode_buff(words, buffer):
+    """Write the payload of uint64 words into a buffer; return its bytes."""
+    at = U(0)
+    for first in range(0, words.size, BLOCK):
+        at = _write_block(words[first : first + BLOCK], buffer, at)
+    return at
+
+
+@kernel
+def _write_block(words, buffer, at):
     """Write the block of uint64 words from a byte on; return the byte after it."""
     count, places = U(words.size), _choose_places(words)
     least, span, exceptions = _range(words, places)
@@ -203,6 +204,20 @@ def _places_of(bits):
 
 @kernel
 def decode_buff(data, start, stop, words):
+    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
+
+    `READ_SLACK` bytes after ``stop`` must be readable.
+    """
+    at = start
+    for first in range(0, words.size, BLOCK):
+        at = _read_block(data, at, stop, words[first : first + BLOCK])
+        if at == U(0):
+            return False
+    return at == stop
+
+
+@kernel
+def _read_block(data, start, stop, words):
     """Fill uint64 words from the block that begins at a byte; return the byte after it, 0 if it is damaged.
 
     `READ_SLACK` bytes after ``stop`` must be readable.

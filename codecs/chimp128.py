@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.codecs.chimp import NO_LEADING, leading_at, leading_place
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, peek_57, peek_64, put_top, trailing_zeros
+from squeezelab.kernels.bits import U, peek_57, peek_64, put_top, trailing_zeros, workspace
 
 WINDOW = U(128)
 LOW_BITS = U(14)
@@ -60,24 +58,26 @@ class Chimp128(KernelCodec):
         """64 bits for the first value, at most 18 + 64 for each other."""
         return 8 + (count * 82 + 7) // 8
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_chimp128(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_chimp128, (workspace(1, 1 << int(LOW_BITS)),)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_chimp128(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_chimp128, ()
 
 
 @kernel
-def encode_chimp128(words, latest, buffer):
+def encode_chimp128(words, work, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes.
 
-    ``latest`` has a place for all values of `LOW_BITS` bits, zero at first: where a value with such low bits was last.
+    The workspace has a place for all values of `LOW_BITS` bits: where a value with such low bits was last.
     """
     at, pending, fill = U(0), U(0), U(0)
     if words.size == 0:
         return at
+    latest = work[0]
+    latest[:] = 0
     low = (U(1) << LOW_BITS) - U(1)
     at, pending, fill = put_top(buffer, at, pending, fill, words[0], U(0), U(64))
     latest[words[0] & low] = U(0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._frame import INT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import INT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -66,13 +66,13 @@ class DeltaBitpack(KernelCodec):
         """For the first value 10, for each block 10 and a width, for each value 8."""
         return 10 + 11 * (count // BLOCK + 1) + 8 * count
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_delta_bitpack(words, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_delta_bitpack, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_delta_bitpack(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_delta_bitpack, ()
 
 
 @kernel

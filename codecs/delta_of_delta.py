@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import INT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import INT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.errors import InvalidRequestError
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -21,6 +21,7 @@ from squeezelab.kernels.bits import (
     put_varint,
     take_varint,
     unzigzag,
+    workspace,
     zigzag,
 )
 
@@ -89,16 +90,16 @@ class DeltaOfDelta(KernelCodec):
 
     def worst_case_bytes(self, count: int) -> int:
         """Two varints, the widths, then at most 4 + 64 bits a value, and those of the fourth width before an escape."""
-        escape = int(self._fixed[0]) if self._fixed is not None and self._fixed[0] < 64 else 0
+        escape = int(self._fixed[0, 0]) if self._fixed is not None and self._fixed[0, 0] < 64 else 0
         return 10 + 10 + 3 + (count * (68 + escape) + 7) // 8
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_deltas(words, fit_widths(words) if self._fixed is None else self._fixed, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return (encode_fitted, (workspace(2, 65),)) if self._fixed is None else (encode_deltas, (self._fixed,))
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_deltas(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_deltas, ()
 
 
 def _parse_widths(text: str) -> Widths:
@@ -106,7 +107,7 @@ def _parse_widths(text: str) -> Widths:
     rising = len(widths) == 4 and 1 <= widths[0] < widths[1] < widths[2] < widths[3] <= 64
     if not rising or not re.fullmatch("gorilla|[0-9]+(-[0-9]+){3}", text):
         raise InvalidRequestError(f'no widths {text!r}: give "fit", "gorilla" or four rising ones like 4-10-20-64')
-    return np.array(widths if widths[3] == 64 else widths[::-1], np.uint64)
+    return np.array([widths if widths[3] == 64 else widths[::-1]], np.uint64)
 
 
 def fit_widths(words: Widths) -> Widths:
@@ -127,9 +128,9 @@ def fit_widths(words: Widths) -> Widths:
     >>> fit_widths(np.array([0, 15, 30, 46, 60, 75], np.uint64))
     array([1, 2, 2, 2], dtype=uint64)
     """
-    histogram, best = np.zeros(65, np.uint64), np.ones(4, np.uint64)
-    choose_widths(words, histogram, best)
-    return best
+    work = workspace(2, 65)
+    choose_widths(words, work)
+    return work[0, :4].copy()
 
 
 @kernel(forceinline=True)
@@ -144,8 +145,13 @@ def _width(rank):
 
 
 @kernel
-def choose_widths(words, histogram, best):
-    """Count the widths that the deltas of deltas need, and fill ``best`` with the four that take the fewest bits."""
+def choose_widths(words, work):
+    """Count the widths that deltas of deltas need, and begin row 0 with the four that take the fewest bits."""
+    best, histogram = work[0], work[1]
+    for i in range(4):
+        best[i] = U(1)
+    for i in range(65):
+        histogram[i] = U(0)
     for i in range(2, words.size):
         delta, step = words[i - 1] - words[i - 2], words[i] - words[i - 1]
         if step != delta:
@@ -202,8 +208,19 @@ def _in_order(width_1, width_2, width_3, width_4):
 
 
 @kernel
-def encode_deltas(words, widths, buffer):
-    """Write the payload of uint64 words into a buffer; return its bytes. Falling widths have an escape."""
+def encode_fitted(words, work, buffer):
+    """Write the payload of uint64 words into a buffer, with the widths that suit them; return its bytes."""
+    choose_widths(words, work)
+    return encode_deltas(words, work, buffer)
+
+
+@kernel
+def encode_deltas(words, work, buffer):
+    """Write the payload of uint64 words into a buffer; return its bytes.
+
+    The widths begin row 0 of ``work``; falling ones have an escape.
+    """
+    widths = work[0]
     at = U(0)
     if words.size > 0:
         at = put_varint(buffer, at, zigzag(words[0]))

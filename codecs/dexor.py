@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, float_of, peek_57, peek_64, put_top, word_of
 
@@ -89,13 +89,13 @@ class DeXor(KernelCodec):
         """At most 2 + 10 + 64 bits a value."""
         return (76 * count + 7) // 8
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_dexor(words, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_dexor, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_dexor(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_dexor, ()
 
 
 @kernel(forceinline=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.codecs.chimp import leading_at, leading_place
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -47,6 +47,9 @@ def _least_stands() -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 
 LEAST_STAND = _least_stands()
+
+ELF, ELF_PLUS = np.zeros((1, 1), np.uint64), np.ones((1, 1), np.uint64)
+"""Which of the two a kernel writes or reads."""
 
 
 class Elf(KernelCodec):
@@ -112,13 +115,13 @@ class Elf(KernelCodec):
         """Another name than that of the earlier layout, whose frames would decode to other numbers."""
         return "elf_vldb"
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_elf(words, U(0), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_elf, (ELF,)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_elf(data, start, stop, U(0), words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_elf, (ELF,)
 
 
 @kernel(forceinline=True)
@@ -196,8 +199,9 @@ def _flag(digits, latest, plus):
 
 
 @kernel
-def encode_elf(words, plus, buffer):
-    """Write the payload of uint64 words into a buffer, of Elf or, where ``plus`` is 1, of Elf+; return its bytes."""
+def encode_elf(words, work, buffer):
+    """Write the payload of uint64 words into a buffer, of `ELF` or `ELF_PLUS`; return its bytes."""
+    plus = work[0, 0]
     at, pending, fill = U(0), U(0), U(0)
     previous, window_leading, window_trailing, guess, latest = U(0), U(64), U(64), U(1), NO_DIGITS
     for i in range(words.size):
@@ -244,13 +248,14 @@ def _take_bits(data, position, width, plus):
 
 
 @kernel
-def decode_elf(data, start, stop, plus, words):
-    """Fill uint64 words from the payload ``data[start:stop]``, of Elf or, where ``plus`` is 1, of Elf+.
+def decode_elf(data, start, stop, work, words):
+    """Fill uint64 words from the payload ``data[start:stop]``, of `ELF` or `ELF_PLUS`.
 
     Returns whether it holds exactly these many.
 
     `READ_SLACK` bytes after ``stop`` must be readable.
     """
+    plus = work[0, 0]
     position, end = start << U(3), stop << U(3)
     value, leading, trailing, latest = U(0), U(0), U(64), NO_DIGITS
     for i in range(words.size):

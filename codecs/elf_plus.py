@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
-from squeezelab.codecs.elf import decode_elf, encode_elf
-from squeezelab.kernels.bits import U
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
+from squeezelab.codecs.elf import ELF_PLUS, decode_elf, encode_elf
 
 
 class ElfPlus(KernelCodec):
@@ -55,10 +54,10 @@ class ElfPlus(KernelCodec):
         """At most 6 + 11 + 63 bits a value."""
         return (count * 80 + 7) // 8
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_elf(words, U(1), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_elf, (ELF_PLUS,)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_elf(data, start, stop, U(1), words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_elf, (ELF_PLUS,)

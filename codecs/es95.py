@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
+from squeezelab.codecs._frame import FLOAT64
 from squeezelab.codecs._packing import bit_width
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -21,6 +21,7 @@ from squeezelab.kernels.bits import (
     trailing_zeros,
     unzigzag,
     word_of,
+    workspace,
     zigzag,
 )
 
@@ -60,6 +61,7 @@ MASKS = np.array(
 
 VALUES, PLACES, EXCEPTIONS, LONGS, COUNTS = range(5)
 """The rows of the workspace."""
+ROWS = 5, 190
 
 
 class Es95(KernelCodec):
@@ -117,13 +119,13 @@ class Es95(KernelCodec):
         """At most a block as it is, and what its stages can add."""
         return (count // int(BLOCK) + 1) * (2 + 1024 + 3 * 10 + 4 + 9 * int(BLOCK))
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_es95(words, np.zeros((5, 190), np.uint64), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_es95, (workspace(*ROWS),)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_es95(data, start, stop, np.zeros((5, 190), np.uint64), words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_es95, (workspace(*ROWS),)
 
 
 @kernel(forceinline=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.errors import InvalidRequestError
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word
+from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word, trailing_zeros, workspace
+
+LEAST, MOST = 4, 20
+"""Binary logarithms of the entries of a table."""
 
 
 class Fpc(KernelCodec):
@@ -48,49 +49,56 @@ class Fpc(KernelCodec):
     max_expansion = 16
 
     def __init__(self, table: int = 10) -> None:
-        if not 4 <= table <= 20:
-            raise InvalidRequestError(f"fpc has no table of 2**{table} entries: choose from 4 to 20")
+        if not LEAST <= table <= MOST:
+            raise InvalidRequestError(f"fpc has no table of 2**{table} entries: choose from {LEAST} to {MOST}")
         self.table = table
 
     def worst_case_bytes(self, count: int) -> int:
         """Return bytes: the table's size, then at most half a byte of code and 8 bytes a value."""
         return 1 + (count + 1) // 2 + 8 * count
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        if not words.size:
-            return 0
-        buffer[0] = self.table
-        return encode_fpc(words, np.zeros((2, 1 << self.table), np.uint64), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_fpc, (workspace(2, 1 << self.table),)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        if start == stop or not 4 <= (table := int(data[start])) <= 20:
-            return False
-        return decode_fpc(data, start + U(1), stop, np.zeros((2, 1 << table), np.uint64), words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_fpc, (workspace(2, 1 << MOST),)
 
 
 @kernel(forceinline=True)
-def _learn(tables, hashes, before, value):
+def _cleared(work, entries):
+    """Return the two tables, zero at first."""
+    for table in range(2):
+        for i in range(entries):
+            work[table, i] = U(0)
+    return work[0], work[1]
+
+
+@kernel(forceinline=True)
+def _learn(tables, mask, hashes, before, value):
     """Let both predictors see a value; return the hashes under which they look up the next one."""
-    mask = U(tables.shape[1] - 1)
-    tables[0, hashes[0]] = value
-    tables[1, hashes[1]] = value - before
+    tables[0][hashes[0]] = value
+    tables[1][hashes[1]] = value - before
     context = ((hashes[0] << U(6)) ^ (value >> U(48))) & mask
     differences = ((hashes[1] << U(2)) ^ ((value - before) >> U(40))) & mask
     return context, differences
 
 
 @kernel
-def encode_fpc(words, tables, buffer):
-    """Write the payload of uint64 words into a buffer from byte 1 on; return its bytes."""
-    hashes, before = (U(0), U(0)), U(0)
-    at = U(1)
+def encode_fpc(words, work, buffer):
+    """Write the payload of uint64 words into a buffer, with tables of a workspace's size; return its bytes."""
+    at, mask = U(0), U(work.shape[1] - 1)
+    if words.size == 0:
+        return at
+    tables, hashes, before = _cleared(work, mask + U(1)), (U(0), U(0)), U(0)
+    buffer[at] = trailing_zeros(mask + U(1))
+    at += U(1)
     head = at
     for i in range(words.size):
         value = words[i]
-        by_context = value ^ tables[0, hashes[0]]
-        by_difference = value ^ (tables[1, hashes[1]] + before)
+        by_context = value ^ tables[0][hashes[0]]
+        by_difference = value ^ (tables[1][hashes[1]] + before)
         xor = min(by_context, by_difference)
         zeros = leading_zeros(xor) >> U(3)
         zeros -= U(zeros == U(4))
@@ -104,19 +112,22 @@ def encode_fpc(words, tables, buffer):
         if zeros < U(8):
             store_word(buffer, at, xor << (zeros << U(3)))
         at += U(8) - zeros
-        hashes = _learn(tables, hashes, before, value)
+        hashes = _learn(tables, mask, hashes, before, value)
         before = value
     return at
 
 
 @kernel
-def decode_fpc(data, start, stop, tables, words):
+def decode_fpc(data, start, stop, work, words):
     """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
 
     `READ_SLACK` bytes after ``stop`` must be readable.
     """
-    hashes, before = (U(0), U(0)), U(0)
-    at, pair = start, U(0)
+    if start == stop or not LEAST <= data[start] <= MOST:
+        return False
+    mask = (U(1) << U(data[start])) - U(1)
+    tables, hashes, before = _cleared(work, mask + U(1)), (U(0), U(0)), U(0)
+    at, pair = start + U(1), U(0)
     for i in range(words.size):
         if i & 1:
             code = pair & U(15)
@@ -133,8 +144,8 @@ def decode_fpc(data, start, stop, tables, words):
             return False
         xor = load_word(data, at) >> (zeros << U(3)) if count else U(0)
         at += count
-        value = xor ^ (tables[1, hashes[1]] + before if code >> U(3) else tables[0, hashes[0]])
+        value = xor ^ (tables[1][hashes[1]] + before if code >> U(3) else tables[0][hashes[0]])
         words[i] = value
-        hashes = _learn(tables, hashes, before, value)
+        hashes = _learn(tables, mask, hashes, before, value)
         before = value
     return at == stop

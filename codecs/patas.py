@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.codecs.chimp128 import LOW_BITS
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, byte_swap, leading_zeros, load_word, store_word, trailing_zeros
+from squeezelab.kernels.bits import U, byte_swap, leading_zeros, load_word, store_word, trailing_zeros, workspace
 
 GROUP = U(1024)
 """Values that are read by themselves: references never reach beyond."""
@@ -67,22 +65,24 @@ class Patas(KernelCodec):
         """Another name than that of the earlier layout, whose frames would decode to other numbers."""
         return "patas_2"
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_patas(words, np.zeros(1 << int(LOW_BITS), np.uint64), buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_patas, (workspace(1, 1 << int(LOW_BITS)),)
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_patas(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_patas, ()
 
 
 @kernel
-def encode_patas(words, latest, buffer):
+def encode_patas(words, work, buffer):
     """Write the payload of uint64 words into a buffer; return its bytes.
 
-    ``latest`` has a place for all values of `LOW_BITS` bits, zero at first: where in its group a value with such low
-    bits was last. A group finds what the one before left there, as DuckDB's does.
+    The workspace has a place for all values of `LOW_BITS` bits: where in its group a value with such low bits was last.
+    A group finds what the one before left there, as DuckDB's does.
     """
+    latest = work[0]
+    latest[:] = 0
     low, at = (U(1) << LOW_BITS) - U(1), U(0)
     for i in range(U(words.size)):
         value, place = words[i], i % GROUP

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, Frame
-from squeezelab.codecs.base import Column, ColumnCodec, as_bytes
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace, as_bytes
 from squeezelab.codecs.xor import encode_xor, put_xor, read_xor
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels import kernel
@@ -37,7 +37,7 @@ MOST_SAMPLES = 2**16 - 1
 NO_LIMIT = U(2**62)
 
 
-class PrometheusXor(ColumnCodec):
+class PrometheusXor(KernelCodec):
     """Half of Prometheus's chunks: their timestamps for an int64 column, their values for a float64 one.
 
     Prometheus compresses as Gorilla does, with wider codes for timestamps, which it counts in milliseconds, and begins
@@ -86,22 +86,17 @@ class PrometheusXor(ColumnCodec):
     name = "prometheus_xor"
     max_expansion = 64
 
-    def pack(self, column: Column) -> Bytes:
-        """Encode the column's bits, chunk by chunk."""
-        chunks = -(-column.size // SAMPLES_PER_CHUNK)
-        buffer = scratch(10 * column.size + 20 * chunks + WRITE_SLACK)
-        encode, _ = self.kernels(column.dtype)
-        return buffer[: int(encode(column.view(np.uint64), buffer))]
+    def worst_case_bytes(self, count: int) -> int:
+        """At most 10 bytes an item, and 20 more where a chunk begins."""
+        return 10 * count + 20 * -(-count // SAMPLES_PER_CHUNK)
 
-    def unpack(self, data: Bytes, frame: Frame, column: Column) -> None:
-        """Decode the column's bits."""
-        _, decode = self.kernels(column.dtype)
-        if not decode(data, U(frame.start), U(frame.stop), column.view(np.uint64)):
-            raise CorruptDataError(f"the {self.name} payload does not hold the values it promises: it is damaged")
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return (encode_values if dtype == FLOAT64 else encode_timestamps), ()
 
-    def kernels(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-        """Return what encodes and what decodes a column of a dtype."""
-        return (encode_values, decode_values) if dtype == FLOAT64 else (encode_timestamps, decode_timestamps)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return (decode_values if dtype == FLOAT64 else decode_timestamps), ()
 
 
 def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte: bool = False) -> bytes:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, Workspace
 from squeezelab.codecs.prometheus_xor import (
     NO_LIMIT,
     SAMPLES_PER_CHUNK,
@@ -87,9 +88,13 @@ class PrometheusXor2(PrometheusXor):
 
     name = "prometheus_xor2"
 
-    def kernels(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-        """Return what encodes and what decodes a column of a dtype."""
-        return (encode_values, decode_values) if dtype == FLOAT64 else (encode_timestamps, decode_timestamps)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return (encode_values if dtype == FLOAT64 else encode_timestamps), ()
+
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return (decode_values if dtype == FLOAT64 else decode_timestamps), ()
 
 
 def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike) -> bytes:

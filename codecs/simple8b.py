@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from squeezelab.codecs._frame import INT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import INT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word, unzigzag, zigzag
 
@@ -52,13 +52,13 @@ class Simple8b(KernelCodec):
         """At most an escape and a word a value."""
         return 16 * count
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_simple8b(words, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_simple8b, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_simple8b(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_simple8b, ()
 
 
 @kernel(forceinline=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, leading_zeros, load_word, store_word, trailing_zeros
 
@@ -57,13 +57,13 @@ class TSXor(KernelCodec):
         """At most 9 bytes a value."""
         return 9 * count
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_tsxor(words, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_tsxor, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_tsxor(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_tsxor, ()
 
 
 @kernel(forceinline=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from squeezelab.codecs._frame import FLOAT64, Bytes
-from squeezelab.codecs.base import KernelCodec, Words
+from squeezelab.codecs._frame import FLOAT64
+from squeezelab.codecs.base import DType, KernelCodec, Workspace
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, leading_zeros, peek_57, peek_64, put_top, trailing_zeros
 
@@ -56,13 +56,13 @@ class Xor(KernelCodec):
         """64 bits for the first value, then at most 2 + 64 or 13 + 64 a value."""
         return 8 + (count * 77 + 7) // 8
 
-    def write(self, words: Words, buffer: Bytes) -> Any:
-        """Encode."""
-        return encode_xor(words, buffer)
+    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return encode_xor, ()
 
-    def read(self, data: Bytes, start: Any, stop: Any, words: Words) -> Any:
-        """Decode."""
-        return decode_xor(data, start, stop, words)
+    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
+        """Return the kernel, and what it works in."""
+        return decode_xor, ()
 
 
 @kernel

@@ -89,6 +89,7 @@ class Tally(ColumnCodec):
     dtypes = (*INTEGERS[:1], FLOAT64, *INTEGERS[1:], FLOAT32)
     showcase = ("", "level=1")
     max_expansion = 1 << 14
+    takes_many = True
 
     def __init__(self, level: int = SMALL) -> None:
         self.level = checked_level(level)

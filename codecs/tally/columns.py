@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, seed_of, signed_varint, tag_of, varint
+from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, seed_of, signed_varint, varint
+from squeezelab.codecs._frames import FLOAT64_TAG, find_payload, survey_frames
 from squeezelab.codecs.tally import blocks
 from squeezelab.codecs.tally.adaptive import write_adaptive
 from squeezelab.codecs.tally.blocks import BlockWorkspace, plan_block, write_block
@@ -68,20 +69,19 @@ from squeezelab.kernels.bits import (
     U,
     count_ones,
     load_little,
-    load_word,
     put_varint,
     store_little,
     take_varint,
     trailing_zeros,
     word_of,
 )
-from squeezelab.kernels.xxh3 import ROOM, hash_bytes
+from squeezelab.kernels.xxh3 import ROOM
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 
 NAME, VERSION = "tally", 2
-SEED, INT64_TAG, FLOAT64_TAG = np.uint64(seed_of(NAME)), tag_of(INT64), tag_of(FLOAT64)
+SEED = np.uint64(seed_of(NAME))
 FAST, SMALL, SMALLEST = 1, 2, 3
 KIND, RANKED, DISTANT = 7, 8, 16
 ADAPTIVE, AS_THEY_ARE = 6, 7
@@ -692,41 +692,17 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     data = np.frombuffer(b"".join(frames) or b"\0", np.uint8)
     begins, places = np.zeros(len(frames) + 1, np.int64), np.zeros(len(frames) + 1, np.int64)
     np.cumsum(np.fromiter(map(len, frames), np.int64, len(frames)), out=begins[1:])
-    doubles = np.empty(len(frames), np.bool_)
-    if not survey_frames(data, begins, expansion, doubles, places):
+    tags = np.empty(len(frames), np.uint8)
+    if not survey_frames(data, begins, expansion, tags, places):
         return None
     words = np.empty(places[-1], np.uint64)
     space = Workspace.of_thread()
     if read_payloads(data, begins, True, SEED, False, places, BANK, space.rows, words) < len(frames):
         return None
     kinds, bounds = (words.view(np.int64), words.view(np.float64)), places.tolist()
-    return [kinds[kind][i:j] for kind, i, j in zip(doubles.tolist(), bounds[:-1], bounds[1:], strict=True)]
-
-
-@kernel
-def survey_frames(data, begins, expansion, doubles, places):
-    """Fill which columns are doubles, and where each begins, by headers alone; return whether these make sense."""
-    for i in range(doubles.size):
-        at, stop = U(begins[i]), U(begins[i + 1])
-        if at >= stop or (data[at] != INT64_TAG and data[at] != FLOAT64_TAG):
-            return False
-        doubles[i] = data[at] == FLOAT64_TAG
-        size, at = take_varint(data, at + U(1), stop)
-        if at > stop or size >> U(3) > (stop - at) * U(expansion) >> U(6):
-            return False
-        places[i + 1] = places[i] + np.int64(size)
-    return True
-
-
-@kernel
-def _open_frame(data, at, end, seed, count, room):
-    """Return where the payload of a frame lies; two zeros if it is not a whole one of so many values."""
-    size, start = take_varint(data, at + U(1), end)
-    length, start = take_varint(data, start, end)
-    if start > end or end - start < U(8) or length != end - start - U(8) or size != count:
-        return U(0), U(0)
-    checksum = hash_bytes(data, start, length, hash_bytes(data, at, start - at, seed, room), room)
-    return (start, start + length) if load_word(data, start + length) == checksum else (U(0), U(0))
+    return [
+        kinds[kind][i:j] for kind, i, j in zip((tags == FLOAT64_TAG).tolist(), bounds[:-1], bounds[1:], strict=True)
+    ]
 
 
 @kernel
@@ -759,7 +735,7 @@ def read_payloads(data, begins, framed, seed, is_double, places, bank, work, wor
             if at >= stop:
                 return i
             is_double = data[at] == FLOAT64_TAG
-            at, stop = _open_frame(data, at, stop, U(seed), U(own.size), work[STATE][:ROOM])
+            at, stop = find_payload(data, at, stop, U(seed), U(own.size), work[STATE][:ROOM])
             if stop == U(0):
                 return i
         coder = 1

@@ -44,6 +44,15 @@ def scratch(size: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return buffer
 
 
+def workspace(rows: int, size: int) -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
+    """Return rows of words to work in, which hold anything; those of a shape are this thread's until its next call."""
+    kept: dict[tuple[int, int], np.ndarray[tuple[int, int], np.dtype[np.uint64]]]
+    kept = _kept.__dict__.setdefault("rows", {})
+    if (rows, size) not in kept:
+        kept[rows, size] = np.empty((rows, size), np.uint64)
+    return kept[rows, size]
+
+
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, bits: int) -> Any:
     """Return where so many bits lie in the array that is the first argument; the second is their first byte.
 
