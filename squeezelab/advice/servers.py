@@ -28,8 +28,12 @@ class _NothingToSet(EngineSystem):
         return self.works
 
     def text(self, layout: Layout, setting: Setting) -> str:
-        """Return the flags that it runs with, for a command line or, after the first line, a file of them."""
-        return "\n".join([f"# {self.title}: there is nothing to set for the size of samples", *self.flags, ""])
+        """Return the flags that it runs with, for a command line or, after the comments, a file of them."""
+        words = (
+            f"# {self.title}: there is nothing to set for the size of samples",
+            "# 100y keeps all that this was tried on: put the retention that you want in its place",
+        )
+        return "\n".join([*words, *self.flags, ""])
 
 
 class _AsItIs(EngineWorkshop):
@@ -110,7 +114,7 @@ class AdvisedInfluxDB(EngineSystem):
         """What a shard's length decides besides bytes."""
         return (
             "samples are dropped by whole shards: one that is longer than the retention keeps them for longer. "
-            "Encodings are InfluxDB's own choice; lab is the name of your database"
+            "Encodings are InfluxDB's own choice; lab is the name of your database, and DURATION the retention that you want"
         )
 
     @property

@@ -31,20 +31,24 @@ def settings_table(advice: Advice) -> Table:
         [
             name,
             one.description,
+            _told_exact(one),
             f"{one.encoded_bytes:,}",
             f"{one.bytes_per_sample:.3f}",
             "-" if one.further_bytes is None else f"{one.further_bytes:.3f}",
             "-" if default is None or one is default else f"{1 - one.encoded_bytes / default.encoded_bytes:.1%}",
-            "yes" if one.bit_exact else f"no: {one.lost}",
         ]
         for name, one in _named(advice).items()
     ]
-    headers = ["", "setting", "bytes", "B/sample", "B/further", "saved", "exact"]
+    headers = ["", "setting", "exact", "bytes", "B/sample", "B/further", "saved"]
     note = (
         "Each was run as its text says, read back and compared bit by bit. B/further: bytes of each further sample, "
         "from the later half of each series."
     )
-    return Table(f"{advice.title}: settings", headers, rows, note, names=2)
+    return Table(f"{advice.title}: settings", headers, rows, note, names=3)
+
+
+def _told_exact(one: ProvenSetting) -> str:
+    return "yes" if one.bit_exact else f"no: {one.lost}"
 
 
 def times_table(advice: Advice) -> Table:
@@ -129,10 +133,10 @@ def comparison_table(advice: Sequence[Advice]) -> Table:
         saved = f"{1 - advised.encoded_bytes / default.encoded_bytes:.1%}"
         sizes = (f"{each.bytes_per_sample:.3f}" for each in (default, advised))
         hour = _milliseconds(advised.hour_s, advised.hour_ci)
-        rows.append([one.title, *sizes, saved, *further, hour, "yes" if advised.bit_exact else f"no: {advised.lost}"])
-    headers = ["system", "default B/sample", "advised", "saved", "default B/further", "advised", "hour ms", "exact"]
+        rows.append([one.title, _told_exact(advised), *sizes, saved, *further, hour])
+    headers = ["system", "exact", "default B/sample", "advised", "saved", "default B/further", "advised", "hour ms"]
     note = "On the same samples, where no part is named above. Hour: one of one series, read with the advised setting."
-    return Table("Systems beside each other", headers, rows, note)
+    return Table("Systems beside each other", headers, rows, note, names=2)
 
 
 def money_table(advice: Sequence[Advice], basis: CostBasis) -> Table:

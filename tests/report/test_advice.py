@@ -73,7 +73,7 @@ def test_rows_stay_rows_whatever_names_they_hold(results: Results) -> None:
 
 def test_systems_stand_beside_each_other_with_what_is_paid(results: Results) -> None:
     text = advice_markdown(results.advice, "mine", ["beta is odd"], results.cost)
-    assert "| Alpha | 4.000 | 2.000 | 50.0% |" in text
+    assert "| Alpha | yes | 4.000 | 2.000 | 50.0% |" in text
     assert "| alpha | advised | 2,000 | 1,000.00 |" in text, "2 bytes, a million a second, a million seconds, 0.50 a GB"
     assert text.endswith("- beta is odd\n")
 
