@@ -114,7 +114,7 @@ class AdvisedInfluxDB(EngineSystem):
         """What a shard's length decides besides bytes."""
         return (
             "samples are dropped by whole shards: one that is longer than the retention keeps them for longer. "
-            "Encodings are InfluxDB's own choice; lab is the name of your database, and DURATION the retention that you want"
+            "Encodings are InfluxDB's own choice; lab is the name of your database, DURATION the retention you want"
         )
 
     @property

@@ -152,12 +152,15 @@ def test_influxdbs_text_sent_as_a_query(duration: str, hours: MetricDataset, tmp
         server.stop()
 
 
+def flags_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
 def started(name: str, text: str, folder: Path, *own: str, ready: str) -> tuple[Server, int]:
     """Start a server with the lines of a text as its flags, as xargs would, and those that say where it works."""
-    flags = [line for line in text.splitlines() if not line.startswith("#")]
-    assert flags
+    assert flags_of(text)
     port = free_port()
-    server = Server([str(find_program(name)), *flags, *(one.format(port=port) for one in own)], folder)
+    server = Server([str(find_program(name)), *flags_of(text), *(one.format(port=port) for one in own)], folder)
     server.await_ready(lambda: is_ready(port, ready))
     return server, port
 
@@ -170,7 +173,7 @@ def test_prometheus_flags_on_its_command_line(hours: MetricDataset, tmp_path: Pa
     server, port = started("prometheus", text, tmp_path, *own, ready="/-/ready")
     try:
         known = json.loads(ask(port, "/api/v1/status/flags"))["data"]
-        for line in text.splitlines()[1:]:
+        for line in flags_of(text):
             name, _, value = line.removeprefix("--").partition("=")
             assert known[name] == (value or "true")
         for batch in write_requests(hours.select([0]), 10**12):
@@ -190,7 +193,7 @@ def test_victoriametrics_flags_on_its_command_line(hours: MetricDataset, tmp_pat
     server, port = started("victoria-metrics", text, tmp_path, *own, ready="/health")
     try:
         known = ask(port, "/flags").decode()
-        for line in text.splitlines()[1:]:
+        for line in flags_of(text):
             name, _, value = line.partition("=")
             assert f'{name}="{value}"' in known
         ask(port, "/api/v1/import/prometheus", f"cpu 1.5 {START}000\n".encode())
