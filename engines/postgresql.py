@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
 from squeezelab.engines._processes import Server, not_as_root, told_version
 from squeezelab.engines._tables import SeriesNumbers, labels_json, name_of, name_text, rows
 from squeezelab.engines.base import Engine, folder_bytes
@@ -30,11 +30,10 @@ EPOCH = 946_684_800
 """2000-01-01 in Unix seconds: a timestamptz is the microseconds since."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-ROW = np.dtype(
-    [("fields", ">i2"), ("a", ">i4"), ("series", ">i4"), ("b", ">i4"), ("ts", ">i8"), ("c", ">i4"), ("value", ">f8")]
-)
-"""A row of COPY's binary format: how many fields, and each with its length before it."""
-ELEMENT = np.dtype([("length", ">i4"), ("word", ">i8")])
+ROW = [("fields", ">i2"), ("a", ">i4"), ("series", ">i4"), ("b", ">i4"), ("ts", ">i8"), ("c", ">i4")]
+"""A row of COPY's binary format up to its value: how many fields, and each with its length before it."""
+TYPES = {"f8": ("float8", 701), "i8": ("bigint", 20), "f4": ("float4", 700)}
+"""Of values: what each is called, and its number in PostgreSQL's catalog."""
 BATCH = 500_000
 LOADING = ("-c", "max_wal_size=4GB", "-c", "maintenance_work_mem=256MB")
 """What its documentation says of loading much: https://www.postgresql.org/docs/current/populate.html"""
@@ -68,6 +67,8 @@ class PostgreSQL(Engine):
     title = "PostgreSQL"
     showcase = ("", "layout=brin", "layout=arrays", "layout=arrays,hours=24")
     samples_a_second = 7e4
+    dtype: np.dtype[Any] = DOUBLE
+    """What values are."""
 
     def __init__(self, layout: str = "btree", compression: str = "pglz", hours: int = 1) -> None:
         check_choice("postgresql", "layout", layout, LAYOUTS)
@@ -122,14 +123,14 @@ class PostgreSQL(Engine):
 
     def statements(self, time_unit: str) -> list[str]:
         """Return what makes the tables, as users write it."""
-        ts = "bigint" if time_unit == "ns" else "timestamptz"
+        ts, value = "bigint" if time_unit == "ns" else "timestamptz", TYPES[self.dtype.str[1:]][0]
         series = "CREATE TABLE series (id integer PRIMARY KEY, metric_name text NOT NULL, labels text NOT NULL)"
         by_name = "CREATE INDEX ON series (metric_name)"
         if self.layout == "arrays":
-            arrays = f"times {ts}[] COMPRESSION {self.compression}, readings float8[] COMPRESSION {self.compression}"
+            arrays = f"times {ts}[] COMPRESSION {self.compression}, readings {value}[] COMPRESSION {self.compression}"
             table = f"CREATE TABLE samples (series integer, start {ts}, {arrays})"
             return [series, by_name, table, "CREATE INDEX ON samples (series, start)"]
-        table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL)"
+        table = f"CREATE TABLE samples (series integer NOT NULL, ts {ts} NOT NULL, value {value} NOT NULL)"
         index = "USING brin (ts)" if self.layout == "brin" else "(series, ts)"
         return [series, by_name, table, f"CREATE INDEX ON samples {index}"]
 
@@ -161,8 +162,8 @@ class PostgreSQL(Engine):
         order, times = np.argsort(timestamps, kind="stable"), self._to_ts(timestamps)
         for i in range(0, len(order), BATCH):
             chosen = order[i : i + BATCH]
-            batch = np.empty(len(chosen), ROW)
-            batch["fields"], batch["a"], batch["b"], batch["c"] = 3, 4, 8, 8
+            batch = np.empty(len(chosen), [*ROW, ("value", self.dtype.newbyteorder(">"))])
+            batch["fields"], batch["a"], batch["b"], batch["c"] = 3, 4, 8, self.dtype.itemsize
             batch["series"], batch["ts"], batch["value"] = series[chosen], times[chosen], values[chosen]
             yield batch.tobytes()
 
@@ -172,13 +173,13 @@ class PostgreSQL(Engine):
             order = np.argsort(timestamps, kind="stable")
             timestamps, values = timestamps[order], values[order]
             starts = np.flatnonzero(np.diff(timestamps // hour, prepend=np.iinfo(np.int64).min)).tolist()
-            times, words = self._to_ts(timestamps), values.view(np.int64)
+            times = self._to_ts(timestamps)
             first = self._to_ts(timestamps // hour * hour)
             for a, b in zip(starts, [*starts[1:], len(timestamps)], strict=True):
                 head = np.array(
                     (4, 4, number, 8, first[a]), [("f", ">i2"), ("a", ">i4"), ("s", ">i4"), ("b", ">i4"), ("t", ">i8")]
                 )
-                yield head.tobytes() + _array(oid, times[a:b]) + _array(701, words[a:b])
+                yield head.tobytes() + _array(oid, times[a:b]) + _array(TYPES[self.dtype.str[1:]][1], values[a:b])
 
     def _to_ts(self, timestamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return times as the table has them."""
@@ -243,13 +244,13 @@ class PostgreSQL(Engine):
                 query += f" AND start > {self._moment(span[0] - hour)} AND start < {after}"
         query += " GROUP BY series"
         with self.connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
-            found = _arrays_of(b"".join(copy))
+            found = _arrays_of(b"".join(copy), self.dtype)
         names = {number: SeriesKey(name_of(name), json.loads(labels)) for number, name, labels in series}
         every = []
         for number in sorted(found):
-            times, words = found[number]
+            times, values = found[number]
             order = np.argsort(times, kind="stable")
-            every.append(Series(names[number], self._from_ts(times[order]), words[order].view(np.float64)))
+            every.append(Series(names[number], self._from_ts(times[order]), values[order]))
         return MetricDataset.from_series(every, time_unit=self.time_unit)
 
     def _moment(self, time: int) -> str:
@@ -267,23 +268,30 @@ class PostgreSQL(Engine):
             self.server.stop()
 
 
-def _array(oid: int, words: npt.NDArray[np.int64]) -> bytes:
-    """Return an array of eight-byte elements as a field of COPY."""
-    elements = np.empty(len(words), ELEMENT)
-    elements["length"], elements["word"] = 8, words
-    head = np.array([20 + elements.nbytes, 1, 0, oid, len(words), 1], ">i4")
+def _element(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return an element of an array as COPY has it."""
+    return np.dtype([("length", ">i4"), ("value", dtype.newbyteorder(">"))])
+
+
+def _array(oid: int, values: npt.NDArray[Any]) -> bytes:
+    """Return an array as a field of COPY."""
+    elements = np.empty(len(values), _element(values.dtype))
+    elements["length"], elements["value"] = values.dtype.itemsize, values
+    head = np.array([20 + elements.nbytes, 1, 0, oid, len(values), 1], ">i4")
     return head.tobytes() + elements.tobytes()
 
 
-def _arrays_of(copied: bytes) -> dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Return two arrays of eight-byte elements for each number, of what COPY wrote."""
+def _arrays_of(copied: bytes, dtype: np.dtype[Any]) -> dict[int, tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
+    """Return an array of times and one of values for each number, of what COPY wrote."""
     found, at = {}, len(HEADER)
     while at < len(copied) - len(TRAILER):
         (number,) = unpack_from(">i", copied, at + 6)  # after the count of fields, and the length of the first
-        arrays, at = [], at + 10
-        for _ in range(2):
+        arrays, at = list[npt.NDArray[Any]](), at + 10
+        for kind in (np.dtype(np.int64), dtype):
             length, count = unpack_from(">i12xi", copied, at)
-            arrays.append(np.frombuffer(copied, ELEMENT, count, at + 24)["word"].astype(np.int64))
+            elements = np.frombuffer(copied, _element(kind), count, at + 24)["value"]
+            # As they lie in memory: a cast would change what signalling NaNs are.
+            arrays.append(np.ascontiguousarray(elements).byteswap().view(kind))
             at += 4 + length
         found[number] = (arrays[0], arrays[1])
     return found

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.dataset import VALUE_DTYPES, MetricDataset, SeriesKey, to_doubles, to_words
+from squeezelab.doubles import count_inexact
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import count_inexact
 from squeezelab.readers._times import NANOSECONDS
 from squeezelab.readers.base import Samples
 

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
+from squeezelab.doubles import count_inexact
+
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 LARGE, TYPED = "large", "typed"
 ROUNDED = "integers beyond 2^53, each became the nearest double: {}"
@@ -147,15 +149,6 @@ def count_rounded(column: pa.Array) -> int:
     if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
         return 0
     return count_inexact(column.drop_null().to_numpy())
-
-
-def count_inexact(numbers: npt.NDArray[Any]) -> int:
-    """Count integers that no double holds exactly; numbers of other kinds are none."""
-    if numbers.dtype.kind not in "iu":
-        return 0
-    sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
-    lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
-    return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
 
 
 def _parse(column: pa.Array, decimal: str, keep: str) -> Numbers:

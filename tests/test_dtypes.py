@@ -6,6 +6,7 @@ import pytest
 
 from squeezelab import MetricDataset, Series, SeriesKey, bench, generate_metric_data
 from squeezelab.dataset import from_words, to_words
+from squeezelab.doubles import doubled
 
 TIMES = 15 * np.arange(4)
 COUNTER = 2**53 + 1 + np.arange(4)
@@ -115,7 +116,8 @@ def test_a_run_takes_integers_as_they_are_and_says_what_takes_doubles_alone() ->
     assert [one.codec for one in result.find("dataset")] == ["cbor", "tally"]
     assert all(one.bit_exact for one in result.measurements)
     assert result.dataset.dtypes == {"int64": 1}
-    assert "Values of 1 series are int64. What takes doubles alone did not run (xor, prometheus)." in result.run.notes
+    told = "Values of 1 series are int64 (m0). What does not take these did not run (xor, prometheus)"
+    assert any(note.startswith(told) for note in result.run.notes)
 
 
 def test_of_several_dtypes_a_codec_runs_on_the_families_that_it_takes() -> None:
@@ -144,7 +146,23 @@ def test_by_metric_counts_what_prometheus_makes_of_integers() -> None:
     result = bench(of(COUNTER), codecs=[], formats=[], rounds=0, by="metric").results
     whole = bench(of(COUNTER).as_doubles(), codecs=[], formats=[], rounds=0, by="metric").results
     assert [one.encoded_bytes for one in result.shares] == [one.encoded_bytes for one in whole.shares]
-    assert any("doubles that Prometheus makes of them" in note for note in result.run.notes)
+    told = "Prometheus, by metric name, was given doubles in place of int64 (m0); 2 integers beyond 2^53 became"
+    assert any(note.startswith(told) for note in result.run.notes)
+
+
+def test_databases_get_doubles_and_it_is_said() -> None:
+    dataset = of(COUNTER, SINGLES[2:], DOUBLES[[0, 3]])
+    result = bench(dataset, codecs=[], formats=[], engines="sqlite", rounds=0).results
+    assert [one.exact for one in result.engines] == [True]
+    told = "Each database (sqlite) was given doubles in place of int64 (m0) and float32 (m1)"
+    assert any(note.startswith(told) for note in result.run.notes)
+
+
+def test_what_loses_nothing_is_said_to_lose_nothing() -> None:
+    dataset, (note,) = doubled(of(2**40 + np.arange(4), SINGLES), "It")
+    assert dataset.value_dtypes == (np.float64,)
+    assert note == "It was given doubles in place of int64 (m0) and float32 (m1); they hold all of these exactly."
+    assert doubled(dataset, "It") == (dataset, [])
 
 
 def test_a_frame_of_several_dtypes_gives_them_back() -> None:

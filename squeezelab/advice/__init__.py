@@ -106,8 +106,7 @@ def advise_all(
     except UnicodeEncodeError as error:
         wrong = ascii(error.object[max(0, error.start - 10) : error.end + 10])
         raise InvalidRequestError(f"a name or label is not Unicode text: {wrong}") from error
-    # Advice is on columns of doubles, which systems for metrics have.
-    dataset = dataset.as_doubles().select(np.flatnonzero(np.diff(dataset.offsets)))
+    dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))
     given, failed = [], []
     for system in systems:
         try:

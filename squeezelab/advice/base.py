@@ -10,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from squeezelab.advice.layout import Column, Hour, Layout, Table
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset
 from squeezelab.registry import is_installed
 from squeezelab.results import Segment
 
@@ -131,6 +132,8 @@ class System(ABC):
         Options that the search begins with, where those of the default would hide what columns take.
     additive : bool
         Whether the bytes of a column do not depend on the choices for the others.
+    dtypes : tuple of numpy.dtype
+        What readings can be; `several` says whether those of one data set can be of several.
     lossy : bool
         Whether what it loses of some data belongs to it, and keeps nothing from being advised: it is said beside it.
     part_samples : int
@@ -150,6 +153,8 @@ class System(ABC):
     default_order: ClassVar[str] = "series"
     begin: ClassVar[Mapping[str, str]] = {}
     additive: ClassVar[bool] = True
+    dtypes: ClassVar[tuple[np.dtype[Any], ...]] = VALUE_DTYPES
+    several: ClassVar[bool] = True
     lossy: ClassVar[bool] = False
     part_samples: ClassVar[int] = 60_000
     most_samples: ClassVar[int] = 5_000_000
@@ -184,6 +189,11 @@ class System(ABC):
     def more(self, layout: Layout, setting: Setting) -> dict[str, str]:
         """Return further files that say the same as the text, by their names."""
         return {}
+
+    def takes(self, dataset: MetricDataset) -> bool:
+        """Whether it keeps the values of a data set as what they are; else they are given to it as doubles."""
+        held = dataset.value_dtypes
+        return set(held) <= set(self.dtypes) and (self.several or len(held) < 2)
 
     def effort(self, choice: str) -> int:
         """Return how much a choice costs: 0 as quick as can be, 1 usual, 2 more, 3 as slow as it gets."""

@@ -21,6 +21,7 @@ PREPARING: Mapping[str, tuple[str, ...]] = {
     "time": ("Delta", "DoubleDelta", "GCD", "T64", "T64('bit')", "Delta, T64"),
     "value": ("Delta", "DoubleDelta", "Gorilla", "FPC", "ALP"),
 }
+READINGS = {"f8": "Float64", "i8": "Int64", "f4": "Float32"}
 COMPRESSING = ("DoubleDelta", "Gorilla", "FPC", "ALP", "T64")
 """Of these, those that need no generic codec after them."""
 EFFORT = {"LZ4": 0, "NONE": 0, "ZSTD(1)": 1, "ZSTD(3)": 1, "ZSTD(6)": 2, "ZSTD(9)": 2}
@@ -65,10 +66,10 @@ class ClickHouse(System):
 
     def choices(self, column: Column, layout: Layout) -> Sequence[str]:
         """Return codecs as they stand in CODEC(...), none named first."""
-        prepared = [f"{one}, {after}" for one in PREPARING[column.kind] for after in GENERIC if after != "NONE"]
-        alone = [one for one in PREPARING[column.kind] if one in COMPRESSING]
-        if column.kind == "value" and column.nullable:
-            prepared = [one for one in prepared if not one.startswith("T64")]
+        whole = column.kind == "value" and _readings(column, layout) == "Int64"
+        preparing = PREPARING["time" if whole else column.kind]
+        prepared = [f"{one}, {after}" for one in preparing for after in GENERIC if after != "NONE"]
+        alone = [one for one in preparing if one in COMPRESSING]
         return ["", *GENERIC[1:], *alone, *prepared]
 
     def effort(self, choice: str) -> int:
@@ -289,7 +290,8 @@ def _moment(time: Column, layout: Layout, moment: int) -> str:
 
 def _type(column: Column, layout: Layout) -> str:
     if column.kind == "value":
-        return "Nullable(Float64)" if column.nullable else "Float64"
+        kind = _readings(column, layout)
+        return f"Nullable({kind})" if column.nullable else kind
     if column.kind == "id":
         return "UInt32"
     if column.kind == "label":
@@ -302,6 +304,12 @@ def _type(column: Column, layout: Layout) -> str:
     if layout.time_unit == "s" and span["min"] is not None and span["min"] >= 0 and span["max"] < 2**32:
         return "DateTime('UTC')"
     return TIME_TYPES[layout.time_unit]
+
+
+def _readings(column: Column, layout: Layout) -> str:
+    """Return the type of a column of readings."""
+    table = next(one for one in layout.tables if one.name == column.table)
+    return READINGS[table.dtype(column.name).str[1:]]
 
 
 def _ambiguous(layout: Layout, column: Column) -> bool:

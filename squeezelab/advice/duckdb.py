@@ -21,7 +21,9 @@ COMPRESSIONS: Mapping[str, tuple[str, ...]] = {
     "id": ("", "uncompressed", "rle", "bitpacking"),
     "time": ("", "uncompressed", "rle", "bitpacking"),
     "value": ("", "uncompressed", "rle", "alp", "alprd"),
+    "whole": ("", "uncompressed", "rle", "bitpacking"),
 }
+READINGS = {"f8": "DOUBLE", "i8": "BIGINT", "f4": "FLOAT"}
 PLAIN_TIMES = {"s": "TIMESTAMP_S", "ms": "TIMESTAMP_MS", "us": "TIMESTAMP", "ns": "TIMESTAMP_NS"}
 PROBED_BLOCK = "32768"
 """Blocks that columns are sized in alone: with larger ones small columns would all be alike."""
@@ -68,7 +70,7 @@ class DuckDB(System):
         return [
             f"{kind} USING COMPRESSION {one}" if one else kind
             for kind in _types(column, layout)
-            for one in COMPRESSIONS[column.kind]
+            for one in COMPRESSIONS["whole" if kind == "BIGINT" else column.kind]
         ]
 
     def effort(self, choice: str) -> int:
@@ -112,10 +114,12 @@ def quote_text(text: str) -> str:
 
 def _types(column: Column, layout: Layout) -> tuple[str, ...]:
     """Return the types that hold a column, that which people take first."""
+    table = next(one for one in layout.tables if one.name == column.table)
+    if column.kind == "value":
+        return (READINGS[table.dtype(column.name).str[1:]],)
     if column.kind != "time":
-        return ({"label": "VARCHAR", "id": "UINTEGER", "value": "DOUBLE"}[column.kind],)
-    rows = next(one.rows for one in layout.tables if one.name == column.table)
-    if not pa.types.is_timestamp(rows[column.name].type):
+        return ({"label": "VARCHAR", "id": "UINTEGER"}[column.kind],)
+    if not pa.types.is_timestamp(table.rows[column.name].type):
         return ("BIGINT",)
     plain = PLAIN_TIMES[layout.time_unit]
     return (plain,) if layout.time_unit == "ns" else ("TIMESTAMPTZ", plain)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
 
 from squeezelab.advice.base import Order, Stored, System, Workshop
 from squeezelab.advice.layout import Column, Hour, Layout
-from squeezelab.dataset import MetricDataset, SeriesKey
+from squeezelab.dataset import DOUBLE, MetricDataset, SeriesKey
 from squeezelab.engines.base import Engine
 
 
@@ -25,6 +27,7 @@ class EngineSystem(System):
     """
 
     engine: ClassVar[type[Engine]]
+    dtypes: ClassVar[tuple[np.dtype[Any], ...]] = (DOUBLE,)
     layouts: ClassVar[tuple[str, ...]] = ("series",)
     default_layout = "series"
     default_order = "as given"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.dataset import UNITS_PER_SECOND, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, UNITS_PER_SECOND, MetricDataset, Series, SeriesKey, to_words
 from squeezelab.errors import CorruptDataError
 
 Kind = Literal["label", "id", "time", "value"]
@@ -46,7 +46,8 @@ class Table:
     columns : tuple of Column
         In their order.
     rows : pyarrow.Table
-        With the same columns: text, ``uint32``, a timestamp in UTC (``int64`` where moments are no dates), ``float64``.
+        With the same columns: text, ``uint32``, a timestamp in UTC (``int64`` where moments are no dates), and readings
+        as they are: ``float64``, ``int64`` or ``float32``.
     metrics : mapping of str to str
         For each column of values the metric that it holds, where it is one.
     """
@@ -55,6 +56,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: pa.Table
     metrics: Mapping[str, str]
+
+    def dtype(self, column: str) -> np.dtype[Any]:
+        """Return what a column of readings holds."""
+        dtype: np.dtype[Any] = np.dtype(self.rows.schema.field(column).type.to_pandas_dtype())
+        return dtype
 
     def of_kind(self, *kinds: Kind) -> list[Column]:
         """Return the columns of these kinds."""
@@ -123,7 +129,8 @@ class Layout:
         if isinstance(tables, MetricDataset):
             return in_canonical_order(tables)
         known = {key: number for number, key in enumerate(self.keys)}
-        parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
+        parts: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.uint64]]] = []
+        dtypes = [DOUBLE] * len(self.keys)
         for table in self.tables:
             rows = tables[table.name]
             if not (values := table.of_kind("value")):
@@ -134,10 +141,13 @@ class Layout:
                 numbers = self._numbers(table, rows, tables, metric, known)
                 filled = rows[column.name].combine_chunks()
                 present = np.flatnonzero(np.asarray(filled.is_valid()))
-                values64 = filled.drop_null().to_numpy(zero_copy_only=False).astype(np.float64, copy=False)
-                parts.append((numbers[present], moments[present], values64))
-        numbers, moments64, readings = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return canonical(self.keys, numbers, moments64, readings, self.time_unit)
+                dtype = table.dtype(column.name)
+                readings = filled.drop_null().to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+                parts.append((numbers[present], moments[present], to_words(readings)))
+                for number in np.unique(numbers[present]).tolist():
+                    dtypes[number] = dtype
+        numbers, moments64, words = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return canonical(self.keys, numbers, moments64, words, dtypes, self.time_unit)
 
     def _numbers(
         self,
@@ -190,7 +200,7 @@ class Layout:
         return [self._hour(every[number], dataset.second) for number in chosen if number < len(every)]
 
     def _hour(self, series: Series, second: int) -> Hour:
-        key, timestamps, _ = series
+        key, timestamps, values = series
         start = int(timestamps[len(timestamps) // 2])
         stop = start + 3600 * second
         within = int(np.count_nonzero((timestamps >= start) & (timestamps < stop)))
@@ -198,7 +208,7 @@ class Layout:
         value = next(
             one.name
             for one in table.of_kind("value")
-            if table.metrics.get(one.name, key.metric_name) == key.metric_name
+            if table.metrics.get(one.name, key.metric_name) == key.metric_name and table.dtype(one.name) == values.dtype
         )
         labelled = table if table.of_kind("label") or not table.of_kind("id") else self.tables[0]
         wanted = tuple(
@@ -256,23 +266,25 @@ def canonical(
     keys: Sequence[SeriesKey],
     numbers: npt.NDArray[np.int64],
     timestamps: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
+    words: npt.NDArray[np.uint64],
+    dtypes: Sequence[np.dtype[Any]],
     time_unit: str,
 ) -> MetricDataset:
     """Return samples in an order that no table decides: by series, moment, and the bits of the value.
 
     Series are sorted by name and labels; those without samples are left out. Two samples of one series and moment have
-    no order in a table, so they have none here.
+    no order in a table, so they have none here. Values are given as words (`squeezelab.dataset.to_words`), with the
+    dtype of each series.
     """
     ranks = np.empty(len(keys), np.int64)
     order = sorted(range(len(keys)), key=lambda i: (keys[i].metric_name, tuple(keys[i].labels.items())))
     ranks[order] = np.arange(len(keys))
-    values = np.ascontiguousarray(values, np.float64)
-    by = np.lexsort((values.view(np.uint64), timestamps, ranks[numbers]))
+    by = np.lexsort((words, timestamps, ranks[numbers]))
     counts = np.bincount(ranks[numbers], minlength=len(keys))
-    kept = [keys[i] for rank, i in enumerate(order) if counts[rank]]
+    kept = [i for rank, i in enumerate(order) if counts[rank]]
     offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64)
-    return MetricDataset(kept, offsets, timestamps[by], values[by], time_unit)
+    held = [dtypes[i] for i in kept]
+    return MetricDataset([keys[i] for i in kept], offsets, timestamps[by], words[by], time_unit, held)
 
 
 def in_canonical_order(dataset: MetricDataset) -> MetricDataset:
@@ -286,4 +298,5 @@ def in_canonical_order(dataset: MetricDataset) -> MetricDataset:
     True
     """
     numbers = np.repeat(np.arange(len(dataset.keys)), np.diff(dataset.offsets))
-    return canonical(dataset.keys, numbers, dataset.timestamps, dataset.values, dataset.time_unit)
+    dtypes = dataset.dtypes or ()
+    return canonical(dataset.keys, numbers, dataset.timestamps, to_words(dataset.values), dtypes, dataset.time_unit)

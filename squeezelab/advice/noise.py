@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.dataset import MetricDataset, Series
+from squeezelab.dataset import DOUBLE, MetricDataset, Series
 from squeezelab.experiment.facts import combine, explain_series
 from squeezelab.results import NoisyDigits
 
@@ -22,7 +22,7 @@ SMALL = 1e-6
 
 
 def find_noise(dataset: MetricDataset) -> Iterator[NoisyDigits]:
-    """Yield metric families that a rounding would rid of noise; counters are left alone.
+    """Yield metric families of doubles that a rounding would rid of noise; counters are left alone.
 
     Notes
     -----
@@ -42,7 +42,7 @@ def find_noise(dataset: MetricDataset) -> Iterator[NoisyDigits]:
     ('load', 1, True)
     """
     families: dict[str, list[Series]] = {}
-    for series in dataset:
+    for series in (one for one in dataset if one.values.dtype == DOUBLE):
         families.setdefault(series.key.metric_name, []).append(series)
     for metric, members in families.items():
         facts = combine([explain_series(one.timestamps, one.values) for one in members])
@@ -67,12 +67,11 @@ def find_noise(dataset: MetricDataset) -> Iterator[NoisyDigits]:
 
 def rounded(dataset: MetricDataset, noise: NoisyDigits) -> MetricDataset:
     """Return a data set with the values of one family rounded."""
-    values = dataset.values.copy()
-    for number, key in enumerate(dataset.keys):
-        if key.metric_name == noise.metric:
-            span = slice(dataset.offsets[number], dataset.offsets[number + 1])
-            values[span] = _round(values[span], noise.decimals)
-    return MetricDataset(dataset.keys, dataset.offsets, dataset.timestamps, values, dataset.time_unit)
+    series = [
+        one._replace(values=_round(one.values, noise.decimals)) if one.key.metric_name == noise.metric else one
+        for one in dataset
+    ]
+    return MetricDataset.from_series(series, time_unit=dataset.time_unit)
 
 
 def _round(values: npt.NDArray[np.float64], decimals: int) -> npt.NDArray[np.float64]:

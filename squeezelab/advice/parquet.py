@@ -58,7 +58,9 @@ class Parquet(System):
 
     def choices(self, column: Column, layout: Layout) -> Sequence[str]:
         """Return encodings with compressions; pyarrow's own default first."""
-        every = [f"{one} {after}" for one in ENCODINGS[column.kind] for after in COMPRESSIONS]
+        table = next(one for one in layout.tables if one.name == column.table)
+        whole = column.kind == "value" and table.dtype(column.name).kind == "i"
+        every = [f"{one} {after}" for one in ENCODINGS["time" if whole else column.kind] for after in COMPRESSIONS]
         return [DEFAULT, *(one for one in every if one != DEFAULT)]
 
     def effort(self, choice: str) -> int:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
+
+import numpy as np
 
 from squeezelab.advice.base import Setting, Workshop
 from squeezelab.advice.engine import EngineSystem, EngineWorkshop
 from squeezelab.advice.layout import Layout
-from squeezelab.dataset import MetricDataset
-from squeezelab.engines.postgresql import PostgreSQL
+from squeezelab.dataset import VALUE_DTYPES, MetricDataset
+from squeezelab.engines.postgresql import TYPES, PostgreSQL
 
 PACKING = """
 -- Rows go in here, as they come, and wait until CALL pack().
-CREATE TABLE incoming (series integer NOT NULL, ts {ts} NOT NULL, value float8 NOT NULL);
+CREATE TABLE incoming (series integer NOT NULL, ts {ts} NOT NULL, value {value} NOT NULL);
 
 CREATE PROCEDURE pack() LANGUAGE sql AS $$
     WITH packed AS (DELETE FROM incoming RETURNING series, {start} AS start, ts, value)
@@ -27,6 +31,8 @@ CREATE VIEW unpacked AS
 SELECT series, one.ts, one.value FROM samples, unnest(times, readings) AS one (ts, value);
 """
 """What arrays need besides their table: a row is an hour or a day of a series."""
+VALUE = r"\bvalue {} NOT NULL"
+"""How a text tells the type of values."""
 NANOSECONDS = {"hour": 3600 * 10**9, "day": 24 * 3600 * 10**9}
 
 
@@ -43,6 +49,8 @@ class AdvisedPostgreSQL(EngineSystem):
     name = "postgresql"
     title = "PostgreSQL"
     engine = PostgreSQL
+    dtypes = VALUE_DTYPES
+    several = False  # its table has a column of values
     file = "postgresql.sql"
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "samples as": (
@@ -65,14 +73,18 @@ class AdvisedPostgreSQL(EngineSystem):
         chosen = setting.options["samples as"]
         shape = {"": "btree", "rows with BRIN": "brin"}.get(chosen, "arrays")
         compression = "lz4" if chosen.endswith("lz4") else "pglz"
-        statements = PostgreSQL(shape, compression).statements(layout.time_unit)
+        server = PostgreSQL(shape, compression)
+        (readings,) = layout.tables[-1].of_kind("value")
+        server.dtype = layout.tables[-1].dtype(readings.name)
+        statements = server.statements(layout.time_unit)
         text = "".join(f"{one};\n" for one in statements)
         if shape != "arrays":
             return text
         fine, span = layout.time_unit == "ns", "day" if "day" in chosen else "hour"
         count = NANOSECONDS[span]
         start = f"ts - (ts % {count} + {count}) % {count}" if fine else f"date_trunc('{span}', ts, 'UTC')"
-        return text + PACKING.format(ts="bigint" if fine else "timestamptz", start=start)
+        value, _ = TYPES[server.dtype.str[1:]]
+        return text + PACKING.format(ts="bigint" if fine else "timestamptz", value=value, start=start)
 
 
 class PostgreSQLWorkshop(EngineWorkshop):
@@ -94,6 +106,12 @@ class _Pasted(PostgreSQL):
     def statements(self, time_unit: str) -> list[str]:
         """Return the text."""
         return [self.text]
+
+    def start(self, folder: Path, time_unit: str) -> None:
+        """Start the server, and execute the text, which tells the type of values."""
+        told = (code for code, (name, _) in TYPES.items() if re.search(VALUE.format(name), self.text))
+        self.dtype = np.dtype(next(told, "f8"))
+        super().start(folder, time_unit)
 
     def ingest(self, dataset: MetricDataset) -> None:
         """Copy rows in as they come; of arrays, into the text's table, and have its procedure pack them."""

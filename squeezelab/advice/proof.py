@@ -18,6 +18,7 @@ from squeezelab.advice.search import Proven, Search
 from squeezelab.advice.worker import SystemFailedError, Worker
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
+from squeezelab.doubles import doubled
 from squeezelab.errors import SqueezelabError
 from squeezelab.experiment.timing import bootstrap_interval
 from squeezelab.results import Advice, NoisyDigits, ProvenSetting, Segment
@@ -44,6 +45,9 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
         If the system cannot be run, or nothing that it made came back bit by bit.
     """
     started, samples = time.monotonic(), len(dataset)
+    told: list[str] = []
+    if not system.takes(dataset):
+        dataset, told = doubled(dataset, system.title)
     dataset = part_of(dataset, system.most_samples)
     with workshop(system) as worker, progress_bar() as bar:
         search = Search(system, worker, started, budget, bar)
@@ -79,7 +83,7 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
         noise,
         search.tried,
         time.monotonic() - started,
-        [*([system.note] if system.note else []), *_few(search.notes)],
+        [*told, *([system.note] if system.note else []), *_few(search.notes)],
     )
 
 

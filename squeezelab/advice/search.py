@@ -15,7 +15,7 @@ from squeezelab.advice.layout import Hour, Layout
 from squeezelab.advice.parts import part_of
 from squeezelab.advice.shapes import layouts
 from squeezelab.advice.worker import SystemFailedError, Worker
-from squeezelab.dataset import MetricDataset
+from squeezelab.dataset import MetricDataset, to_words
 from squeezelab.errors import CorruptDataError
 from squeezelab.results import Segment
 
@@ -362,5 +362,7 @@ def difference(dataset: MetricDataset, back: MetricDataset) -> str:
     moved = int((dataset.timestamps != back.timestamps).sum())
     if moved:
         return f"{moved:,} moments changed"
-    changed = int((dataset.values.view("u8") != back.values.view("u8")).sum())
+    if dataset.dtypes != back.dtypes:
+        return "values are of other types"
+    changed = int((to_words(dataset.values) != to_words(back.values)).sum())
     return f"{changed:,} values changed" if changed else "series changed"

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from squeezelab.advice.layout import Column, Kind, Layout, Table
+from squeezelab.advice.layout import Column, Layout, Table
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.formats._long import value_columns
 
 MOST_TABLES = 32
 """A wide layout of more tables than this is none that anybody would keep."""
@@ -80,19 +81,25 @@ def _texts(entries: Sequence[str | None], repeats: npt.NDArray[np.int64]) -> pa.
     return pa.array(entries, pa.string()).take(pa.array(np.repeat(np.arange(len(entries)), repeats)))
 
 
+def _readings(table: str, names: Sequence[str]) -> list[Column]:
+    """Return columns of readings, a type each; where these are several, a row lacks all but one."""
+    return [Column(table, name, "value", len(names) > 1) for name in names]
+
+
 def _narrow(dataset: MetricDataset) -> Layout:
     keys, rows = dataset.keys, np.diff(dataset.offsets)
     labels = _label_names(keys)
-    names = unique_names(["timestamp", "value", "metric", *labels])
-    time, value, metric, *label_columns = names
+    values = value_columns(list(dataset), dataset.value_dtypes)
+    time, metric, *others = unique_names(["timestamp", "metric", *values, *labels])
+    readings, label_columns = others[: len(values)], others[len(values) :]
     columns = [Column("metrics", metric, "label")]
     arrays = [_texts([key.metric_name for key in keys], rows)]
     for label, name in zip(labels, label_columns, strict=True):
         entries = [key.labels.get(label) for key in keys]
         columns.append(Column("metrics", name, "label", None in entries))
         arrays.append(_texts(entries, rows))
-    columns += [Column("metrics", time, "time"), Column("metrics", value, "value")]
-    data = pa.table([*arrays, _times(dataset), dataset.values], names=[one.name for one in columns])
+    columns += [Column("metrics", time, "time"), *_readings("metrics", readings)]
+    data = pa.table([*arrays, _times(dataset), *values.values()], names=[one.name for one in columns])
     meaning = {metric: None, **dict(zip(label_columns, labels, strict=True))}
     return Layout("narrow", (Table("metrics", tuple(columns), data, {}),), meaning, dataset.time_unit, tuple(keys))
 
@@ -109,19 +116,20 @@ def _by_series(dataset: MetricDataset) -> Layout:
         columns.append(Column("series", name, "label", None in entries))
         arrays.append(pa.array(entries, pa.string()))
     series = Table("series", tuple(columns), pa.table(arrays, names=[one.name for one in columns]), {})
-    kinds: list[tuple[str, Kind]] = [("id", "id"), ("timestamp", "time"), ("value", "value")]
-    samples = Table(
-        "samples",
-        tuple(Column("samples", name, kind) for name, kind in kinds),
-        pa.table([np.repeat(numbers, rows), _times(dataset), dataset.values], names=[name for name, _ in kinds]),
-        {},
-    )
+    values = value_columns(list(dataset), dataset.value_dtypes)
+    columns = [Column("samples", "id", "id"), Column("samples", "timestamp", "time")]
+    columns += _readings("samples", list(values))
+    arrays = [pa.array(np.repeat(numbers, rows)), _times(dataset), *values.values()]
+    samples = Table("samples", tuple(columns), pa.table(arrays, names=[one.name for one in columns]), {})
     meaning = {metric: None, **dict(zip(label_columns, labels, strict=True))}
     return Layout("series", (series, samples), meaning, dataset.time_unit, tuple(keys))
 
 
 def _wide(dataset: MetricDataset) -> Layout | None:
-    """Return a table for each set of metrics that label sets have; None if a moment comes twice, or they are many."""
+    """Return a table for each set of metrics that label sets have.
+
+    None if a moment comes twice, tables or columns are many, or a metric has values of several types.
+    """
     of_labels: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
     for number, key in enumerate(dataset.keys):
         of_labels.setdefault(tuple(key.labels.items()), {})[key.metric_name] = number
@@ -133,6 +141,9 @@ def _wide(dataset: MetricDataset) -> Layout | None:
     if len(groups) > MOST_TABLES or np.any(np.delete(steps, ends[(ends >= 0) & (ends < len(steps))]) <= 0):
         return None
     if max(len(metrics) for metrics in groups) > MOST_COLUMNS:
+        return None
+    kinds = {(one.key.metric_name, one.values.dtype) for one in dataset}
+    if len(kinds) > len({metric for metric, _ in kinds}):
         return None
     every, times = list(dataset), _times(dataset).type
     labels = _label_names(dataset.keys)
@@ -171,7 +182,8 @@ def _wide_table(
     for place, column in enumerate(value_columns):
         held, filled = [], []
         for series, union in zip(members, moments, strict=True):
-            values, mask = np.zeros(len(union)), np.ones(len(union), np.bool_)
+            values = np.zeros(len(union), series[place].values.dtype)
+            mask = np.ones(len(union), np.bool_)
             at = np.searchsorted(union, series[place].timestamps)
             values[at], mask[at] = series[place].values, False
             held.append(values)

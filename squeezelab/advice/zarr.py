@@ -20,7 +20,6 @@ from squeezelab.results import Segment
 
 FOLDER = "metrics.zarr"
 SAMPLES = "samples"
-DTYPES = {"id": "uint32", "time": "int64", "value": "float64"}
 NAMES = {"id": "series_id", "time": "timestamp", "value": "value"}
 """What the array of each kind of column is called."""
 COMPRESSORS = ("zstd 1", "zstd 3", "zstd 9", "zstd 19", "zstd 22", "gzip 6", "gzip 9", "bz2 9", "lzma 9", "blosc lz4 9")
@@ -55,6 +54,7 @@ class Zarr(System):
     layouts: ClassVar[tuple[str, ...]] = ("series",)
     default_layout = "series"
     default_order = "as given"
+    several = False  # an array has no place for what is not there
     options: ClassVar[Mapping[str, tuple[str, ...]]] = {"chunks": ("", "16384", "65536", "262144", "1048576")}
 
     @property
@@ -75,7 +75,8 @@ class Zarr(System):
         """Return filters and compressors, Zarr's own default first; names and labels are attributes."""
         if column.table != SAMPLES:
             return [""]
-        some = [f"{one}, {after}" if one else after for one in FILTERS[column.kind] for after in COMPRESSORS]
+        filters = FILTERS["time" if _dtype(layout, column.kind) == "int64" else column.kind]
+        some = [f"{one}, {after}" if one else after for one in filters for after in COMPRESSORS]
         some = [one for one in some if not one.startswith("bitshuffle")]
         some += [f"blosc zstd 9 {one}" for one in ("shuffle", "bitshuffle")]
         return ["", *some, *(PCODEC if is_installed("pcodec") else ())]
@@ -101,30 +102,35 @@ class Zarr(System):
             f"# {', '.join(NAMES.values())}: NumPy arrays, an entry a sample, series after series; series count from 0",
             f'root = zarr.open_group({FOLDER!r}, mode="w", attributes={{"series": series}})',
         ]
-        for kind, dtype in DTYPES.items():
+        for kind, name in NAMES.items():
             arguments = [f"{name}={value!r}" for name, value in self._arguments(layout, setting, kind).items()]
-            name = NAMES[kind]
-            call = [f'"{name}"', f"shape={name}.shape", f'dtype="{dtype}"', *arguments]
+            call = [f'"{name}"', f"shape={name}.shape", f'dtype="{_dtype(layout, kind)}"', *arguments]
             lines += ["", "array = root.create_array(", *(f"    {one}," for one in call), ")", f"array[:] = {name}"]
         return "\n".join(lines) + "\n"
 
     def more(self, layout: Layout, setting: Setting) -> dict[str, str]:
         """Return the pipelines as they stand in the arrays' metadata; what is not set is left to Zarr."""
         told = {}
-        for kind in DTYPES:
+        for kind in NAMES:
             arguments = self._arguments(layout, setting, kind)
             if "compressors" in arguments:
                 bytes_codec = {"name": "bytes", "configuration": {"endian": "little"}}
                 serializer = arguments.get("serializer", bytes_codec)
                 codecs = [*arguments.get("filters", []), serializer, *arguments["compressors"]]
-                told[NAMES[kind]] = {"data_type": DTYPES[kind], "codecs": codecs}
+                told[NAMES[kind]] = {"data_type": _dtype(layout, kind), "codecs": codecs}
         return {"zarr.json": json.dumps(told, indent=2) + "\n"}
 
     def _arguments(self, layout: Layout, setting: Setting, kind: str) -> dict[str, Any]:
         column = next(one for one in layout.columns if one.table == SAMPLES and one.kind == kind)
         chunks = setting.options["chunks"]
         given = {"chunks": (int(chunks),)} if chunks else {}
-        return given | pipeline(setting.columns[SAMPLES, column.name], DTYPES[kind])
+        return given | pipeline(setting.columns[SAMPLES, column.name], _dtype(layout, kind))
+
+
+def _dtype(layout: Layout, kind: str) -> str:
+    """Return the type of the array of a kind of column."""
+    table = next(one for one in layout.tables if one.name == SAMPLES)
+    return {"id": "uint32", "time": "int64"}.get(kind) or table.dtype(table.of_kind("value")[0].name).name
 
 
 def pipeline(choice: str, dtype: str) -> dict[str, Any]:
@@ -200,7 +206,8 @@ class ZarrWorkshop(Workshop):
         for column in self.layouts[layout].columns:
             place = (column.table, column.name)
             for choice in choices.get(place, ()):
-                given, wanted = arrays[column.kind], pipeline(choice, DTYPES[column.kind])
+                given = arrays[column.kind]
+                wanted = pipeline(choice, given.dtype.name)
                 store = zarr.storage.MemoryStore()
                 array = zarr.create_array(store, shape=given.shape, dtype=given.dtype, **chunks, **wanted)
                 array[:] = given

@@ -19,6 +19,7 @@ from squeezelab.codecs import ColumnCodec, codec_spec, get_codec
 from squeezelab.codecs._frame import FLOAT64
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series
+from squeezelab.doubles import doubled
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.plan import DEFAULT_CODECS
 from squeezelab.experiment.timing import CALL_VALUES, LEAST_BULK
@@ -169,6 +170,8 @@ class Atlas:
         Where these came from.
     seconds : float
         How long it took.
+    notes : sequence of str
+        What became of values of these that are no doubles.
     """
 
     sheets: Sequence[Sheet]
@@ -179,6 +182,7 @@ class Atlas:
     series: Sequence[str] = ()
     data: str = ""
     seconds: float = 0.0
+    notes: Sequence[str] = ()
 
     @property
     def winners(self) -> list[str]:
@@ -281,6 +285,7 @@ def measure_atlas(
         raise InvalidRequestError(f"a decoding speed of {at_least} MB/s is none: give 0 or more")
     made = {codec_spec(one): one for one in map(get_codec, codecs)}
     started = perf_counter()
+    dataset, notes = (None, []) if dataset is None else doubled(dataset, "Each codec on the maps")
     series = _chosen(dataset)
     grids = [(one, one.x.values(cells).tolist(), one.y.values(cells).tolist()) for one in maps]
     total = sum(len(xs) * len(ys) for _, xs, ys in grids) + len(series) * len(maps)
@@ -310,7 +315,7 @@ def measure_atlas(
     for spec, why in failed.items():
         logger.warning("%s is not on every cell: %s", spec, why)
     names = [str(one.key) for one in series]
-    return Atlas(sheets, seed, cells, values, at_least, names, data, perf_counter() - started)
+    return Atlas(sheets, seed, cells, values, at_least, names, data, perf_counter() - started, notes)
 
 
 def _chosen(dataset: MetricDataset | None) -> list[Series]:

@@ -112,7 +112,8 @@ def _series_section(atlas: Atlas) -> Section:
     words = [
         f"Of {atlas.data}: the knobs of each series, as estimated; the codec that wins the cell it falls in; and the "
         f"codec that wins on the series itself (its first {atlas.values:,} values). They agree in {agree} of {total}. "
-        "Where they differ, the series is not like the map's columns in something that the two knobs do not tell."
+        "Where they differ, the series is not like the map's columns in something that the two knobs do not tell.",
+        *atlas.notes,
     ]
     headers = ["no", "series", "map", "wins the cell", "wins the series", "knobs", "bits a value"]
     return Section("series", "Your series", words, tables=[Table("Series on the maps", headers, rows, names=5)])

@@ -91,8 +91,10 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
-    for note in name_missing() if results.run.settings["codecs"] == list(DEFAULT_CODECS) else ():
-        stdout.print(note, soft_wrap=True)
+    asked_for_all = results.run.settings["codecs"] == list(DEFAULT_CODECS)
+    for note in results.run.notes:
+        if asked_for_all or note not in name_missing():
+            stdout.print(f"- {note}", soft_wrap=True)
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
     texts = ", as text ".join(map(str, written)) or folder
     stdout.print(f"\nReport: {texts}  ({stopwatch.seconds:.1f} s: {stages})", soft_wrap=True)

@@ -47,7 +47,7 @@ def atlas(
         at_least=at_least,
         seed=seed,
         values=values,
-        dataset=loaded.dataset.as_doubles() if loaded else None,
+        dataset=loaded.dataset if loaded else None,
         data=loaded.name if loaded else "",
     )
     with working("Drawing maps"):
@@ -59,4 +59,6 @@ def atlas(
                 won[win.name] = won.get(win.name, 0) + 1
         told = ", ".join(f"{name} {count}" for name, count in sorted(won.items(), key=lambda one: -one[1]))
         stdout.print(f"{sheet.map.title}: of {len(sheet.cells)} cells {told}", soft_wrap=True)
+    for note in measured.notes:
+        stdout.print(f"- {note}", soft_wrap=True)
     stdout.print(f"\nAtlas: {page}, {page.with_suffix('.png')}  ({measured.seconds:.1f} s)", soft_wrap=True)

@@ -64,8 +64,8 @@ def losses(
     stdout.print(smallest_table(measured).to_rich())
     for sentence in answers(measured):
         stdout.print(f"- {sentence}", soft_wrap=True)
-    for word in measured.left_out:
-        stdout.print(f"- Left out: {word}", soft_wrap=True)
+    for word in (*measured.notes, *(f"Left out: {one}" for one in measured.left_out)):
+        stdout.print(f"- {word}", soft_wrap=True)
     stdout.print(f"\nLosses: {page}, as text {text}  ({measured.seconds:.1f} s)", soft_wrap=True)
 
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from squeezelab.console import progress_bar
-from squeezelab.dataset import DOUBLE, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.doubles import doubled
 from squeezelab.engines import Engine, Session
 from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.experiment.access import HOUR
@@ -76,17 +77,20 @@ def try_engines(dataset: MetricDataset, plan: Plan, stopwatch: Stopwatch) -> Eng
     trial = EngineTrial()
     for name, how in plan.absent.items():
         trial.note(f"{name} is not installed and is left out: {how}.")
-    if not plan.engines or dataset.value_dtypes != (DOUBLE,):
+    if not plan.engines:
         return trial
+    dataset, told = doubled(dataset, f"Each database ({', '.join(plan.engines)})")
+    for words in told:
+        trial.note(words)
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # databases know of no series without samples
     with stopwatch.stage("engines"), settled(), progress_bar() as progress:
         task = progress.add_task("Databases", total=len(plan.engines), unit="settings")
         for name, engine in plan.engines.items():
             progress.update(task, description=f"Running {name}")
             try:
-                measurement, notes = measure_engine(engine, dataset, timed=plan.rounds > 0)
+                measurement, told = measure_engine(engine, dataset, timed=plan.rounds > 0)
                 trial.measurements.append(measurement)
-                for words in notes:
+                for words in told:
                     trial.note(words)
             except Exception as error:
                 trial.note(f"{name} is left out: {_reason(error, name)}.")

@@ -17,6 +17,7 @@ import numpy as np
 from squeezelab.codecs import missing_codecs
 from squeezelab.console import working
 from squeezelab.dataset import DOUBLE, TIMESTAMP_BYTES, MetricDataset, combine_digests
+from squeezelab.doubles import name_typed
 from squeezelab.errors import InvalidRequestError
 from squeezelab.experiment.engines import try_engines
 from squeezelab.experiment.files import FileTrial, try_files
@@ -143,7 +144,7 @@ def measure(partitions: Partitions, plan: Plan, stopwatch: Stopwatch) -> Results
     databases = try_engines(here, plan, stopwatch)
     notes = [
         *partitions.notes,
-        *tell_untaken(facts.dtypes, plan),
+        *tell_untaken(here, facts.dtypes, plan),
         *_tell_failures(proven, whole),
         *trial.notes,
         *shares.notes,
@@ -340,25 +341,39 @@ def _tell_failures(*proven: Proven | None) -> Iterator[str]:
         yield f"{name} failed on {subject} and is left out: {reason}."
 
 
-def tell_untaken(dtypes: Mapping[str, int], plan: Plan) -> Iterator[str]:
-    """Yield a sentence on each dtype of values that not all take which take doubles.
+def tell_untaken(dataset: MetricDataset, dtypes: Mapping[str, int], plan: Plan) -> Iterator[str]:
+    """Yield a sentence on each dtype of values that not all codecs and formats take.
+
+    Parameters
+    ----------
+    dataset : MetricDataset
+        Some of what runs, for names.
+    dtypes : mapping of str to int
+        How many series have values of each.
+    plan : Plan
+        What runs.
 
     Examples
     --------
-    >>> list(tell_untaken({"float64": 2, "int64": 1}, Plan.of("xor,zstd", "prometheus,tally")))
-    ['Values of 1 series are int64. What takes doubles alone ran on the other series (xor) or not at all (prometheus).']
+    >>> from squeezelab import Series, SeriesKey
+    >>> counter = Series(SeriesKey("requests", {}), np.arange(3), np.arange(3))
+    >>> dataset = MetricDataset.from_series([counter])
+    >>> list(tell_untaken(dataset, {"float64": 2, "int64": 1}, Plan.of("xor,zstd", "prometheus,tally")))
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['Values of 1 series are int64 (requests). What does not take these ran on the other series (xor) or not at all
+    (prometheus); with --doubles it takes all.']
     """
     for name, count in dtypes.items():
         dtype = np.dtype(name)
         codecs = [spec for spec, codec in plan.codecs.items() if DOUBLE in codec.dtypes and dtype not in codec.dtypes]
         files = [spec for spec, file in plan.formats.items() if dtype not in file.dtypes]
-        files += plan.engines if dtype != DOUBLE else []
         if len(dtypes) == 1:
             codecs, files = [], codecs + files
         told = [f"ran on the other series ({', '.join(codecs)})"] if codecs else []
         told += [f"{'not at all' if told else 'did not run'} ({', '.join(files)})"] if files else []
         if told:
-            yield f"Values of {count:,} series are {name}. What takes doubles alone {' or '.join(told)}."
+            which = f"Values of {count:,} series are {name} ({name_typed(dataset, dtype)})."
+            yield f"{which} What does not take these {' or '.join(told)}; with --doubles it takes all."
 
 
 def describe_run(stopwatch: Stopwatch, plan: Plan, notes: Sequence[str] = ()) -> Run:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.console import progress_bar
-from squeezelab.dataset import DOUBLE, RAW_BYTES_PER_SAMPLE, MetricDataset
+from squeezelab.dataset import RAW_BYTES_PER_SAMPLE, MetricDataset
+from squeezelab.doubles import doubled
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import prove, reason_of
 from squeezelab.experiment.stopwatch import Stopwatch
@@ -59,9 +60,7 @@ def tell_shares(dataset: MetricDataset, blocks: Sequence[Block], plan: Plan, sto
     told = Shares()
     if not plan.shared:
         return told
-    if dataset.value_dtypes != (DOUBLE,):
-        told.notes.append("By metric name, all values are counted as the doubles that Prometheus makes of them.")
-        dataset = dataset.as_doubles()
+    dataset, told.notes = doubled(dataset, "Prometheus, by metric name,")
     with stopwatch.stage("shares"):
         parts = list(_cut(dataset, blocks)) if blocks else [(None, dataset)]
         if any(a.stop > b.start for a, b in pairwise(_in_time(blocks))):

@@ -16,6 +16,7 @@ import numpy as np
 from squeezelab.codecs import get_codec
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series
+from squeezelab.doubles import doubled
 from squeezelab.errors import InvalidRequestError
 from squeezelab.losses.bounds import KINDS, Bound, Floats, Verdict, is_special
 from squeezelab.losses.methods import LOSSLESS, METHODS, Method, lose
@@ -103,7 +104,8 @@ def measure_losses(
     """
     started = perf_counter()
     chosen, left_out = choose_methods(methods)
-    every = [one for one in dataset.as_doubles() if one.values.size]
+    dataset, notes = doubled(dataset, "Every method")
+    every = [one for one in dataset if one.values.size]
     if not every:
         raise InvalidRequestError("there is no sample to lose anything of")
     with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar() as progress:
@@ -134,6 +136,7 @@ def measure_losses(
         lossless={codec: 8 * sum(one.lossless[codec] for one in measured) / samples for codec in LOSSLESS},
         timestamp_bits=8 * sum(one.timestamps for one in measured) / samples,
         left_out=[*left_out, *failed.values()],
+        notes=notes,
         data=data,
         series=len(every),
         samples=samples,

@@ -254,5 +254,5 @@ def reading(losses: Losses) -> list[str]:
         "NaN, infinities and -0.0 are stored apart, bit by bit. A column of one value is stored as that, whatever the "
         "method. A bound counts as kept if it is exceeded by no more than the distance between neighbouring doubles.",
     ]
-    words += [f"Left out: {one}" for one in losses.left_out]
+    words += [*losses.notes, *(f"Left out: {one}" for one in losses.left_out)]
     return words

@@ -170,6 +170,8 @@ class Losses:
         What was given in place of each series' own.
     seconds : float
         How long it took.
+    notes : sequence of str
+        What became of values that are no doubles.
     """
 
     rows: Sequence[Row]
@@ -183,6 +185,7 @@ class Losses:
     specials: int
     threshold: float | None
     seconds: float
+    notes: Sequence[str] = ()
 
     @property
     def best_lossless(self) -> str:

@@ -11,6 +11,7 @@ from squeezelab.advice import get_system
 from squeezelab.advice.layout import in_canonical_order
 from squeezelab.advice.parts import first_half, part_of
 from squeezelab.advice.shapes import MOST_TABLES, layouts, unique_names
+from squeezelab.dataset import VALUE_DTYPES, from_words
 
 TEXTS = st.text(max_size=4)
 KEYS = st.builds(SeriesKey, TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=3))
@@ -23,7 +24,8 @@ def datasets(draw: st.DrawFn) -> MetricDataset:
     for key in draw(st.lists(KEYS, min_size=1, max_size=5, unique=True)):
         rows = sorted(draw(COLUMNS))
         moments, bits = zip(*rows, strict=True)
-        series.append(Series(key, np.array(moments, np.int64), np.array(bits, np.uint64).view(np.float64)))
+        values = from_words(np.array(bits, np.uint64), draw(st.sampled_from(VALUE_DTYPES)))
+        series.append(Series(key, np.array(moments, np.int64), values))
     return MetricDataset.from_series(series, time_unit=draw(st.sampled_from(["s", "ms"])))
 
 
@@ -34,6 +36,31 @@ def test_every_layout_gives_back_every_bit_of_any_names_moments_and_values(datas
         assert layout.restore({one.name: one.rows for one in layout.tables}).fingerprint == wanted, layout.name
         for hour in layout.hours(dataset):
             assert hour.samples >= 1
+
+
+def test_readings_have_a_column_of_their_type(small: MetricDataset) -> None:
+    counter, single, double = (small.series(i) for i in (0, 1, 2))
+    counter = counter._replace(values=2**60 + np.arange(counter.values.size))
+    single = single._replace(values=single.values.astype(np.float32))
+    (alone, *_) = layouts(MetricDataset.from_series([counter]))
+    assert [(one.name, one.nullable) for one in alone.columns if one.kind == "value"] == [("value", False)]
+    mixed = MetricDataset.from_series([counter, single, double])
+    for layout in layouts(mixed)[:2]:
+        table = layout.tables[-1]
+        readings = table.of_kind("value")
+        assert {one.name: table.dtype(one.name) for one in readings} == {
+            "value": np.float64,
+            "value_int64": np.int64,
+            "value_float32": np.float32,
+        }
+        assert all(one.nullable for one in readings)
+        assert {hour.value for hour in layout.hours(mixed)} == {one.name for one in readings}
+
+
+def test_a_metric_of_several_types_is_not_wide() -> None:
+    columns = [np.arange(3), np.arange(3.0)]
+    series = [Series(SeriesKey("m", {"n": f"{i}"}), np.arange(3), one) for i, one in enumerate(columns)]
+    assert [one.name for one in layouts(MetricDataset.from_series(series))] == ["narrow", "series"]
 
 
 def test_nothing_set_is_said_where_nothing_is(small: MetricDataset) -> None:

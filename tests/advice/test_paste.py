@@ -24,6 +24,8 @@ from squeezelab.programs import find_program
 
 START = 1_699_999_200  # a full hour in UTC, and none in India
 VALUES = np.array([0.1, -0.0, np.inf, -np.inf, 5e-324, 1e308, 0.1 + 0.2, 3.0])
+SINGLES = np.array([0.1, -0.0, np.inf, 1e-45, 3.0], np.float32)
+WHOLE = np.array([2**53 + 1, -(2**63), 2**63 - 1, 0])
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +74,18 @@ def connection() -> Iterator[Any]:
             server.stop()
 
 
-@pytest.mark.parametrize("unit", ["s", "ns"])
+@pytest.mark.parametrize(("unit", "kind"), [("s", "float8"), ("ns", "float8"), ("s", "bigint"), ("s", "float4")])
 @pytest.mark.parametrize("shape", ["", "rows with BRIN", "arrays of an hour", "arrays of a day"])
 def test_postgresqls_text_as_psql_would_execute_it(
-    shape: str, unit: str, hours: MetricDataset, connection: Any
+    shape: str, unit: str, kind: str, hours: MetricDataset, connection: Any
 ) -> None:
+    values = {"float8": VALUES, "bigint": WHOLE, "float4": SINGLES}[kind]
+    series = [one._replace(values=np.resize(values, one.values.size)) for one in hours]
+    hours = MetricDataset.from_series(series)
     connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public; SET TimeZone = 'Asia/Kolkata'")
-    connection.execute(text_of("postgresql", in_unit(hours, unit), **{"samples as": shape}))
+    text = text_of("postgresql", in_unit(hours, unit), **{"samples as": shape})
+    assert f" {kind}" in text
+    connection.execute(text)
     packed = shape.startswith("arrays")
     to_ts = "to_timestamp({})" if unit == "s" else "{}::bigint * 1000000000"
     with connection.cursor() as cursor:
@@ -98,7 +105,7 @@ def test_postgresqls_text_as_psql_would_execute_it(
         numbers, times, values = zip(*found, strict=True)
         assert np.array_equal(np.bincount(numbers), np.diff(hours.offsets))
         assert np.array_equal(times, hours.timestamps)
-        assert np.array_equal(np.array(values).view("u8"), hours.values.view("u8"))
+        assert np.array(values, hours.values.dtype).tobytes() == hours.values.tobytes()
         if packed:
             start = "extract(epoch FROM start)::bigint" if unit == "s" else "start / 1000000000"
             starts = cursor.execute(f"SELECT {start} FROM samples ORDER BY 1").fetchall()

@@ -1,0 +1,70 @@
+"""What takes doubles alone is given them, with a sentence on what became of other values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.dataset import DOUBLE, MetricDataset
+
+MOST_NAMED = 3
+
+
+def count_inexact(numbers: npt.NDArray[Any]) -> int:
+    """Count integers that no double holds exactly; numbers of other kinds are none.
+
+    Examples
+    --------
+    >>> count_inexact(np.array([2**53, 2**53 + 1, 2**60])), count_inexact(np.array([0.5]))
+    (1, 0)
+    """
+    if numbers.dtype.kind not in "iu":
+        return 0
+    sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
+    lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
+    return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
+
+
+def name_some(names: Iterable[str]) -> str:
+    """Return some different names in a line.
+
+    Examples
+    --------
+    >>> name_some(["a", "b", "a"]), name_some("abcde")
+    ('a, b', 'a, b, c, ...')
+    """
+    different = list(dict.fromkeys(names))
+    return ", ".join([*different[:MOST_NAMED], *(["..."] if len(different) > MOST_NAMED else [])])
+
+
+def name_typed(dataset: MetricDataset, dtype: np.dtype[Any]) -> str:
+    """Return some of the metrics whose values are of a dtype."""
+    return name_some(one.key.metric_name for one in dataset if one.values.dtype == dtype)
+
+
+def doubled(dataset: MetricDataset, who: str) -> tuple[MetricDataset, list[str]]:
+    """Return a data set with doubles alone, and a sentence on what became of other values.
+
+    Parameters
+    ----------
+    dataset : MetricDataset
+    who : str
+        What takes doubles alone.
+
+    Examples
+    --------
+    >>> from squeezelab import Series, SeriesKey
+    >>> one = Series(SeriesKey("requests_total", {}), np.arange(3), 2**53 + np.arange(3))
+    >>> doubled(MetricDataset.from_series([one]), "Prometheus")[1]
+    ['Prometheus was given doubles in place of int64 (requests_total); 1 integers beyond 2^53 became the nearest one.']
+    """
+    others = [dtype for dtype in dataset.value_dtypes if dtype != DOUBLE]
+    if not others:
+        return dataset, []
+    kinds = " and ".join(f"{dtype} ({name_typed(dataset, dtype)})" for dtype in others)
+    inexact = sum(count_inexact(one.values) for one in dataset)
+    lost = f"{inexact:,} integers beyond 2^53 became the nearest one" if inexact else "they hold all of these exactly"
+    return dataset.as_doubles(), [f"{who} was given doubles in place of {kinds}; {lost}."]
