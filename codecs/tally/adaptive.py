@@ -6,28 +6,26 @@ promises the fewest bits, so that a block of version 2 can be compared with it a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from squeezelab.codecs.tally.blocks import DISTANT, STATES
 from squeezelab.codecs.tally.modes import BITS
-from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, TARGETS, model_integers, write_operations
-from squeezelab.codecs.tally.prediction import common_divisor
+from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, MODELS, TARGETS, model_integers, write_operations
 from squeezelab.codecs.tally.streams import (
     CELLS,
     DELTA,
     DELTA_OF_DELTA,
     DIVIDED,
-    MOST_MEAN,
     NIBBLES,
-    PLAIN,
     PLANS,
     SIGNED,
     ZERO,
-    estimate_bits,
     raw_low_bits,
-    subtract_prediction,
+    survey_plans,
 )
-from squeezelab.codecs.tally.workspace import COSTS, LEVELS, NUMBERS, RESIDUALS, STATE, TABLE, WORDS
+from squeezelab.codecs.tally.workspace import CHOSEN, LEVELS, NUMBERS, RESIDUALS, SHARES, STATE, TABLE, WEIGHTS, WORDS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_little, put_varint, store_little, zigzag
 
@@ -35,21 +33,34 @@ HEAD_AT = 1024
 """Where in its row, in bytes, the head is gathered."""
 
 
+class Division(NamedTuple):
+    """A block as integers over a divisor, in the row `NUMBERS`, and in the two rows after it what that missed.
+
+    Attributes
+    ----------
+    kind, divisor : uint64
+        `BITS`, without a divisor, or `DIVIDE`.
+    values, missed : uint64
+        How many integers there are, and how many gaps and distances.
+    """
+
+    kind: np.uint64
+    divisor: np.uint64
+    values: np.uint64
+    missed: np.uint64
+
+
 @kernel
-def write_adaptive(kind, divisor, count, missed, work, models, ages, limit, buffer, at, after):
+def write_adaptive(division, limit, work, buffer, at, after):
     """Write a block in place of a larger one.
 
     Parameters
     ----------
-    kind, divisor : uint64
-        `BITS`, without a divisor, or `DIVIDE`.
-    count, missed : uint64
-        How many integers are in the row `NUMBERS`; how many gaps and distances in the two rows after it.
-    work : uint64[ROWS, BLOCK]
-    models, ages : uint16[MODELS * 16], uint8[MODELS]
-        Workspace.
+    division : Division
     limit : uint64
         What is larger than so many bytes is not written.
+    work : uint64[ROWS, BLOCK]
+        `make_rows`.
     buffer, at, after : uint8[...], uint64, uint64
         The block goes to ``at`` if it is small enough; from ``after`` on is room.
 
@@ -58,29 +69,22 @@ def write_adaptive(kind, divisor, count, missed, work, models, ages, limit, buff
     at : uint64
         The byte after the block; 0 if it is too large.
     """
+    kind, divisor, count, missed = division
     head, place = work[STATE].view(np.uint8), U(HEAD_AT)
     operations, done, raw_at = work[WORDS : WORDS + 4].reshape(-1).view(np.uint32), U(0), after
     if kind != U(BITS):
         place = put_varint(head, place, divisor)
-    for stream in range(U(1) if missed == U(0) else U(3)):
+    for stream in range(U(3) if missed else U(1)):
         if stream == U(1):
             place = put_varint(head, place, missed)
-        size = count if stream == U(0) else missed
-        place, shift, coded = _write_head(work[U(NUMBERS) + stream][:size], work, head, place)
-        if coded:
-            for i in range(U(models.size)):
-                models[i] = FRESH[i]
-            for i in range(U(ages.size)):
-                ages[i] = 0
-            more, raw = model_integers(
-                work[RESIDUALS][:size], shift, models, ages, TARGETS, operations[done:], buffer[raw_at:]
-            )
+        integers = work[U(NUMBERS) + stream][: missed if stream else count]
+        place, shift, row = _write_head(integers, work, head, place)
+        if row:
+            more, raw = _model(work[row][: integers.size], shift, work, operations[done:], buffer[raw_at:])
             done += more
             raw_at += raw
-    raw_size, words_size, begin = raw_at - after, U(0), U(0)
-    room = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8)
-    flags, states = kind | (U(DISTANT) if missed else U(0)), U(0)
-    classes, bits = U(0), U(0)
+    raw_size, words_size, states, begin = raw_at - after, U(0), U(0), U(0)
+    room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), kind | (U(DISTANT) if missed else U(0))
     if done:
         classes, bits, begin = write_operations(operations[:done], room[: U(2) * done + U(8)])
         words_size = U(2) * done + U(8) - begin
@@ -94,16 +98,9 @@ def write_adaptive(kind, divisor, count, missed, work, models, ages, limit, buff
     at = put_varint(buffer, at, head_size)
     at = put_varint(buffer, at, words_size)
     buffer[at] = flags
-    at += U(1)
-    for i in range(states):
-        buffer[at + i] = head[i]
-    at += states
-    for i in range(place - U(HEAD_AT)):
-        buffer[at + i] = head[U(HEAD_AT) + i]
-    at += place - U(HEAD_AT)
-    for i in range(words_size):
-        buffer[at + i] = room[begin + i]
-    at += words_size
+    at = _put_bytes(head, U(0), states, buffer, at + U(1))
+    at = _put_bytes(head, U(HEAD_AT), place - U(HEAD_AT), buffer, at)
+    at = _put_bytes(room, begin, words_size, buffer, at)
     # What is moved down lies after where it goes: the block is smaller than the one in whose place it is.
     for i in range(U(0), raw_size, U(8)):
         store_little(buffer, at + i, load_little(buffer, after + i))
@@ -111,63 +108,61 @@ def write_adaptive(kind, divisor, count, missed, work, models, ages, limit, buff
 
 
 @kernel
+def _put_bytes(source, begin, size, buffer, at):
+    """Copy bytes; return the byte after them."""
+    for i in range(size):
+        buffer[at + i] = source[begin + i]
+    return at + size
+
+
+@kernel
+def _model(residuals, shift, work, operations, raw):
+    """Turn residuals into operations and raw bits, by fresh models; return as `model_integers` does."""
+    models, ages = work[WEIGHTS].view(np.uint16)[: MODELS * 16], work[SHARES].view(np.uint8)[:MODELS]
+    for i in range(U(models.size)):
+        models[i] = FRESH[i]
+    for i in range(U(ages.size)):
+        ages[i] = 0
+    return model_integers(residuals, shift, models, ages, TARGETS, operations, raw)
+
+
+@kernel
 def _write_head(integers, work, head, place):
-    """Write a stream's header, and fill its residuals.
+    """Write a stream's header by the plan that promises the fewest bits.
 
     Returns
     -------
-    place, shift, some : uint64, uint64, bool
-        The byte after it, how many low bits of residuals are raw, and whether any residual is not 0.
+    place, shift, row : uint64
+        The byte after it, how many low bits of residuals are raw, and the row of these; 0 if all are 0.
     """
-    count = U(integers.size)
-    levels, residuals = work[LEVELS][:count], work[RESIDUALS][:count]
-    least = integers[0]
-    for i in range(count):
-        if np.int64(integers[i]) < np.int64(least):
-            least = integers[i]
-    divisor = common_divisor(integers, least)
-    begin = place
-    place = put_varint(head, place + U(1), zigzag(least))
+    levels, room = work[LEVELS][: integers.size], work[CHOSEN]
+    counts, starts, slopes, bits = room[:CELLS].view(np.int64), room[128:136], room[136:144], room[144:152]
+    least, divisor = survey_plans(
+        integers, False, levels, work[RESIDUALS : RESIDUALS + 5], starts, slopes, bits.view(np.float64), counts
+    )
+    begin, place = place, put_varint(head, place + U(1), zigzag(least))
     if divisor == U(0):
         head[begin] = ZERO
-        return place, U(0), False
-    for i in range(count):
-        levels[i] = integers[i] - least if divisor == U(1) else (integers[i] - least) // divisor
-    flags = U(0)
+        return place, U(0), U(0)
     if divisor > U(1):
-        flags = U(DIVIDED)
         place = put_varint(head, place, divisor)
-    total, lowest = 0.0, levels[1] - levels[0]
-    for i in range(U(1), count):
-        total += float(levels[i])
-        if np.int64(levels[i] - levels[i - U(1)]) < np.int64(lowest):
-            lowest = levels[i] - levels[i - U(1)]
-    best, order, signed, start, slope = np.inf, U(PLAIN), False, U(0), U(0)
-    for candidate in range(len(PLANS)):
-        own_order, own_signed = PLANS[candidate]
-        own_start, own_slope = levels[0], U(0)
-        if own_order == PLAIN:
-            own_start = np.uint64(min(total / count, MOST_MEAN)) if own_signed else U(0)
-        elif own_order == DELTA_OF_DELTA:
-            own_slope = levels[1] - levels[0]
-        elif not own_signed:
-            own_slope = lowest
-        subtract_prediction(levels, U(own_order), own_signed, own_start, own_slope, residuals)
-        bits = estimate_bits(residuals, work[COSTS].view(np.int64)[:CELLS])
-        if bits < best:
-            best, order, signed, start, slope = bits, U(own_order), own_signed, own_start, own_slope
-    subtract_prediction(levels, order, signed, start, slope, residuals)
+    best = 0
+    for i in range(1, len(PLANS)):
+        if bits.view(np.float64)[i] < bits.view(np.float64)[best]:
+            best = i
+    order, signed = PLANS[best]
     if order or signed:
-        place = put_varint(head, place, start)
-    if order == U(DELTA) or order == U(DELTA_OF_DELTA):
-        place = put_varint(head, place, zigzag(slope))
-    every = U(0)
-    for i in range(count):
+        place = put_varint(head, place, starts[best])
+    if order in (DELTA, DELTA_OF_DELTA):
+        place = put_varint(head, place, zigzag(slopes[best]))
+    residuals, every = work[RESIDUALS + best][: integers.size], U(0)
+    for i in range(U(integers.size)):
         every |= residuals[i]
-    coder, shift = U(ZERO), U(0)
+    coder, shift, row = U(ZERO), U(0), U(0)
     if every:
-        coder, shift = U(NIBBLES), raw_low_bits(residuals)
+        coder, shift, row = U(NIBBLES), raw_low_bits(residuals), U(RESIDUALS + best)
         head[place] = shift
         place += U(1)
-    head[begin] = coder | (order << U(2)) | (U(SIGNED) if signed else U(0)) | flags
-    return place, shift, every != U(0)
+    divided = U(DIVIDED) if divisor > U(1) else U(0)
+    head[begin] = coder | (U(order) << U(2)) | (U(SIGNED) if signed else U(0)) | divided
+    return place, shift, row

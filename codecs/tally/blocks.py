@@ -31,6 +31,7 @@ from squeezelab.codecs.tally.modes import (
     CUT,
     GRID,
     STEPS,
+    KernelMode,
     Mode,
     Parts,
     find_modes,
@@ -39,14 +40,19 @@ from squeezelab.codecs.tally.modes import (
     restore,
     split,
 )
-from squeezelab.codecs.tally.nibbles import LOWEST_STATE, MODELS, write_operations
-from squeezelab.codecs.tally.streams import (
+from squeezelab.codecs.tally.nibbles import (
     AT,
     CLASSES,
     FOUR_BITS,
-    NEAR_TIE,
+    LOWEST_STATE,
+    MODELS,
     PLACE,
     RAW,
+    write_operations,
+)
+from squeezelab.codecs.tally.streams import (
+    NEAR_TIE,
+    Reader,
     Stream,
     Words,
     as_constant,
@@ -65,6 +71,7 @@ AS_THEY_ARE = 7
 MOST_BITS, MOST_DIGITS = 60, 22
 MUCH = 24
 """Bits a value from which on a mode is doubted."""
+ROOM_ROWS = 7
 NO_OTHERS = np.empty((0, 1), np.uint64)
 
 
@@ -85,8 +92,9 @@ class BlockWorkspace(NamedTuple):
         """Return room for blocks of up to so many values, good until this thread asks for the next one."""
         room: BlockWorkspace | None = getattr(_kept, "room", None)
         if room is None or room.rows.shape[1] < count:
-            models, ages, cursor = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), np.empty(5, np.uint64)
-            room = _kept.room = cls(models, ages, np.empty((5, count), np.uint64), cursor, np.empty(5, np.uint64))
+            models, ages, rows = np.empty(MODELS * 16, np.uint16), np.empty(MODELS, np.uint8), (ROOM_ROWS, count)
+            cursor, stops = np.empty(5, np.uint64), np.empty(5, np.uint64)
+            room = _kept.room = cls(models, ages, np.empty(rows, np.uint64), cursor, stops)
         return room
 
 
@@ -229,27 +237,26 @@ def _candidate(mode: Mode, own: Stream, parts: Parts, packed: bool) -> Candidate
 
 
 @kernel
-def read_block(data, at, stop, is_double, others, known, models, ages, rows, cursor, stops, levels, words):
+def read_block(data, at, stop, others, known, room, target):
     """Decode a block into a column.
 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
         The block is ``data[at:stop]``; `READ_SLACK` bytes after it must be readable.
-    is_double : bool
-        Whether the column holds doubles.
     others, known : uint64[..., n or more], uint64
         Levels of other columns' streams, and from how many of them this one may be predicted: the first ones.
-    models, ages, rows, cursor, stops
-        `BlockWorkspace` for at least n values.
-    levels, words : uint64[n]
-        Filled with the levels of the column's own stream, and with the column's bits.
+    room : BlockWorkspace
+        For at least n values.
+    target : Target
+        Filled, with levels in any case.
 
     Returns
     -------
     whole : bool
         Whether the block holds exactly n values.
     """
+    cursor, stops, count = room.cursor, room.stops, U(target.words.size)
     head_size, at = take_varint(data, at, stop)
     words_size, at = take_varint(data, at, stop)
     if at > stop or head_size == U(0) or head_size > stop - at or words_size > stop - at - head_size:
@@ -258,123 +265,121 @@ def read_block(data, at, stop, is_double, others, known, models, ages, rows, cur
     flags = U(data[at])
     at += U(1)
     if flags & U(KIND) == U(AS_THEY_ARE):
-        return at == stops[PLACE] and _read_as_they_are(data, at, stop, levels, words)
-    classes, bits, distinct = U(0), U(0), U(words.size)
+        return at == stops[PLACE] and _read_as_they_are(data, at, stop, target)
+    classes, bits, distinct = U(0), U(0), count
     if flags & U(STATES):
         classes, at = take_varint(data, at, stops[AT])
         bits, at = take_varint(data, at, stops[AT])
     if flags & U(RANKED):
         distinct, at = take_varint(data, at, stops[AT])
-    if flags >> U(6) or at > stops[AT] or distinct == U(0) or distinct > U(words.size):
+    if flags >> U(6) or at > stops[AT] or distinct == U(0) or distinct > count:
         return False
     cursor[AT], cursor[CLASSES], cursor[FOUR_BITS] = at, classes + LOWEST_STATE, bits + LOWEST_STATE
     cursor[PLACE], cursor[RAW] = stops[AT], stops[PLACE]
-    if flags & U(RANKED):
-        whole = _read_ranked(
-            data,
-            cursor,
-            stops,
-            flags,
-            is_double,
-            others,
-            known,
-            models,
-            ages,
-            rows,
-            levels,
-            rows[U(4), :distinct],
-            words,
-        )
-    else:
-        whole = _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words)
+    reader = Reader(data, others, known, room.models, room.ages, cursor, stops)
+    if not _read_streams(reader, flags, distinct, room.rows, target):
+        return False
     ended = cursor[AT] == stops[AT] and cursor[PLACE] == stops[PLACE] and cursor[RAW] == stops[RAW]
-    return whole and ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
+    return ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
 
 
 @kernel
-def _read_as_they_are(data, at, stop, levels, words):
-    if stop - at != U(words.size) << U(3):
+def _read_as_they_are(data, at, stop, target):
+    if stop - at != U(target.words.size) << U(3):
         return False
-    for i in range(U(words.size)):
-        words[i] = byte_swap(load_word(data, at))
-        levels[i] = words[i]
+    for i in range(U(target.words.size)):
+        target.words[i] = target.levels[i] = byte_swap(load_word(data, at))
         at += U(8)
     return True
 
 
-@kernel
-def _read_ranked(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, dictionary, words):
-    """Decode the distinct values, and the rank that each value has among them."""
-    own = rows[U(0), : dictionary.size]
-    if not _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, own, dictionary):
-        return False
-    sums = rows[U(1), : words.size]
-    whole, base, divisor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
-    if not whole:
-        return False
-    for i in range(U(words.size)):
-        rank = base + divisor * levels[i]
-        if rank >= U(dictionary.size):
-            return False
-        words[i] = dictionary[rank]
-    return True
+OWN, OWN_NOISE, OWN_GAPS, OWN_DISTANCES, OWN_RANKS = range(5)
+LEVEL_ROWS, INTEGER_ROWS = (0, 3, 5, 6, 0), (2, 3, 5, 6, 0)
+SUMS, NUMBERS, NOISE, DISTINCT = 1, 2, 3, 4
 
 
 @kernel
-def _read_values(data, cursor, stops, flags, is_double, others, known, models, ages, rows, levels, words):
-    """Decode a mode and its streams into a column."""
-    kind, divisor, window, precision = flags & U(KIND), U(1), U(1), U(0)
-    if kind > U(CUT) or (kind != U(BITS) and not is_double):
-        return False
-    if kind != U(BITS):
-        divisor, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
-    if kind == U(GRID) or kind == U(CUT):
-        window, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
-        precision, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
-    if cursor[AT] > stops[AT] or divisor == U(0) or window == U(0) or precision > U(MOST_BITS):
-        return False
-    if kind == U(STEPS) and divisor > U(MOST_DIGITS):
-        return False
-    sums, numbers, noise = rows[U(1), : words.size], rows[U(2), : words.size], rows[U(3), : words.size]
-    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, levels)
+def _read_streams(reader, flags, distinct, rows, target):
+    """Decode a mode and the streams of a block into a column; return whether they make sense."""
+    cursor, stops, count = reader.cursor, reader.stops, U(target.words.size)
+    ranked, distant = flags & U(RANKED) != U(0), flags & U(DISTANT) != U(0)
+    whole, mode = _take_mode(reader, flags & U(KIND), target.is_double)
     if not whole:
         return False
-    for i in range(U(words.size)):
-        numbers[i] = base + factor * levels[i]
-    if kind == U(GRID) or kind == U(CUT):
-        whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, noise)
+    noisy, exceptions = mode.kind == U(GRID) or mode.kind == U(CUT), U(0)
+    for stream in range(5):
+        of_exceptions = stream in (OWN_GAPS, OWN_DISTANCES)
+        if (of_exceptions and not distant) or (stream == OWN_NOISE and not noisy):
+            continue
+        if stream == OWN_RANKS and not ranked:
+            continue
+        if stream == OWN_GAPS:
+            exceptions, cursor[AT] = take_varint(reader.data, cursor[AT], stops[AT])
+            if cursor[AT] > stops[AT] or exceptions == U(0) or exceptions > distinct:
+                return False
+        size = exceptions if of_exceptions else distinct
+        if stream == OWN_RANKS:
+            size = count
+        levels = rows[LEVEL_ROWS[stream]][:size]
+        if stream == (OWN_RANKS if ranked else OWN):
+            levels = target.levels
+        whole, base, factor = read_stream(reader, rows[SUMS][:size], levels)
         if not whole:
             return False
-        for i in range(U(words.size)):
-            noise[i] = base + factor * noise[i]
-    if is_double:
-        restore(kind, divisor, window, precision, numbers, noise, words, words.view(np.float64))
+        integers = rows[INTEGER_ROWS[stream]]
+        for i in range(size):
+            integers[i] = base + factor * levels[i]
+    made = rows[DISTINCT][:distinct] if ranked else target.words
+    if target.is_double:
+        restore(mode, rows[NUMBERS][:distinct], rows[NOISE][:distinct], made)
     else:
-        for i in range(U(words.size)):
-            words[i] = numbers[i]
-    if flags & U(DISTANT):
-        return _add_distances(data, cursor, stops, others, known, models, ages, rows, words)
+        for i in range(distinct):
+            made[i] = rows[NUMBERS, i]
+    if not add_exceptions(rows[INTEGER_ROWS[OWN_GAPS]], rows[INTEGER_ROWS[OWN_DISTANCES]], exceptions, made):
+        return False
+    return not ranked or take_ranks(rows[INTEGER_ROWS[OWN_RANKS]], made, target.words)
+
+
+@kernel
+def _take_mode(reader, kind, is_double):
+    """Return whether the mode at the cursor makes sense, and the mode."""
+    data, at, stop = reader.data, reader.cursor[AT], reader.stops[AT]
+    divisor, window, precision = U(1), U(1), U(0)
+    if kind != U(BITS):
+        divisor, at = take_varint(data, at, stop)
+    if kind == U(GRID) or kind == U(CUT):
+        window, at = take_varint(data, at, stop)
+        precision, at = take_varint(data, at, stop)
+    reader.cursor[AT] = at
+    mode = KernelMode(kind, divisor, window, precision)
+    return at <= stop and may_be(mode, is_double), mode
+
+
+@kernel
+def may_be(mode, is_double):
+    """Return whether a mode that was read is one of numbers."""
+    if mode.kind > U(CUT) or (mode.kind != U(BITS) and not is_double) or mode.divisor == U(0) or mode.window == U(0):
+        return False
+    return mode.bits <= U(MOST_BITS) and (mode.kind != U(STEPS) or mode.divisor <= U(MOST_DIGITS))
+
+
+@kernel
+def add_exceptions(gaps, exceptions, count, made):
+    """Move numbers that the mode missed to where they belong; return whether all have a place."""
+    place = ~U(0)
+    for i in range(count):
+        if gaps[i] >= U(made.size) - U(1) - place:
+            return False
+        place += gaps[i] + U(1)
+        made[place] = ordered(ordered(made[place]) + exceptions[i])
     return True
 
 
 @kernel
-def _add_distances(data, cursor, stops, others, known, models, ages, rows, words):
-    """Move the values that the mode missed to where they belong."""
-    amount, cursor[AT] = take_varint(data, cursor[AT], stops[AT])
-    if cursor[AT] > stops[AT] or amount == U(0) or amount > U(words.size):
-        return False
-    sums, gaps, exceptions = rows[U(1), :amount], rows[U(2), :amount], rows[U(3), :amount]
-    whole, first, step = read_stream(data, cursor, stops, others, known, models, ages, sums, gaps)
-    if not whole:
-        return False
-    whole, base, factor = read_stream(data, cursor, stops, others, known, models, ages, sums, exceptions)
-    if not whole:
-        return False
-    i = ~U(0)
-    for j in range(amount):
-        gap = first + step * gaps[j]
-        if gap >= U(words.size) - U(1) - i:
+def take_ranks(ranks, made, words):
+    """Fill words with the numbers of their ranks; return whether there are such."""
+    for i in range(U(words.size)):
+        if ranks[i] >= U(made.size):
             return False
-        i += gap + U(1)
-        words[i] = ordered(ordered(words[i]) + base + factor * exceptions[j])
+        words[i] = made[ranks[i]]
     return True

@@ -20,8 +20,10 @@ arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda'
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -39,11 +41,97 @@ from squeezelab.kernels.bits import (
     store_half,
 )
 
+Words = npt.NDArray[np.uint64]
+
 LOWEST = U(1) << U(23)
 """A state below this takes in 32 bits."""
 MOST_RAW = U(10)
 """Raw bits in a state: one step with 11 bits of table and these leaves enough for one word to fill it again."""
 FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS = 1536, 1024
+
+
+class Layout(NamedTuple):
+    """How values lie: how many there are, in how many lanes, and in how many spans a lane's table may change."""
+
+    values: np.uint64
+    lanes: np.uint64
+    epochs: np.uint64
+
+
+class Tokens(NamedTuple):
+    """How integers become tokens: minus the lowest token; raw bits, bits of mantissa; logarithm of a table's size."""
+
+    low: np.uint64
+    shift: np.uint64
+    mantissa: np.uint64
+    log: np.uint64
+
+
+class Codes(NamedTuple):
+    """What tokens are encoded with.
+
+    Attributes
+    ----------
+    owner : uint64[lanes * epochs]
+        Where the table of each lane and epoch begins in the three arrays that follow.
+    shares, slots, inverses : uint64[...]
+        Of each token how many slots, and what `prepare_token` gives.
+    """
+
+    owner: Words
+    shares: Words
+    slots: Words
+    inverses: Words
+
+
+class Tables(NamedTuple):
+    """What tokens are decoded with.
+
+    Attributes
+    ----------
+    entries, log : uint64[...], uint64
+        Decoding tables of 2^log entries, one after another.
+    wide : bool
+        Whether there are bits in planes.
+    owner : uint64[lanes * epochs]
+        Where the table of each lane and epoch begins.
+    """
+
+    entries: Words
+    log: np.uint64
+    wide: bool
+    owner: Words
+
+
+class Cursors(NamedTuple):
+    """Where lanes are while they are read, each uint64[4].
+
+    Attributes
+    ----------
+    states, sums, offsets
+        The state, the sum of what was read, and where the table of the present epoch begins.
+    begins, planes, ends
+        The place of the lane's first value, the position in its plane, and the one where that must end.
+    mixed : uint64[BLOCK]
+        Room for integers of lanes in turn.
+    """
+
+    states: Words
+    sums: Words
+    offsets: Words
+    begins: Words
+    planes: Words
+    ends: Words
+    mixed: Words
+
+
+class Stretch(NamedTuple):
+    """Integers in turn: of how many lanes and rounds, how many of the lanes go on, and their first place in a lane."""
+
+    lanes: np.uint64
+    few: np.uint64
+    rounds: np.uint64
+    first: np.uint64
 
 
 @kernel(forceinline=True)
@@ -69,6 +157,12 @@ def lanes_of(count):
 def epochs_of(count):
     """Return in how many spans a lane's table may change."""
     return U(4) if count >= U(FEWEST_FOR_EPOCHS) else U(1)
+
+
+@kernel(forceinline=True)
+def layout_of(count):
+    """Return how so many values lie."""
+    return Layout(count, lanes_of(count), epochs_of(count))
 
 
 @kernel(forceinline=True)
@@ -123,48 +217,54 @@ def _step(data, at, tables, first, log, mask, state):
 
 
 @kernel
-def _read_four(data, at, limit, tables, log, states, offsets, count, mixed):
+def _read_four(data, at, limit, tables, cursors, count):
     """Decode integers of four lanes in turn, while words begin up to a limit; return how many, and the next place."""
+    entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
     mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
     while i < count and at <= limit:
-        mixed[i], s0, at = _step(data, at, tables, o0, log, mask, s0)
-        mixed[i + U(1)], s1, at = _step(data, at, tables, o1, log, mask, s1)
-        mixed[i + U(2)], s2, at = _step(data, at, tables, o2, log, mask, s2)
-        mixed[i + U(3)], s3, at = _step(data, at, tables, o3, log, mask, s3)
+        mixed[i], s0, at = _step(data, at, entries, o0, log, mask, s0)
+        mixed[i + U(1)], s1, at = _step(data, at, entries, o1, log, mask, s1)
+        mixed[i + U(2)], s2, at = _step(data, at, entries, o2, log, mask, s2)
+        mixed[i + U(3)], s3, at = _step(data, at, entries, o3, log, mask, s3)
         i += U(4)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return i, at
 
 
 @kernel
-def _read_two(data, at, limit, tables, log, states, offsets, count, mixed):
+def _read_two(data, at, limit, tables, cursors, count):
     """Decode integers of two lanes, as `_read_four` does."""
+    entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
     mask, i = (U(1) << log) - U(1), U(0)
     s0, s1, o0, o1 = states[0], states[1], offsets[0], offsets[1]
     while i < count and at <= limit:
-        mixed[i], s0, at = _step(data, at, tables, o0, log, mask, s0)
-        mixed[i + U(1)], s1, at = _step(data, at, tables, o1, log, mask, s1)
+        mixed[i], s0, at = _step(data, at, entries, o0, log, mask, s0)
+        mixed[i + U(1)], s1, at = _step(data, at, entries, o1, log, mask, s1)
         i += U(2)
     states[0], states[1] = s0, s1
     return i, at
 
 
 @kernel
-def _read_last(data, at, stop, tables, log, states, offsets, lanes, first, count, mixed):
+def _read_last(data, at, stop, tables, cursors, lanes, first, count):
     """Decode integers of lanes in turn where the words may end; what damaged data lack is not read."""
-    mask = (U(1) << log) - U(1)
+    mask, states = (U(1) << tables.log) - U(1), cursors.states
     for i in range(first, count):
         lane, place = i & (lanes - U(1)), min(at, stop)
-        mixed[i], states[lane], after = _step(data, place, tables, offsets[lane], log, mask, states[lane])
+        cursors.mixed[i], states[lane], after = _step(
+            data, place, tables.entries, cursors.offsets[lane], tables.log, mask, states[lane]
+        )
         at += after - place
     return at
 
 
 @kernel
-def _spread(mixed, lanes, rounds, begins, first, sums, summed, out):
+def _spread(cursors, stretch, summed, out):
     """Put integers of lanes in turn where they belong, or their sums."""
+    lanes, _, rounds, first = stretch
+    mixed, sums, begins = cursors.mixed, cursors.sums, cursors.begins
     if not summed:
         for lane in range(lanes):
             begin = begins[lane] + first
@@ -186,44 +286,36 @@ def _spread(mixed, lanes, rounds, begins, first, sums, summed, out):
 
 
 @kernel
-def _spread_with_planes(data, stop, mixed, lanes, few, rounds, state, first, summed, out):
+def _spread_with_planes(data, stop, cursors, stretch, summed, out):
     """Put integers of the first few of some lanes where they belong, with the bits of their planes."""
+    lanes, few, rounds, first = stretch
     keep = ~U(0) if summed else U(0)
     for lane in range(few):
-        total, begin, position = state[1, lane], state[3, lane] + first, state[4, lane]
+        total, begin, position = cursors.sums[lane], cursors.begins[lane] + first, cursors.planes[lane]
         for i in range(rounds):
-            number = mixed[lanes * i + lane]
+            number = cursors.mixed[lanes * i + lane]
             width = number & U(63)
             word = load_little(data, min(position >> U(3), stop)) >> (position & U(7))
             number = (shift_down(number, U(6)) << width) | (word & ((U(1) << width) - U(1)))
             position += width
             total = (total & keep) + number
             out[begin + i] = total
-        state[1, lane], state[4, lane] = total, position
+        cursors.sums[lane], cursors.planes[lane] = total, position
 
 
 @kernel
-def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments, state, summed, mixed, out):
+def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     """Decode all values of a stream.
 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
         The words are ``data[at:stop]``; 8 bytes or more are before ``stop``, and `READ_SLACK` after it are readable.
-    ends : uint64[lanes]
-        The position, in bits, where each lane's plane must end.
-    wide : bool
-        Whether there are planes.
-    tables, log : uint64[...], uint64
-        Decoding tables of 2^log entries, one after another.
-    segments : uint64[lanes * epochs]
-        Where in ``tables`` that of each lane and epoch begins.
-    state : uint64[5, 4]
-        Of each lane the state, a 0, room, where it begins, and the position of its plane.
+    layout, tables : Layout, Tables
+    cursors : Cursors
+        Of each lane the state, a sum of 0, where it begins, and where its plane does and must end.
     summed : bool
         Whether each integer is added to the one before in its lane.
-    mixed : uint64[BLOCK]
-        Workspace.
     out : uint64[n]
         Filled.
 
@@ -232,33 +324,32 @@ def read_lanes(data, at, stop, ends, wide, tables, log, lanes, epochs, segments,
     whole : bool
         Whether all bits were used, and the states came to rest.
     """
-    count = U(out.size)
+    count, lanes, epochs = layout
     per = count // lanes
-    states, sums, offsets, begins, positions = state[0], state[1], state[2], state[3], state[4]
     # A round of four lanes takes in up to 16 bytes.
     limit = stop - U(8) if lanes == U(4) else stop
-    for epoch in range(epochs + U(1)):
-        first, size = per, count - per * lanes
-        if epoch < epochs:
-            for lane in range(lanes):
-                offsets[lane] = segments[lane * epochs + epoch]
-            first = epoch * per // epochs
-            size = ((epoch + U(1)) * per // epochs - first) * lanes
-        done, few = U(0), lanes if epoch < epochs else size
-        if epoch < epochs and lanes == U(4):
-            done, at = _read_four(data, at, limit, tables, log, states, offsets, size, mixed)
-        elif epoch < epochs:
-            done, at = _read_two(data, at, limit, tables, log, states, offsets, size, mixed)
-        if done < size:
-            at = _read_last(data, at, stop, tables, log, states, offsets, lanes, done, size, mixed)
-        if wide or epoch == epochs:
-            # What the first lanes have beyond the others has a round of its own.
-            rounds = size // lanes if epoch < epochs else U(1)
-            _spread_with_planes(data, stop, mixed, lanes, few, rounds, state, first, summed, out)
+    for epoch in range(epochs):
+        for lane in range(lanes):
+            cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
+        first = epoch * per // epochs
+        rounds = (epoch + U(1)) * per // epochs - first
+        if lanes == U(4):
+            done, at = _read_four(data, at, limit, tables, cursors, rounds * lanes)
         else:
-            _spread(mixed, lanes, size // lanes, begins, first, sums, summed, out)
+            done, at = _read_two(data, at, limit, tables, cursors, rounds * lanes)
+        if done < rounds * lanes:
+            at = _read_last(data, at, stop, tables, cursors, lanes, done, rounds * lanes)
+        stretch = Stretch(lanes, lanes, rounds, first)
+        if tables.wide:
+            _spread_with_planes(data, stop, cursors, stretch, summed, out)
+        else:
+            _spread(cursors, stretch, summed, out)
+    # What the first lanes have beyond the others has a round of its own.
+    few = count - per * lanes
+    at = _read_last(data, at, stop, tables, cursors, lanes, U(0), few)
+    _spread_with_planes(data, stop, cursors, Stretch(lanes, few, U(1), per), summed, out)
     for lane in range(lanes):
-        if states[lane] != LOWEST or (wide and positions[lane] != ends[lane]):
+        if cursors.states[lane] != LOWEST or (tables.wide and cursors.planes[lane] != cursors.ends[lane]):
             return False
     return at == stop
 
@@ -281,79 +372,68 @@ def prepare_token(share, slot, log):
 
 
 @kernel(forceinline=True)
-def _put(number, shift, mantissa, log, offset, slots, shares, inverses, state, buffer, at):
-    """Encode an integer; return where the words begin now, and the lane's state."""
-    token, raw = token_of(shift_down(number, shift), mantissa)
+def _put(number, tokens, codes, offset, state, buffer, at):
+    """Encode an integer by the table at an offset; return where the words begin now, and the lane's state."""
+    token, raw = token_of(shift_down(number, tokens.shift), tokens.mantissa)
     high = raw - MOST_RAW if raw > MOST_RAW else U(0)
     raw -= high
     cell = offset + token
-    share, slot = shares[cell], slots[cell]
+    share, slot = codes.shares[cell], codes.slots[cell]
     store_half(buffer, at - U(4), state)
-    full = state >= share << (U(55) - log - raw)
+    full = state >= share << (U(55) - tokens.log - raw)
     at -= U(full) << U(2)
     state = choose(full, state >> U(32), state)
-    state = (state << raw) | ((number >> (shift + high)) & ((U(1) << raw) - U(1)))
-    quotient = high_product(state, inverses[cell]) >> (slot >> U(32))
-    return at, state + (slot & U(0xFFFFFFFF)) + quotient * ((U(1) << log) - share)
+    state = (state << raw) | ((number >> (tokens.shift + high)) & ((U(1) << raw) - U(1)))
+    quotient = high_product(state, codes.inverses[cell]) >> (slot >> U(32))
+    return at, state + (slot & U(0xFFFFFFFF)) + quotient * ((U(1) << tokens.log) - share)
 
 
 @kernel
-def write_lanes(
-    numbers, low, shift, mantissa, log, lanes, epochs, segments, slots, shares, inverses, states, buffer, end
-):
+def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
     """Encode all values of a stream, last one first, into the end of a buffer.
 
     Parameters
     ----------
     numbers : uint64[n]
         In two's complement; all have tokens.
-    low, shift, mantissa, log : uint64
-        Minus the lowest token; bits that are raw in any case; mantissa bits; logarithm of the tables' size.
-    segments : uint64[lanes * epochs]
-        Where the table of each lane and epoch begins in the three arrays that follow.
-    slots, shares, inverses : uint64[...]
-        Of each token how many slots, and what `prepare_token` gives.
+    tokens, layout, codes : Tokens, Layout, Codes
     states : uint64[4]
         Filled with the states that a decoder begins with.
+    buffer, end : uint8[...], uint64
 
     Returns
     -------
     begin : uint64
         Where in the buffer the words begin.
     """
-    count = U(numbers.size)
-    per = count // lanes
-    at = end
+    count, lanes, epochs = layout
+    per, owner, low, at = count // lanes, codes.owner, tokens.low, end
     for lane in range(lanes):
         states[lane] = LOWEST
     for other in range(count - per * lanes):
         lane = count - per * lanes - U(1) - other
-        place = begin_of(lane, count, lanes) + per
-        offset = segments[lane * epochs + epochs - U(1)] + low
-        at, states[lane] = _put(
-            numbers[place], shift, mantissa, log, offset, slots, shares, inverses, states[lane], buffer, at
-        )
+        offset = owner[lane * epochs + epochs - U(1)] + low
+        number = numbers[begin_of(lane, count, lanes) + per]
+        at, states[lane] = _put(number, tokens, codes, offset, states[lane], buffer, at)
+    b0, b1 = begin_of(U(0), count, lanes), begin_of(U(1), count, lanes)
+    b2, b3 = begin_of(U(2), count, lanes), begin_of(U(3), count, lanes)
+    s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
     for back in range(epochs):
         epoch = epochs - U(1) - back
         first, last = epoch * per // epochs, (epoch + U(1)) * per // epochs
-        o0, o1 = segments[epoch] + low, segments[epochs + epoch] + low
-        b0, b1 = begin_of(U(0), count, lanes), begin_of(U(1), count, lanes)
+        o0, o1 = owner[epoch] + low, owner[epochs + epoch] + low
         if lanes == U(2):
-            s0, s1 = states[0], states[1]
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, slots, shares, inverses, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, slots, shares, inverses, s0, buffer, at)
-            states[0], states[1] = s0, s1
+                at, s1 = _put(numbers[b1 + i], tokens, codes, o1, s1, buffer, at)
+                at, s0 = _put(numbers[b0 + i], tokens, codes, o0, s0, buffer, at)
         else:
-            o2, o3 = segments[U(2) * epochs + epoch] + low, segments[U(3) * epochs + epoch] + low
-            b2, b3 = begin_of(U(2), count, lanes), begin_of(U(3), count, lanes)
-            s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
+            o2, o3 = owner[U(2) * epochs + epoch] + low, owner[U(3) * epochs + epoch] + low
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s3 = _put(numbers[b3 + i], shift, mantissa, log, o3, slots, shares, inverses, s3, buffer, at)
-                at, s2 = _put(numbers[b2 + i], shift, mantissa, log, o2, slots, shares, inverses, s2, buffer, at)
-                at, s1 = _put(numbers[b1 + i], shift, mantissa, log, o1, slots, shares, inverses, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], shift, mantissa, log, o0, slots, shares, inverses, s0, buffer, at)
-            states[0], states[1], states[2], states[3] = s0, s1, s2, s3
+                at, s3 = _put(numbers[b3 + i], tokens, codes, o3, s3, buffer, at)
+                at, s2 = _put(numbers[b2 + i], tokens, codes, o2, s2, buffer, at)
+                at, s1 = _put(numbers[b1 + i], tokens, codes, o1, s1, buffer, at)
+                at, s0 = _put(numbers[b0 + i], tokens, codes, o0, s0, buffer, at)
+    states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return at

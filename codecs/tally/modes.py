@@ -67,6 +67,20 @@ class Mode(NamedTuple):
     window: int = 1
     bits: int = 0
 
+    @property
+    def words(self) -> KernelMode:
+        """The mode as kernels take it."""
+        return KernelMode(*map(U, self))
+
+
+class KernelMode(NamedTuple):
+    """A mode in kernels."""
+
+    kind: np.uint64
+    divisor: np.uint64
+    window: np.uint64
+    bits: np.uint64
+
 
 class Parts(NamedTuple):
     """A column taken apart: ``m``, ``e`` and ``f`` in two's complement, and how many ``f`` are not 0."""
@@ -108,19 +122,19 @@ def _power_of_two(exponent):
 
 
 @kernel
-def restore(kind, divisor, window, bits, numbers, noise, words, doubles):
-    """Fill doubles with what a mode makes of integers.
+def restore(mode, numbers, noise, words):
+    """Fill the bits of doubles with what a mode makes of integers.
 
     Parameters
     ----------
-    kind, divisor, window, bits : uint64
-        The mode.
+    mode : KernelMode
     numbers, noise : uint64[n]
         ``m`` and ``e``, in two's complement; ``noise`` is read for GRID and CUT alone.
-    words, doubles : uint64[n], float64[n]
-        One column, viewed as both.
+    words : uint64[n]
+        Filled.
     """
-    count = U(numbers.size)
+    kind, divisor, window, bits = mode
+    count, doubles = U(numbers.size), words.view(np.float64)
     if kind == U(BITS):
         for i in range(count):
             words[i] = ordered(numbers[i])
@@ -160,19 +174,19 @@ def _grid_double(kind, divisor, window, scale, number, noise):
 
 
 @kernel
-def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, exceptions):
+def take_apart(mode, words, numbers, noise, exceptions):
     """Fill what `restore` makes doubles of, and the exceptions that it misses; return how many are not 0.
 
     Parameters
     ----------
-    kind, divisor, window, bits : uint64
-        The mode.
-    words, doubles : uint64[n], float64[n]
-        One column, viewed as both.
+    mode : KernelMode
+    words : uint64[n]
+        The bits of doubles.
     numbers, noise, exceptions : uint64[n]
         Filled.
     """
-    count = U(words.size)
+    kind, divisor, window, bits = mode
+    count, doubles = U(words.size), words.view(np.float64)
     if kind == U(BITS):
         for i in range(count):
             numbers[i], exceptions[i] = ordered(words[i]), U(0)
@@ -196,7 +210,7 @@ def take_apart(kind, divisor, window, bits, words, doubles, numbers, noise, exce
             error = np.rint(doubles[i] * float(window) * scale) - expected
             whole = np.int64(error) if abs(error) <= MOST_NOISE else np.int64(0)
             noise[i] = np.uint64(whole << np.int64(kind == U(CUT)))
-    restore(kind, divisor, window, bits, numbers, noise, exceptions, exceptions.view(np.float64))
+    restore(mode, numbers, noise, exceptions)
     missed = U(0)
     for i in range(count):
         if kind == U(CUT) and exceptions[i] != words[i]:
@@ -220,7 +234,7 @@ def split(doubles: Doubles, mode: Mode) -> Parts:
     """
     numbers, exceptions = np.empty(doubles.size, np.uint64), np.empty(doubles.size, np.uint64)
     noise = np.zeros(doubles.size, np.uint64)
-    missed = take_apart(*map(U, mode), doubles.view(np.uint64), doubles, numbers, noise, exceptions)
+    missed = take_apart(mode.words, doubles.view(np.uint64), numbers, noise, exceptions)
     return Parts(numbers, noise, exceptions, int(missed))
 
 
@@ -295,7 +309,7 @@ def _find_grids(sample: Doubles) -> list[Mode]:
     missed = np.empty((MOST_SCALES, 2, MOST_BITS), np.uint64)
     scales = np.empty(MOST_SCALES, np.int64)
     room = np.empty((3, sample.size), np.uint64)
-    count = survey_grids(sample.view(np.uint64), sample, _SCALES[:, 0], _SCALES[:, 1], *room, scales, missed)
+    count = survey_grids(sample, _SCALES[:, 0], _SCALES[:, 1], *room, scales, missed)
     found: list[Mode] = []
     for i in range(count):
         window, divisor = _SCALES[scales[i]].tolist()
@@ -314,7 +328,7 @@ _SCALES = np.array(sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod), np.uint
 
 
 @kernel
-def survey_grids(words, doubles, windows, divisors, numbers, noise, exceptions, scales, missed):
+def survey_grids(doubles, windows, divisors, numbers, noise, exceptions, scales, missed):
     """Find the first windows and counters that most doubles fit, and count what is off each grid.
 
     Returns
@@ -333,8 +347,7 @@ def survey_grids(words, doubles, windows, divisors, numbers, noise, exceptions, 
             scales[count] = i
             for kind in range(2):
                 for bits in range(LEAST_BITS, MOST_BITS):
-                    missed[count, kind, bits] = take_apart(
-                        U(GRID + kind), divisors[i], windows[i], U(bits), words, doubles, numbers, noise, exceptions
-                    )
+                    mode = KernelMode(U(GRID + kind), divisors[i], windows[i], U(bits))
+                    missed[count, kind, bits] = take_apart(mode, doubles.view(np.uint64), numbers, noise, exceptions)
             count += 1
     return count

@@ -43,6 +43,8 @@ FIRST_FOR_BITS = U(4)
 ESCAPE = U(15)
 FOR_BITS = U(1) << U(31)
 """Marks operations on the state for bits."""
+AT, CLASSES, FOUR_BITS, PLACE, RAW = range(5)
+"""Of a reader: the byte of the head, the states for classes and for bits, the bytes of the words and the raw bits."""
 MODELS = 16 + 16 + 16 + 1
 """Rows of a stream's models: classes by the class before, classes by the other context, bits by class, long classes."""
 
@@ -236,66 +238,76 @@ def _without(state, low, share):
     return share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
 
 
+@kernel(forceinline=True)
+def _take_word(data, state, place):
+    """Return a state that has taken in 32 bits if it was too low, and where the next are."""
+    if state < LOWEST_STATE:
+        return (state << U(32)) | _load_half(data, place), place + U(4)
+    return state, place
+
+
 @kernel
-def read_integers(data, classes, bits, place, place_stop, position, end, shift, models, ages, targets, numbers):
+def read_integers(data, cursor, stops, shift, models, ages, numbers):
     """Decode integers; the inverse of `model_integers` and `write_operations`.
 
-    ``data[place:place_stop]`` are the words still to be taken in, bits ``position`` to ``end`` the raw ones. Four bytes
-    before ``place`` and `READ_SLACK` after either end must be readable.
+    Four bytes before the words and `READ_SLACK` after either end must be readable.
+
+    Parameters
+    ----------
+    data : uint8[...]
+    cursor, stops : uint64[5], uint64[5]
+        What is read next, and where that must end: `CLASSES` and so on. The cursor is moved on.
+    shift : uint64
+    models, ages : uint16[MODELS * 16], uint8[MODELS]
+        Fresh models, which this call wears out.
+    numbers : uint64[n]
+        Filled.
 
     Returns
     -------
     whole : bool
         Whether the data sufficed.
-    classes, bits, place, position : uint64
-        Where the next stream goes on.
     """
+    classes, bits, place, place_stop = cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], stops[PLACE]
+    position, end = cursor[RAW] << U(3), stops[RAW] << U(3)
     before, earlier = U(0), U(0)
     for i in range(U(numbers.size)):
         row, other = _CLASSES + before, _OTHERS + earlier
         one = find_symbol(models, row, other, classes & (SCALE - U(1)))
         low, share = bounds_of(models, row, other, one)
-        classes = _without(classes, low, share)
-        if classes < LOWEST_STATE:
-            classes = (classes << U(32)) | _load_half(data, place)
-            place += U(4)
-        learn(models, row, targets, one, _share(ages, row, FAST))
-        learn(models, other, targets, one, _share(ages, other, SLOW))
+        classes, place = _take_word(data, _without(classes, low, share), place)
+        learn(models, row, TARGETS, one, _share(ages, row, FAST))
+        learn(models, other, TARGETS, one, _share(ages, other, SLOW))
         earlier, before = before, one
         number, rest = one, shift
         if one >= U(2):
             size = one
             if one == ESCAPE:
                 if place > place_stop:
-                    return False, classes, bits, place, position
+                    return False
                 excess = find_symbol(models, _LONG, _LONG, classes & (SCALE - U(1)))
                 low, share = bounds_of(models, _LONG, _LONG, excess)
-                classes = _without(classes, low, share)
-                if classes < LOWEST_STATE:
-                    classes = (classes << U(32)) | _load_half(data, place)
-                    place += U(4)
-                learn(models, _LONG, targets, excess, _share(ages, _LONG, FAST))
+                classes, place = _take_word(data, _without(classes, low, share), place)
+                learn(models, _LONG, TARGETS, excess, _share(ages, _LONG, FAST))
                 if excess == ESCAPE:
                     if position + U(6) > end:
-                        return False, classes, bits, place, position
+                        return False
                     excess = peek_57(data, position) >> U(58)
                     position += U(6)
                 size += excess
             row = _BITS + one
             four = find_symbol(models, row, row, bits & (SCALE - U(1)))
             low, share = bounds_of(models, row, row, four)
-            bits = _without(bits, low, share)
-            if bits < LOWEST_STATE:
-                bits = (bits << U(32)) | _load_half(data, place)
-                place += U(4)
-            learn(models, row, targets, four, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
+            bits, place = _take_word(data, _without(bits, low, share), place)
+            learn(models, row, TARGETS, four, max(_share(ages, row, SLOW), FIRST_FOR_BITS))
             width = min(size - U(1), U(4))
             number = (U(1) << width) | four
             rest += size - U(1) - width
         if rest > U(63) or position + rest > end or place > place_stop:
-            return False, classes, bits, place, position
+            return False
         # Without a branch for none: whether there are raw bits is as hard to guess as the class.
         raw = peek_57(data, position) if rest <= U(57) else peek_64(data, position)
         numbers[i] = (number << rest) | ((raw >> U(1)) >> (U(63) - rest))
         position += rest
-    return True, classes, bits, place, position
+    cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], cursor[RAW] = classes, bits, place, (position + U(7)) >> U(3)
+    return True

@@ -10,7 +10,7 @@ import numpy as np
 from squeezelab.codecs.tally.lanes import begin_of, lanes_of, token_of
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
 from squeezelab.codecs.tally.tables import FULL, TOKENS
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_RESIDUALS, RESIDUALS
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, RESIDUALS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, put_varint, shift_down, take_varint, unzigzag, zigzag
 
@@ -49,6 +49,17 @@ def common_divisor(integers, least):
             if divisor == U(1):
                 return divisor
     return divisor
+
+
+@kernel(forceinline=True)
+def fill_levels(integers, least, divisor, levels):
+    """Fill levels: the distances to the least integer over their divisor, 0 if all are 0."""
+    if divisor <= U(1):
+        for i in range(U(levels.size)):
+            levels[i] = integers[i] - least
+    else:
+        for i in range(U(levels.size)):
+            levels[i] = (integers[i] - least) // divisor
 
 
 @kernel
@@ -320,9 +331,9 @@ def add_deltas(levels, slope, summed):
 
 
 @kernel
-def add_others(data, at, stop, others, known, work, levels):
+def add_others(data, at, stop, known, work, levels):
     """Turn residuals into levels, with those of other columns at the same place and at the one before."""
-    sums, count = work[OTHER_RESIDUALS], U(levels.size)
+    sums, others, count = work[OTHER_RESIDUALS], work[OTHER_LEVELS:], U(levels.size)
     own, at = take_varint(data, at, stop)
     constant, at = take_varint(data, at, stop)
     for i in range(count):

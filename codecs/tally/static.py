@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from squeezelab.codecs.tally.lanes import (
     MOST_RAW,
+    Codes,
+    Cursors,
+    Tables,
+    Tokens,
     begin_of,
-    epochs_of,
-    lanes_of,
+    layout_of,
     prepare_token,
     read_lanes,
     token_of,
@@ -18,11 +23,14 @@ from squeezelab.codecs.tally.shapes import CELLS, HALF_POWERS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
     FULL,
     MANTISSAS,
+    TOKENS,
     best_shape,
     cells_at,
+    chosen_of,
     explicit_levels,
     fill_table,
     frequencies_of,
+    owner_of,
     put_bits,
     put_levels,
     shapes_of_segments,
@@ -31,6 +39,7 @@ from squeezelab.codecs.tally.tables import (
     take_levels,
 )
 from squeezelab.codecs.tally.workspace import (
+    BLOCK,
     BOUNDS,
     CHOSEN,
     COUNTS,
@@ -42,6 +51,7 @@ from squeezelab.codecs.tally.workspace import (
     TABLE,
     WEIGHTS,
     WORDS,
+    weights_of_shape,
 )
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -63,19 +73,79 @@ SIZES = 32
 """Sizes of residuals that are told apart to see whether contexts pay."""
 
 
+class Choice(NamedTuple):
+    """How residuals are coded: what a stream's header says.
+
+    Attributes
+    ----------
+    kind : uint64
+        `EXPLICIT`, `SHAPE` or `SEGMENTS`.
+    mantissa : uint64
+        Place in `MANTISSAS`.
+    sparse : bool
+        Whether runs of tokens that there are none of have the shortest code.
+    log, tables : uint64
+        Logarithm of a table's size, and how many tables there are.
+    lowest, tokens, shift : uint64
+        Minus the lowest token, how many tokens there are, and how many bits are raw in any case.
+    """
+
+    kind: np.uint64
+    mantissa: np.uint64
+    sparse: bool
+    log: np.uint64
+    tables: np.uint64
+    lowest: np.uint64
+    tokens: np.uint64
+    shift: np.uint64
+
+
 # Writing
 
 
-@kernel(inline="always")
-def write_static(residuals, bank, work, buffer, at):
-    """Write residuals as lanes of tokens; they are changed where they are exceptions."""
-    count = U(residuals.size)
-    lanes, epochs = lanes_of(count), epochs_of(count)
-    segments = lanes * epochs
-    counts = work[COUNTS].view(np.uint32)
-    full, single, six = counts[:1024], counts[1024:2048], counts[2048:4096]
-    by_segment = counts[4096 : 4096 + 34 * 256]
-    for i in range(1024):
+@kernel
+def write_static(residuals, work, buffer, at):
+    """Write residuals as lanes of tokens; they are changed where they are exceptions.
+
+    Returns
+    -------
+    at : uint64
+        The byte after them.
+    gain : int64
+        About how many bits contexts would save, in 2^-12.
+    """
+    layout, cells = layout_of(U(residuals.size)), work[COUNTS].view(np.uint32)
+    low, high, patches = _count_tokens(residuals, work)
+    gain = context_gain(residuals, cells[TOKENS : 4 * TOKENS])
+    choice, bits, raw = _choose_shape(cells, low, high, layout, work)
+    first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
+    choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
+    if layout.epochs > U(1):
+        groups, total = shapes_of_segments(
+            residuals, shift, layout, np.int64(first), np.int64(last), bits - raw * ONE, work
+        )
+        if groups > 1 and total + raw * ONE < bits:
+            choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
+    wide = _is_wide(choice)
+    position = _put_header(choice, wide, patches, buffer, at) << U(3)
+    position = _put_tables(choice, layout, work, buffer, position)
+    tokens = Tokens(choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), choice.log)
+    codes, states = Codes(owner_of(work), work[SHARES], work[BOUNDS], work[INVERSES]), work[STATE][:4]
+    room, end = work[WORDS : WORDS + 4].reshape(-1).view(np.uint8), U(2 * 8 * BLOCK)
+    begin = write_lanes(residuals, tokens, layout, codes, states, room, end)
+    at = (_put_states(states, layout.lanes, buffer, position) + U(7)) >> U(3)
+    if patches:
+        at = _put_exceptions(work, patches, buffer, at)
+    if wide:
+        at = _put_planes(residuals, tokens, layout, buffer, at)
+    return _put_words(room, begin, end, buffer, at), gain
+
+
+@kernel
+def _count_tokens(residuals, work):
+    """Count tokens of three bits of mantissa, and take exceptions out; return the cells in use, and how many these."""
+    count, full = U(residuals.size), work[COUNTS].view(np.uint32)[:TOKENS]
+    for i in range(TOKENS):
         full[i] = 0
     least, most = U(FULL), U(FULL)
     for i in range(count):
@@ -86,123 +156,139 @@ def write_static(residuals, bank, work, buffer, at):
     patches = U(0)
     if U(low) > least or U(high) < most:
         patches = _take_exceptions(residuals, U(low), U(high), full, work)
+    return low, high, patches
+
+
+@kernel
+def _choose_shape(cells, low, high, layout, work):
+    """Return the best shape for all residuals, how many bits it takes, in 2^-12, and how many of them are raw."""
     # The shift leaves the tokens of a shape: as many bits as its cells tell apart, and the median among its scales.
-    widest = max(high - FULL, FULL - 1 - low)
+    widest, single = max(high - FULL, FULL - 1 - low), cells[TOKENS : TOKENS + CELLS]
     shift = U(max(0, (widest - SIDE + 8) >> 3))
-    gain = context_gain(residuals, counts[1024:4096])
-    raw = cells_at(full, low, high, shift, U(3), U(SIDE), single[:CELLS])
-    first, last = span_of(single[:CELLS])
-    shape, cost = best_shape(bank, single, first, last, np.int64(count), work[WEIGHTS].view(np.float32))
-    kind, mantissa, best = U(SHAPE), U(0), cost + (raw + 9) * ONE
-    tokens, lowest, sparse, log = U(last - first), U(SIDE - first), False, U(11)
-    if count < U(2048) and tokens <= U(100):
-        log = U(10)
-    # Explicit tables of three, one and six bits of mantissa.
-    for choice in range(3):
-        bits = U(MANTISSAS[choice])
-        if (choice == 2 and not 16 <= widest < 64) or (choice == 1 and widest < 8):
+    raw = cells_at(cells, low, high, shift, U(3), U(SIDE), single)
+    first, last = span_of(single)
+    shape, cost = best_shape(work, single, first, last, np.int64(layout.values))
+    chosen_of(work)[0] = U(shape)
+    log = _log_of(layout.values, U(last - first))
+    choice = Choice(U(SHAPE), U(0), False, log, U(1), U(SIDE - first), U(last - first), shift)
+    return choice, cost + (raw + 9) * ONE, raw
+
+
+@kernel(forceinline=True)
+def _log_of(count, tokens):
+    """Return the logarithm of a table's size."""
+    return U(10) if count < U(2048) and tokens <= U(100) else U(11)
+
+
+@kernel
+def _choose_explicit(residuals, low, high, choice, bits, work):
+    """Return the choice, or an explicit table of three, one or six bits of mantissa that takes fewer bits; and these.
+
+    The levels of such a table are left in the row `SHARES`.
+    """
+    cells, shift, widest = work[COUNTS].view(np.uint32), choice.shift, max(high - FULL, FULL - 1 - low)
+    for place in range(3):
+        if (place == 2 and not 16 <= widest < 64) or (place == 1 and widest < 8):
             # As many tokens as by three bits, or too many.
             continue
-        if choice == 2:
-            left = _count_six(residuals, six)
-            cells, middle, part = six, U(1024), U(0)
+        part = shift if place == 0 else U(0)
+        if place == 2:
+            own, middle = cells[2 * TOKENS : 4 * TOKENS], U(TOKENS)
+            raw = _count_six(residuals, own)
         else:
-            cells, middle, part = counts[14000:15024], U(512), shift if choice == 0 else U(0)
-            if choice == 1:
-                part = U(0)
-            left = cells_at(full, low, high, part, bits, middle, cells)
-        begin, end = span_of(cells)
-        size = U(end - begin)
-        if size > U(MOST_TOKENS):
+            own, middle = cells[14000 : 14000 + TOKENS], U(FULL)
+            raw = cells_at(cells, low, high, part, U(MANTISSAS[place]), middle, own)
+        first, last = span_of(own)
+        if last - first > MOST_TOKENS:
             continue
-        floor = NLOGN[count] + left * ONE
-        for i in range(begin, end):
-            floor -= NLOGN[cells[i]]
-        used = 0
-        for i in range(begin, end):
-            used += cells[i] > 0
-        if floor + used * (3 * ONE // 2) >= best:
-            continue
-        own = U(11)
-        if count < U(2048) and size <= U(100):
-            own = U(10)
-        # Runs of tokens that there are none of are worth a shorter code where they are many.
-        sparsely = 3 * used < 2 * (end - begin)
-        for thin in range(2):
-            if (thin == 1) != sparsely:
-                continue
-            bits_taken = explicit_levels(
-                cells[begin:end], size, np.int64(count), own, thin == 1,
-                work[CHOSEN][U(2048) * U(thin) :], work[CHOSEN][4096:].view(np.int64),
-            ) + left * ONE  # fmt: skip
-            if bits_taken < best:
-                kind, mantissa, best, sparse = U(EXPLICIT), U(choice), bits_taken, thin == 1
-                tokens, lowest, log = size, middle - U(begin), own
-                for i in range(size):
-                    work[SHARES][i] = work[CHOSEN][U(2048) * U(thin) + i]
-    tables = U(1)
-    owner = work[STATE][64:96]
-    for i in range(segments):
-        owner[i] = U(0)
-    chosen = work[STATE][96:128]
-    chosen[0] = U(shape)
-    if segments > U(2) and epochs > U(1):
-        groups, total = shapes_of_segments(
-            residuals, shift, lanes, epochs, bank, by_segment, work, owner, chosen, best - raw * ONE, first, last
-        )
-        if groups > 1 and total + raw * ONE < best:
-            kind, mantissa, tables, best, log = U(SEGMENTS), U(0), U(groups), total + raw * ONE, U(10)
-            tokens, lowest = U(last - first), U(SIDE - first)
-        else:
-            for i in range(segments):
-                owner[i] = U(0)
-    if kind == U(EXPLICIT) and mantissa != U(0):
-        shift = U(0)
-    # The header.
-    wide = _is_wide(lowest, tokens, shift, U(MANTISSAS[np.int64(mantissa)]))
+        total, sparse = _try_explicit(own[first:last], np.int64(residuals.size), bits - raw * ONE, work)
+        if total + raw * ONE < bits:
+            tokens = U(last - first)
+            log = _log_of(U(residuals.size), tokens)
+            choice = Choice(U(EXPLICIT), U(place), sparse, log, U(1), middle - U(first), tokens, part)
+            bits = total + raw * ONE
+            for i in range(tokens):
+                work[SHARES][i] = work[CHOSEN][i]
+    return choice, bits
+
+
+@kernel
+def _try_explicit(cells, count, limit, work):
+    """Fill levels, in the row `CHOSEN`, unless even what they leave takes too many bits; return the bits and how."""
+    floor, used = NLOGN[count], 0
+    for i in range(cells.size):
+        floor -= NLOGN[cells[i]]
+        used += cells[i] > 0
+    if floor + used * (3 * ONE // 2) >= limit:
+        return limit, False
+    # Runs of tokens that there are none of are worth a shorter code where they are many.
+    tokens, sparse = U(cells.size), 3 * used < 2 * cells.size
+    levels, back = work[CHOSEN], work[CHOSEN][4096:].view(np.int64)
+    return explicit_levels(cells, tokens, count, _log_of(U(count), tokens), sparse, levels, back), sparse
+
+
+@kernel
+def _put_header(choice, wide, patches, buffer, at):
+    """Write what stands before the tables; return the byte after it."""
     buffer[at] = (
-        kind
-        | (mantissa << U(2))
+        choice.kind
+        | (choice.mantissa << U(2))
         | (U(PATCHED) if patches else U(0))
         | (U(WIDE) if wide else U(0))
-        | (U(SPARSE) if sparse else U(0))
+        | (U(SPARSE) if choice.sparse else U(0))
     )
-    buffer[at + U(1)] = log | ((tables - U(1)) << U(4))
-    at = put_varint(buffer, at + U(2), lowest)
-    at = put_varint(buffer, at, tokens)
+    buffer[at + U(1)] = choice.log | ((choice.tables - U(1)) << U(4))
+    at = put_varint(buffer, at + U(2), choice.lowest)
+    at = put_varint(buffer, at, choice.tokens)
     if wide:
-        buffer[at] = shift
+        buffer[at] = choice.shift
         at += U(1)
-    position = at << U(3)
-    buffer[at] = 0
-    weights, shares, slots, inverses = work[WEIGHTS], work[SHARES], work[BOUNDS], work[INVERSES]
-    if kind == U(EXPLICIT):
-        position = put_levels(shares, tokens, sparse, buffer, position)
-        for i in range(tokens):
-            weights[i] = HALF_POWERS[shares[i] - U(1)] if shares[i] else U(0)
-        frequencies_of(weights, tokens, log, shares)
-    else:
-        for table in range(tables):
-            position = put_bits(buffer, position, chosen[table], U(9))
+    return at
+
+
+@kernel
+def _put_tables(choice, layout, work, buffer, position):
+    """Write the tables, and whose they are; fill what tokens are encoded with. Return the position after them."""
+    shares, slots, inverses, weights = work[SHARES], work[BOUNDS], work[INVERSES], work[WEIGHTS]
+    owner, segments, tokens = owner_of(work), layout.lanes * layout.epochs, choice.tokens
+    buffer[position >> U(3)] = 0
+    if choice.kind == U(EXPLICIT):
+        position = put_levels(shares, tokens, choice.sparse, buffer, position)
+    for table in range(choice.tables):
+        if choice.kind == U(EXPLICIT):
             for i in range(tokens):
-                weights[i] = U(bank[U(0), chosen[table], U(SIDE) - lowest + i])
-            frequencies_of(weights, tokens, log, shares[table * tokens :])
-        if kind == U(SEGMENTS):
-            for i in range(U(1), segments):
-                position = put_bits(buffer, position, owner[i] - owner[i - U(1)], U(1))
-    for table in range(tables):
-        slot = U(0)
-        for i in range(table * tokens, (table + U(1)) * tokens):
-            slots[i], inverses[i] = prepare_token(shares[i], slot, log)
-            slot += shares[i]
+                weights[i] = HALF_POWERS[shares[i] - U(1)] if shares[i] else U(0)
+        else:
+            shape = chosen_of(work)[table]
+            position = put_bits(buffer, position, shape, U(9))
+            _fill_weights(shape, choice.lowest, tokens, work)
+        own, slot = shares[table * tokens :], U(0)
+        frequencies_of(weights, tokens, choice.log, own)
+        for i in range(tokens):
+            slots[table * tokens + i], inverses[table * tokens + i] = prepare_token(own[i], slot, choice.log)
+            slot += own[i]
+    if choice.kind != U(SEGMENTS):
+        for i in range(segments):
+            owner[i] = U(0)
+        return position
+    for i in range(U(1), segments):
+        position = put_bits(buffer, position, owner[i] - owner[i - U(1)], U(1))
     for i in range(segments):
         owner[i] *= tokens
-    states = work[STATE][:4]
-    bits = U(MANTISSAS[np.int64(mantissa)])
-    room = work[WORDS : WORDS + 2].reshape(-1).view(np.uint8)
-    begin = write_lanes(
-        residuals, lowest, shift, bits, log, lanes, epochs, owner, slots, shares, inverses, states, room, U(room.size)
-    )
+    return position
+
+
+@kernel(forceinline=True)
+def _fill_weights(shape, lowest, tokens, work):
+    """Fill the weights of tokens in a shape."""
+    weights = weights_of_shape(work, shape)
+    for i in range(tokens):
+        work[WEIGHTS][i] = U(weights[U(SIDE) - lowest + i])
+
+
+@kernel
+def _put_states(states, lanes, buffer, position):
+    """Write the states that lanes begin with; return the position after them."""
     for lane in range(lanes):
         size = U(63) - leading_zeros(states[lane])
         position = put_bits(buffer, position, size - U(23), U(5))
@@ -210,14 +296,15 @@ def write_static(residuals, bank, work, buffer, at):
         position = put_bits(buffer, position, part & U(0xFFFFFF), min(size, U(24)))
         if size > U(24):
             position = put_bits(buffer, position, part >> U(24), size - U(24))
-    at = (position + U(7)) >> U(3)
-    if patches:
-        at = _put_exceptions(work, patches, buffer, at)
-    if wide:
-        at = _put_planes(residuals, shift, bits, lanes, buffer, at, work)
-    for i in range(begin, U(room.size), U(8)):
-        store_little(buffer, at + (i - begin), load_little(room, i) if i + U(8) <= U(room.size) else _last(room, i))
-    return at + U(room.size) - begin, gain
+    return position
+
+
+@kernel
+def _put_words(room, begin, end, buffer, at):
+    """Move words from their room to a byte; return the byte after them."""
+    for i in range(U(0), end - begin, U(8)):
+        store_little(buffer, at + i, load_little(room, begin + i))
+    return at + (end - begin)
 
 
 @kernel
@@ -314,20 +401,25 @@ def _count_six(residuals, cells):
     return np.int64(raw)
 
 
-@kernel
-def _is_wide(lowest, tokens, shift, mantissa):
+@kernel(forceinline=True)
+def _most_raw(choice):
+    """Return how many raw bits the widest token has."""
+    largest = max(choice.lowest, choice.tokens - choice.lowest)
+    octave = (largest - U(1)) >> U(MANTISSAS[np.int64(choice.mantissa)])
+    return octave - U(1) if octave > U(1) else U(0)
+
+
+@kernel(forceinline=True)
+def _is_wide(choice):
     """Return whether any token has bits in a plane."""
-    if shift:
-        return True
-    largest = max(lowest, tokens - lowest) if tokens > lowest else lowest
-    octave = (largest - U(1)) >> mantissa if largest else U(0)
-    return octave > MOST_RAW + U(1)
+    return choice.shift > U(0) or _most_raw(choice) > MOST_RAW
 
 
 @kernel
-def _put_planes(residuals, shift, mantissa, lanes, buffer, at, work):
+def _put_planes(residuals, tokens, layout, buffer, at):
     """Write the lanes' planes, one after another, and before them how many bits each has but the last byte's rest."""
-    count = U(residuals.size)
+    count, lanes, _ = layout
+    shift, mantissa = tokens.shift, tokens.mantissa
     for lane in range(lanes):
         total = U(0)
         for i in range(begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)):
@@ -352,113 +444,147 @@ def _put_planes(residuals, shift, mantissa, lanes, buffer, at, work):
     return at
 
 
-@kernel
-def _last(room, at):
-    """Return the four bytes at the end of a room."""
-    return U(room[at]) | (U(room[at + U(1)]) << U(8)) | (U(room[at + U(2)]) << U(16)) | (U(room[at + U(3)]) << U(24))
-
-
 # Reading
 
 
 @kernel
-def read_static(data, at, stop, summed, bank, work, out):
+def read_static(data, at, stop, summed, work, out):
     """Read lanes of tokens; return whether they are whole, and whether each lane was summed up."""
     count = U(out.size)
     if stop - at < U(8) or count < U(8):
         return False, False
-    lanes, epochs = lanes_of(count), epochs_of(count)
-    segments = lanes * epochs
+    layout = layout_of(count)
+    whole, flags, choice, at = _take_header(data, at, stop, layout)
+    if not whole:
+        return False, False
+    whole, position = _take_tables(data, at << U(3), stop << U(3), choice, layout, work)
+    if not whole:
+        return False, False
+    state = work[STATE]
+    cursors = Cursors(state[:4], state[4:8], state[8:12], state[12:16], state[16:20], state[20:24], work[RESIDUALS])
+    at = (_take_states(data, position, stop << U(3), layout, cursors) + U(7)) >> U(3)
+    patches, patches_at = U(0), at
+    if flags & U(PATCHED) and at < stop:
+        patches, patches_at, at = _survey_exceptions(data, at, stop, count)
+    if at > stop:
+        return False, False
+    if flags & U(WIDE):
+        at = _take_planes(data, at, stop, layout.lanes, cursors)
+        if at > stop:
+            return False, False
+    summed = summed and flags & U(PATCHED) == U(0)
+    table = work[TABLE : TABLE + 2].reshape(-1)
+    tables = Tables(table, choice.log, flags & U(WIDE) != U(0), owner_of(work))
+    whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
+    _add_exceptions(data, patches_at, stop, patches, out)
+    return whole, summed
+
+
+@kernel
+def _take_header(data, at, stop, layout):
+    """Return whether what stands before the tables makes sense, the first byte, the choice, and the byte after it."""
     flags, second = U(data[at]), U(data[at + U(1)])
-    kind, choice, sparse = flags & U(3), (flags >> U(2)) & U(3), flags & U(SPARSE) != U(0)
-    log, tables = second & U(15), (second >> U(4)) + U(1)
+    kind, mantissa, sparse = flags & U(3), (flags >> U(2)) & U(3), flags & U(SPARSE) != U(0)
+    log, tables, wide = second & U(15), (second >> U(4)) + U(1), flags & U(WIDE) != U(0)
     lowest, at = take_varint(data, at + U(2), stop)
     tokens, at = take_varint(data, at, stop)
-    shift, wide = U(0), flags & U(WIDE) != U(0)
+    shift = U(0)
     if wide and at < stop:
         shift = U(data[at])
         at += U(1)
-    if kind > U(SEGMENTS) or choice > U(2) or at >= stop or log < U(10) or log > U(11) or flags >> U(7):
-        return False, False
+    choice = Choice(kind, min(mantissa, U(2)), sparse, log, tables, lowest, tokens, shift)
+    if kind > U(SEGMENTS) or mantissa > U(2) or at >= stop or log < U(10) or log > U(11) or flags >> U(7):
+        return False, flags, choice, at
     if tokens == U(0) or tokens > U(MOST_TOKENS) or lowest > tokens or shift > U(MOST_SHIFT):
-        return False, False
-    if (kind != U(SEGMENTS) and tables > U(1)) or tables > segments or (tables > U(1) and log > U(10)):
-        return False, False
-    mantissa = U(MANTISSAS[np.int64(choice)])
-    largest = max(lowest, tokens - lowest) - U(1)
-    octave = largest >> mantissa
-    raw = octave - U(1) if octave > U(1) else U(0)
+        return False, flags, choice, at
+    if tables > U(1) and (kind != U(SEGMENTS) or tables > layout.lanes * layout.epochs or log > U(10)):
+        return False, flags, choice, at
+    raw = _most_raw(choice)
     if shift + raw > U(63) or (not wide and raw > MOST_RAW):
-        return False, False
-    if kind != U(EXPLICIT) and (choice or lowest > U(SIDE) or tokens - lowest > U(SIDE)):
-        return False, False
-    weights, shares = work[WEIGHTS], work[SHARES]
-    table = work[TABLE : TABLE + 2].reshape(-1)
-    state = work[STATE][:20].reshape(5, 4)
-    owner, ends = work[STATE][64:96], work[STATE][96:100]
-    position, limit = at << U(3), stop << U(3)
-    for i in range(tables):
-        if kind == U(EXPLICIT):
-            position, good = take_levels(data, position, limit, tokens, sparse, weights)
-            if not good:
-                return False, False
+        return False, flags, choice, at
+    fits = kind == U(EXPLICIT) or not (mantissa or lowest > U(SIDE) or tokens - lowest > U(SIDE))
+    return fits, flags, choice, at
+
+
+@kernel
+def _take_tables(data, position, limit, choice, layout, work):
+    """Fill decoding tables, and whose they are; return whether they make sense, and the position after them."""
+    weights, shares, table = work[WEIGHTS], work[SHARES], work[TABLE : TABLE + 2].reshape(-1)
+    owner, tokens, log = owner_of(work), choice.tokens, choice.log
+    for i in range(choice.tables):
+        if choice.kind == U(EXPLICIT):
+            position, whole = take_levels(data, position, limit, tokens, choice.sparse, weights)
+            if not whole:
+                return False, position
         else:
             shape, position = take_bits(data, position, limit, U(9))
-            for j in range(tokens):
-                weights[j] = U(bank[U(0), shape, U(SIDE) - lowest + j])
+            _fill_weights(shape, choice.lowest, tokens, work)
         frequencies_of(weights, tokens, log, shares)
-        fill_table(shares, tokens, lowest, shift, mantissa, table, i << log)
-    for i in range(segments):
-        owner[i] = U(0)
-    if kind == U(SEGMENTS):
-        for i in range(U(1), segments):
+        mantissa = U(MANTISSAS[np.int64(choice.mantissa)])
+        fill_table(shares, tokens, choice.lowest, choice.shift, mantissa, table, i << log)
+    owner[0] = U(0)
+    for i in range(U(1), layout.lanes * layout.epochs):
+        bit = U(0)
+        if choice.kind == U(SEGMENTS):
             bit, position = take_bits(data, position, limit, U(1))
-            owner[i] = owner[i - U(1)] + (bit << log)
-            if owner[i] >= tables << log:
-                return False, False
-    for lane in range(lanes):
+        owner[i] = owner[i - U(1)] + (bit << log)
+        if owner[i] >= choice.tables << log:
+            return False, position
+    return True, position
+
+
+@kernel
+def _take_states(data, position, limit, layout, cursors):
+    """Let lanes begin, with their states; return the position after these."""
+    for lane in range(layout.lanes):
         size, position = take_bits(data, position, limit, U(5))
         size += U(23)
         part, position = take_bits(data, position, limit, min(size, U(24)))
-        state[0, lane] = part | (U(1) << size)
+        state = part | (U(1) << size)
         if size > U(24):
             part, position = take_bits(data, position, limit, min(size - U(24), U(31)))
-            state[0, lane] |= part << U(24)
-        state[1, lane], state[3, lane], state[4, lane] = U(0), begin_of(lane, count, lanes), U(0)
-    at = (position + U(7)) >> U(3)
-    patched, patches, patches_at = flags & U(PATCHED) != U(0), U(0), U(0)
-    if patched and at < stop:
-        patches, at = take_varint(data, at, stop)
-        patches_at = at
-        if patches > count:
-            return False, False
-        place = U(0)
-        for _ in range(patches):
-            gap, at = take_varint(data, at, stop)
-            _, at = take_varint(data, at, stop)
-            if at > stop or gap >= count - place:
-                return False, False
-            place += gap
-    if at > stop:
-        return False, False
-    if wide:
-        for lane in range(lanes):
-            ends[lane], at = take_varint(data, at, stop)
-            if at > stop or ends[lane] > (stop - at) << U(3):
-                return False, False
-        for lane in range(lanes):
-            state[4, lane] = at << U(3)
-            at += (ends[lane] + U(7)) >> U(3)
-            ends[lane] += state[4, lane]
-        if at > stop:
-            return False, False
-    summed = summed and not patched
-    mixed = work[RESIDUALS]
-    whole = read_lanes(data, at, stop, ends, wide, table, log, lanes, epochs, owner, state, summed, mixed, out)
+            state |= part << U(24)
+        cursors.states[lane], cursors.sums[lane], cursors.planes[lane] = state, U(0), U(0)
+        cursors.begins[lane] = begin_of(lane, layout.values, layout.lanes)
+    return position
+
+
+@kernel
+def _survey_exceptions(data, at, stop, count):
+    """Return how many exceptions there are, where the first is, and the byte after all; beyond ``stop`` if too many."""
+    patches, at = take_varint(data, at, stop)
+    begin, place = at, U(0)
+    if patches > count:
+        return U(0), begin, stop + U(1)
+    for _ in range(patches):
+        gap, at = take_varint(data, at, stop)
+        _, at = take_varint(data, at, stop)
+        if at > stop or gap >= count - place:
+            return U(0), begin, stop + U(1)
+        place += gap
+    return patches, begin, at
+
+
+@kernel
+def _add_exceptions(data, at, stop, patches, out):
+    """Put exceptions where they belong."""
     place = U(0)
     for _ in range(patches):
-        gap, patches_at = take_varint(data, patches_at, stop)
-        number, patches_at = take_varint(data, patches_at, stop)
+        gap, at = take_varint(data, at, stop)
+        number, at = take_varint(data, at, stop)
         place += gap
         out[place] = unzigzag(number)
-    return whole, summed
+
+
+@kernel
+def _take_planes(data, at, stop, lanes, cursors):
+    """Find where the lanes' planes begin and end; return the byte after them, beyond ``stop`` if that is too early."""
+    for lane in range(lanes):
+        cursors.ends[lane], at = take_varint(data, at, stop)
+        if at > stop or cursors.ends[lane] > (stop - at) << U(3):
+            return stop + U(1)
+    for lane in range(lanes):
+        cursors.planes[lane] = at << U(3)
+        at += (cursors.ends[lane] + U(7)) >> U(3)
+        cursors.ends[lane] += cursors.planes[lane]
+    return at

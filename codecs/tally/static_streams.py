@@ -13,6 +13,8 @@ bytes. ``docs/format.md`` draws the layout; in short::
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from squeezelab.codecs.tally.lanes import begin_of, lanes_of
@@ -29,6 +31,7 @@ from squeezelab.codecs.tally.prediction import (
     choose_predictor,
     common_divisor,
     extremes,
+    fill_levels,
     put_taps,
     subtract_plan,
     tap_weights,
@@ -38,7 +41,16 @@ from squeezelab.codecs.tally.static import read_static, write_static
 from squeezelab.codecs.tally.streams import pack_integers, unpack_integers
 from squeezelab.codecs.tally.workspace import LEVELS, RESIDUALS, STATE, WORDS
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, leading_zeros, put_varint, take_varint, unzigzag, zigzag
+from squeezelab.kernels.bits import (
+    U,
+    leading_zeros,
+    load_little,
+    put_varint,
+    store_little,
+    take_varint,
+    unzigzag,
+    zigzag,
+)
 
 ZERO, LANES, PACKED, SIDE_BY_SIDE = range(4)
 DIVIDED, ZIGZAG = 32, 64
@@ -47,8 +59,11 @@ FEWEST_TO_TRY, SMALL_STREAM = 16, 32
 """Of so many values up to `FEWEST_FOR_LANES` lanes are tried if they take more than so many bytes packed."""
 
 
+# Writing
+
+
 @kernel
-def write_stream(integers, level, given, bank, work, buffer, at):
+def write_stream(integers, level, given, work, buffer, at):
     """Write a stream of integers, in two's complement.
 
     Parameters
@@ -59,10 +74,8 @@ def write_stream(integers, level, given, bank, work, buffer, at):
         1 to pack, 2 for lanes.
     given : bool
         Whether the integers are residuals: what is written is the coder, in the first byte, and then these by lanes.
-    bank : uint32[2, shapes, cells]
-        `squeezelab.codecs.tally.shapes.BANK`.
     work : uint64[ROWS, 8192]
-        Workspace.
+        `squeezelab.codecs.tally.workspace.make_rows`.
     buffer, at : uint8[...], uint64
         Where the stream goes.
 
@@ -73,62 +86,70 @@ def write_stream(integers, level, given, bank, work, buffer, at):
     gain : int64
         About how many bits contexts would save, in 2^-12.
     """
-    count, begin, flags = U(integers.size), at, U(0)
-    residuals = work[RESIDUALS][:count]
+    count, begin, start, head = U(integers.size), at, at, U(0)
+    residuals, levels = work[RESIDUALS][:count], work[LEVELS][:count]
     if given:
-        at += U(1)
         for i in range(count):
             residuals[i] = integers[i]
+        at += U(1)
     else:
         least, most = extremes(integers)
         if least == most:
             buffer[at] = ZERO | (PLAIN << 2)
             return put_varint(buffer, at + U(1), zigzag(least)), np.int64(0)
         divisor = common_divisor(integers, least)
-        levels = work[LEVELS][:count]
-        if divisor == U(1):
-            for i in range(count):
-                levels[i] = integers[i] - least
-        else:
-            for i in range(count):
-                levels[i] = (integers[i] - least) // divisor
-        flags = U(DIVIDED) if divisor > U(1) else U(0)
+        fill_levels(integers, least, divisor, levels)
         if level == U(1) or count < U(FEWEST_FOR_LANES):
-            at = _write_stream_packed(integers[0], levels, least, divisor, flags, work, buffer, at)
-            if level == U(1) or count < U(FEWEST_TO_TRY) or at - begin <= U(SMALL_STREAM):
-                return at, np.int64(0)
-        start = at
-        order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, work)
-        base = least + divisor * slope if order == U(PLAIN) else integers[0]
-        at = _put_head(base, divisor, at + U(1), buffer)
-        flags |= order << U(2)
-        if order == U(DELTA) or order == U(DELTA_OF_DELTA):
-            at = put_varint(buffer, at, zigzag(slope))
-        elif order == U(TAPS):
-            # Levels of this predictor count from the first one.
-            shift = levels[0]
-            for i in range(count):
-                levels[i] -= shift
-            at = put_taps(levels, a, b, c, residuals, work, buffer, at)
-    every = U(0)
-    for i in range(count):
-        every |= residuals[i]
+            start = _write_stream_packed(integers[0], levels, least, divisor, work, buffer, at)
+            if level == U(1) or count < U(FEWEST_TO_TRY) or start - begin <= U(SMALL_STREAM):
+                return start, np.int64(0)
+        head, at = _write_prediction(integers[0], least, most, divisor, levels, work, buffer, start)
     coder, gain = U(ZERO), np.int64(0)
-    if every:
+    if _every(residuals):
         coder = U(LANES)
-        at, gain = write_static(residuals, bank, work, buffer, at)
-    if given:
-        buffer[begin] = coder
-        return at, gain
-    buffer[start] = coder | flags
+        at, gain = write_static(residuals, work, buffer, at)
+    buffer[start] = coder | head
     if start == begin:
         return at, gain
     # There is a packed stream before this one: the smaller one stays.
     if at - start < start - begin:
-        for i in range(at - start):
-            buffer[begin + i] = buffer[start + i]
-        return begin + (at - start), np.int64(0)
+        return moved_down(buffer, start, at, begin), np.int64(0)
     return start, np.int64(0)
+
+
+@kernel(forceinline=True)
+def _every(numbers):
+    """Return all numbers or'ed together."""
+    every = U(0)
+    for i in range(U(numbers.size)):
+        every |= numbers[i]
+    return every
+
+
+@kernel
+def moved_down(buffer, source, stop, at):
+    """Move bytes to where they begin earlier; return the byte after them."""
+    size = stop - source
+    for i in range(U(0), size, U(8)):
+        store_little(buffer, at + i, load_little(buffer, source + i))
+    return at + size
+
+
+@kernel
+def _write_prediction(first, least, most, divisor, levels, work, buffer, at):
+    """Choose how levels are predicted, leave the residuals, and write the header; return its flags, and its end."""
+    order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, work)
+    base = least + divisor * slope if order == U(PLAIN) else first
+    at = _put_head(base, divisor, at + U(1), buffer)
+    if order == U(DELTA) or order == U(DELTA_OF_DELTA):
+        at = put_varint(buffer, at, zigzag(slope))
+    elif order == U(TAPS):
+        # Levels of this predictor count from the first one.
+        shift = levels[0]
+        for i in range(U(levels.size)):
+            levels[i] -= shift
+        at = put_taps(levels, a, b, c, work[RESIDUALS][: levels.size], work, buffer, at)
+    return (order << U(2)) | (U(DIVIDED) if divisor > U(1) else U(0)), at
 
 
 @kernel
@@ -137,8 +158,8 @@ def _put_head(base, divisor, at, buffer):
     return put_varint(buffer, at, divisor) if divisor > U(1) else at
 
 
-@kernel(inline="always")
-def _write_stream_packed(first, levels, least, divisor, flags, work, buffer, at):
+@kernel
+def _write_stream_packed(first, levels, least, divisor, work, buffer, at):
     """Write levels in the smallest of five ways to pack them: as they are, and signed or not by delta and its delta."""
     count, begin = U(levels.size), at
     best, order, slope, signed = np.int64(1) << 60, U(PLAIN), U(0), False
@@ -148,7 +169,7 @@ def _write_stream_packed(first, levels, least, divisor, flags, work, buffer, at)
         if candidate == 1 or candidate == 2:
             subtract_plan(levels, U(DELTA), U(0), row)
             if candidate == 1:
-                middle = _least_from(row, U(1))
+                middle, _ = extremes(row[U(1) :])
         subtract_plan(levels, U(candidate if candidate < 2 else candidate - 1), middle, row)
         if candidate == 1:
             row[0] = U(0)
@@ -159,6 +180,7 @@ def _write_stream_packed(first, levels, least, divisor, flags, work, buffer, at)
         if bits < best:
             best, order, slope, signed = bits, U(candidate if candidate < 2 else candidate - 1), middle, candidate > 1
     subtract_plan(levels, order, slope, row)
+    flags = (order << U(2)) | (U(DIVIDED) if divisor > U(1) else U(0))
     if signed:
         flags |= U(ZIGZAG)
         for i in range(count):
@@ -166,23 +188,11 @@ def _write_stream_packed(first, levels, least, divisor, flags, work, buffer, at)
     at = _put_head(least if order == U(PLAIN) else first, divisor, at + U(1), buffer)
     if order:
         at = put_varint(buffer, at, zigzag(slope))
-    every = U(0)
-    for i in range(count):
-        every |= row[i]
     coder = U(ZERO)
-    if every:
+    if _every(row):
         coder, at = write_packed(row, work, buffer, at)
-    buffer[begin] = coder | (order << U(2)) | flags
+    buffer[begin] = coder | flags
     return at
-
-
-@kernel
-def _least_from(numbers, first):
-    least = numbers[first] if U(numbers.size) > first else U(0)
-    for i in range(first, U(numbers.size)):
-        if np.int64(numbers[i]) < np.int64(least):
-            least = numbers[i]
-    return least
 
 
 @kernel
@@ -206,18 +216,49 @@ def write_packed(numbers, work, buffer, at):
     return U(PACKED), at + pack_integers(numbers, buffer[at:])
 
 
-@kernel(inline="always")
-def read_stream(data, at, stop, others, known, bank, work, levels):
+# Reading
+
+
+class Prediction(NamedTuple):
+    """What a stream's header says: coder, predictor, signs, base and divisor, and the predictor's fields.
+
+    Attributes
+    ----------
+    coder, order : uint64
+    signed : bool
+        Whether residuals are zigzag.
+    base, divisor, slope : uint64
+    a, b, c, constant : uint64
+        Of `TAPS`, signed.
+    fields : uint64
+        The byte where the predictor's fields begin.
+    """
+
+    coder: np.uint64
+    order: np.uint64
+    signed: bool
+    base: np.uint64
+    divisor: np.uint64
+    slope: np.uint64
+    a: np.uint64
+    b: np.uint64
+    c: np.uint64
+    constant: np.uint64
+    fields: np.uint64
+
+
+@kernel
+def read_stream(data, at, stop, known, work, levels):
     """Read a stream.
 
     Parameters
     ----------
     data, at, stop : uint8[...], uint64, uint64
         The stream is ``data[at:stop]``; `READ_SLACK` bytes after it are readable.
-    others, known : uint64[..., n or more], uint64
-        Levels of other columns, and from how many of them this one may be predicted: the first ones.
-    bank, work
-        As `write_stream` has them.
+    known : uint64
+        From how many other columns this one may be predicted; the rows `OTHER_LEVELS` have their levels.
+    work
+        As `write_stream` has it.
     levels : uint64[n]
         Filled: the first part of a row of ``work``.
 
@@ -227,20 +268,39 @@ def read_stream(data, at, stop, others, known, bank, work, levels):
     base, divisor : uint64
         Integers are base plus divisor times level.
     """
-    count = U(levels.size)
     if at >= stop:
         return False, U(0), U(1)
+    whole, how, at = _take_prediction(data, at, stop, known, work[STATE][128:144], U(levels.size))
+    if not whole:
+        return False, how.base, how.divisor
+    whole, summed = _read_residuals(data, at, stop, how, work, levels)
+    if not whole:
+        return False, how.base, how.divisor
+    if how.order == U(DELTA):
+        add_deltas(levels, how.slope, summed)
+    elif how.order == U(DELTA_OF_DELTA):
+        _add_deltas_of_deltas(levels, how.slope)
+    elif how.order == U(TAPS):
+        _start_lanes(levels, work[STATE][128:144])
+        w1, w2, w3 = tap_weights(how.a, how.b, how.c)
+        add_taps(levels, w1, w2, w3, (how.constant << U(16)) + U(32768))
+    elif how.order == U(OTHERS):
+        add_others(data, how.fields, stop, known, work, levels)
+    return True, how.base, how.divisor
+
+
+@kernel
+def _take_prediction(data, at, stop, known, starts, count):
+    """Return whether a stream's header makes sense, what it says, and the byte after it; fill how lanes start."""
     flags = U(data[at])
     coder, order = flags & U(3), (flags >> U(2)) & U(7)
     base, at = take_varint(data, at + U(1), stop)
-    base, divisor = unzigzag(base), U(1)
+    divisor, slope, a, b, c, constant = U(1), U(0), U(0), U(0), U(0), U(0)
     if flags & U(DIVIDED):
         divisor, at = take_varint(data, at, stop)
-    slope, a, b, c, constant, fields = U(0), U(0), U(0), U(0), U(0), at
-    starts = work[STATE][128:144]
+    fields = at
     if order == U(DELTA) or order == U(DELTA_OF_DELTA):
         slope, at = take_varint(data, at, stop)
-        slope = unzigzag(slope)
     elif order == U(TAPS):
         a, at = take_varint(data, at, stop)
         b, at = take_varint(data, at, stop)
@@ -250,49 +310,56 @@ def read_stream(data, at, stop, others, known, bank, work, levels):
         for i in range(U(1), U(3) * lanes_of(count)):
             step, at = take_varint(data, at, stop)
             starts[i] = starts[i - U(1)] + unzigzag(step)
-        if count < U(FEWEST_FOR_TAPS):
-            return False, base, divisor
     elif order == U(OTHERS):
         for _ in range(U(2) * known + U(2)):
             _, at = take_varint(data, at, stop)
-    if at > stop or order > U(OTHERS) or flags >> U(7) or (flags & U(ZIGZAG) and coder < U(PACKED)):
-        return False, base, divisor
-    summed = order == U(DELTA)
-    if coder == U(ZERO):
+    signed = flags & U(ZIGZAG) != U(0)
+    how = Prediction(
+        coder, order, signed, unzigzag(base), divisor, unzigzag(slope), unzigzag(a), unzigzag(b), unzigzag(c),
+        unzigzag(constant), fields,
+    )  # fmt: skip
+    bad = at > stop or order > U(OTHERS) or flags >> U(7) or (signed and coder < U(PACKED))
+    return not (bad or (order == U(TAPS) and count < U(FEWEST_FOR_TAPS))), how, at
+
+
+@kernel
+def _read_residuals(data, at, stop, how, work, levels):
+    """Read residuals; return whether they are whole, and whether each lane was summed up by itself."""
+    count, summed, room = U(levels.size), False, work[WORDS : WORDS + 2].reshape(-1)
+    if how.coder == U(LANES):
+        return read_static(data, at, stop, how.order == U(DELTA), work, levels)
+    if how.coder == U(ZERO):
         for i in range(count):
             levels[i] = U(0)
-        whole, summed = at == stop, False
-    elif coder == U(LANES):
-        whole, summed = read_static(data, at, stop, summed, bank, work, levels)
+        return at == stop, summed
+    if how.coder == U(PACKED):
+        at = unpack_integers(data, at, stop, levels)
+    elif count < U(FEWEST_SIDE_BY_SIDE):
+        return False, summed
     else:
-        summed = False
-        if coder == U(PACKED):
-            whole = unpack_integers(data, at, stop, levels) == stop
-        elif count < U(FEWEST_SIDE_BY_SIDE):
-            whole = False
-        else:
-            whole = unpack_side_by_side(data, at, stop, work[WORDS : WORDS + 2].reshape(-1), levels) == stop
-        if flags & U(ZIGZAG):
-            for i in range(count):
-                levels[i] = unzigzag(levels[i])
-    if not whole:
-        return False, base, divisor
-    if order == U(DELTA):
-        add_deltas(levels, slope, summed)
-    elif order == U(DELTA_OF_DELTA):
-        level, delta = U(0), slope
-        levels[0] = U(0)
-        for i in range(U(1), count):
-            delta += levels[i]
-            level += delta
-            levels[i] = level
-    elif order == U(TAPS):
-        lanes = lanes_of(count)
-        for lane in range(lanes):
-            for i in range(U(3)):
-                levels[begin_of(lane, count, lanes) + i] = starts[U(3) * lane + i]
-        w1, w2, w3 = tap_weights(unzigzag(a), unzigzag(b), unzigzag(c))
-        add_taps(levels, w1, w2, w3, (unzigzag(constant) << U(16)) + U(32768))
-    elif order == U(OTHERS):
-        add_others(data, fields, stop, others, known, work, levels)
-    return True, base, divisor
+        at = unpack_side_by_side(data, at, stop, room, levels)
+    if how.signed:
+        for i in range(count):
+            levels[i] = unzigzag(levels[i])
+    return at == stop, summed
+
+
+@kernel
+def _add_deltas_of_deltas(levels, slope):
+    """Turn residuals into levels: each is the change of a delta, the first of which is the slope."""
+    level, delta = U(0), slope
+    levels[0] = U(0)
+    for i in range(U(1), U(levels.size)):
+        delta += levels[i]
+        level += delta
+        levels[i] = level
+
+
+@kernel
+def _start_lanes(levels, starts):
+    """Put the first three levels of each lane where they belong."""
+    count = U(levels.size)
+    lanes = lanes_of(count)
+    for lane in range(lanes):
+        for i in range(U(3)):
+            levels[begin_of(lane, count, lanes) + i] = starts[U(3) * lane + i]

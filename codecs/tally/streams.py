@@ -27,7 +27,16 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import signed_varint, varint
-from squeezelab.codecs.tally.nibbles import FRESH, MODELS, TARGETS, model_integers, read_integers
+from squeezelab.codecs.tally.nibbles import (
+    AT,
+    FRESH,
+    MODELS,
+    RAW,
+    TARGETS,
+    model_integers,
+    read_integers,
+)
+from squeezelab.codecs.tally.prediction import common_divisor, extremes, fill_levels
 from squeezelab.codecs.tally.shapes import LOG2, NLOGN, ONE
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -49,7 +58,6 @@ ZERO, NIBBLES, PACKED = range(3)
 PLAIN, DELTA, DELTA_OF_DELTA, LINEAR = range(4)
 SIGNED, DIVIDED = 16, 32
 MINIBLOCK = 128
-AT, CLASSES, FOUR_BITS, PLACE, RAW = range(5)
 WEIGHT_BITS = 16
 WEIGHT, MOST_WEIGHT, MOST_CONSTANT = 2.0**WEIGHT_BITS, 2.0**31, 2.0**62
 PLANS = ((PLAIN, False), (PLAIN, True), (DELTA, True), (DELTA, False), (DELTA_OF_DELTA, True))
@@ -274,22 +282,9 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
         The least integer, and the largest divisor of all distances to it: 0 if there are none, and nothing else is
         filled but levels.
     """
-    least, divisor = integers[0], U(0)
-    for integer in integers:
-        if np.int64(integer) < np.int64(least):
-            least = integer
-    for integer in integers:
-        if divisor == U(1):
-            break
-        one = integer - least
-        while one:
-            divisor, one = one, (divisor % one if divisor else U(0))
-    if divisor <= U(1):
-        for i in range(U(levels.size)):
-            levels[i] = integers[i] - least
-    else:
-        for i in range(U(levels.size)):
-            levels[i] = (integers[i] - least) // divisor
+    least, _ = extremes(integers)
+    divisor = common_divisor(integers, least)
+    fill_levels(integers, least, divisor, levels)
     if divisor == U(0):
         return least, divisor
     total, lowest = 0.0, levels[1] - levels[0]
@@ -305,8 +300,9 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
             slopes[i] = levels[1] - levels[0]
         elif not is_signed:
             slopes[i] = lowest
-        subtract_prediction(levels, U(order), is_signed, starts[i], slopes[i], residuals[i])
-        bits[i] = packed_bits(residuals[i]) if packed else estimate_bits(residuals[i], counts)
+        row = residuals[i][: levels.size]
+        subtract_prediction(levels, U(order), is_signed, starts[i], slopes[i], row)
+        bits[i] = packed_bits(row) if packed else estimate_bits(row, counts)
     return least, divisor
 
 
@@ -434,20 +430,52 @@ def unpack_integers(data, at, stop, numbers):
     return at
 
 
+class Reader(NamedTuple):
+    """What streams of a block are read from.
+
+    Attributes
+    ----------
+    data : uint8[...]
+        Where the block is.
+    others, known : uint64[..., n or more], uint64
+        Levels of other streams, and from how many of them one may be predicted: the first ones.
+    models, ages : uint16[MODELS * 16], uint8[MODELS]
+        Workspace.
+    cursor, stops : uint64[5], uint64[5]
+        What is read next, and where that must end: `AT` and so on. The cursor is moved on.
+    """
+
+    data: Any
+    others: Words
+    known: np.uint64
+    models: npt.NDArray[np.uint16]
+    ages: npt.NDArray[np.uint8]
+    cursor: Words
+    stops: Words
+
+
+class Header(NamedTuple):
+    """What a stream's header says, in the order of its fields, and where those after the slope begin."""
+
+    coder: np.uint64
+    order: np.uint64
+    signed: bool
+    base: np.uint64
+    divisor: np.uint64
+    start: np.uint64
+    slope: np.uint64
+    weights: np.uint64
+    shift: np.uint64
+
+
 @kernel
-def read_stream(data, cursor, stops, others, known, models, ages, sums, levels):
+def read_stream(reader, sums, levels):
     """Decode one stream.
 
     Parameters
     ----------
-    data : uint8[...]
-        Where the block is.
-    cursor, stops : uint64[5], uint64[5]
-        What is read next, and where that must end: the byte `AT` of the head, the states `CLASSES` and `FOUR_BITS`, the
-        byte `PLACE` of the words, the byte `RAW` of the raw bits. The cursor is moved on.
-    others, known : uint64[..., n or more], uint64
-        Levels of other streams, and from how many of them this one may be predicted: the first ones.
-    models, ages, sums : uint16[MODELS * 16], uint8[MODELS], uint64[n]
+    reader : Reader
+    sums : uint64[n]
         Workspace.
     levels : uint64[n]
         Filled.
@@ -459,83 +487,75 @@ def read_stream(data, cursor, stops, others, known, models, ages, sums, levels):
     base, divisor : uint64
         Integers are base plus divisor times levels.
     """
-    at, stop = cursor[AT], stops[AT]
-    if at >= stop:
-        return False, U(0), U(1)
-    kind = U(data[at])
+    whole, header = _take_header(reader)
+    if not whole or not _read_residuals(reader, header, levels):
+        return False, header.base, header.divisor
+    if header.order == U(LINEAR):
+        _add_linear(reader, header, sums, levels)
+    elif header.order or header.signed:
+        add_prediction(levels, header.order, header.signed, header.start, header.slope, levels)
+    return True, header.base, header.divisor
+
+
+@kernel
+def _take_header(reader):
+    """Return whether the header at the cursor makes sense, and what it says."""
+    data, at, stop = reader.data, reader.cursor[AT], reader.stops[AT]
+    kind = U(data[at]) if at < stop else ~U(0)
     coder, order, signed = kind & U(3), (kind >> U(2)) & U(3), kind & U(SIGNED) != U(0)
     base, at = take_varint(data, at + U(1), stop)
-    base, divisor = unzigzag(base), U(1)
+    divisor, start, slope, shift = U(1), U(0), U(0), U(0)
     if kind & U(DIVIDED):
         divisor, at = take_varint(data, at, stop)
-    start, slope = U(0), U(0)
     if order or signed:
         start, at = take_varint(data, at, stop)
     if order == U(DELTA) or order == U(DELTA_OF_DELTA):
         slope, at = take_varint(data, at, stop)
-        slope = unzigzag(slope)
     weights = at
     if order == U(LINEAR):
-        for _ in range(U(2) * known + U(2)):
+        for _ in range(U(2) * reader.known + U(2)):
             _, at = take_varint(data, at, stop)
-    shift = U(0)
-    if coder == U(NIBBLES) and at < stop:
-        shift = U(data[at])
+    if coder == U(NIBBLES):
+        shift = U(data[at]) if at < stop else U(0)
         at += U(1)
-    elif coder == U(NIBBLES):
-        return False, base, divisor
-    if at > stop or kind >> U(6) or coder > U(PACKED) or (order == U(LINEAR) and not signed):
-        return False, base, divisor
-    cursor[AT] = at
-    if coder == U(ZERO):
-        for i in range(U(levels.size)):
-            levels[i] = U(0)
-    elif coder == U(PACKED):
-        cursor[RAW] = unpack_integers(data, cursor[RAW], stops[RAW], levels)
-    else:
-        for i in range(U(models.size)):
-            models[i] = FRESH[i]
-        for i in range(U(ages.size)):
-            ages[i] = 0
-        whole, cursor[CLASSES], cursor[FOUR_BITS], cursor[PLACE], position = read_integers(
-            data,
-            cursor[CLASSES],
-            cursor[FOUR_BITS],
-            cursor[PLACE],
-            stops[PLACE],
-            cursor[RAW] << U(3),
-            stops[RAW] << U(3),
-            shift,
-            models,
-            ages,
-            TARGETS,
-            levels,
-        )
-        cursor[RAW] = (position + U(7)) >> U(3)
-        if not whole:
-            return False, base, divisor
-    if cursor[RAW] > stops[RAW]:
-        return False, base, divisor
-    if order == U(LINEAR):
-        _add_linear(data, weights, stop, start, others, known, sums, levels)
-    elif order or signed:
-        add_prediction(levels, order, signed, start, slope, levels)
-    return True, base, divisor
+    header = Header(coder, order, signed, unzigzag(base), divisor, start, unzigzag(slope), weights, shift)
+    reader.cursor[AT] = at
+    return at <= stop and not (kind >> U(6) or coder > U(PACKED) or (order == U(LINEAR) and not signed)), header
 
 
 @kernel
-def _add_linear(data, at, stop, start, others, known, sums, levels):
-    """Fill levels from the residuals they hold, and from other streams' levels by the weights at a byte."""
-    own, at = take_varint(data, at, stop)
+def _read_residuals(reader, header, levels):
+    """Decode residuals; return whether the data sufficed."""
+    cursor, stops = reader.cursor, reader.stops
+    if header.coder == U(ZERO):
+        for i in range(U(levels.size)):
+            levels[i] = U(0)
+    elif header.coder == U(PACKED):
+        cursor[RAW] = unpack_integers(reader.data, cursor[RAW], stops[RAW], levels)
+    else:
+        for i in range(U(reader.models.size)):
+            reader.models[i] = FRESH[i]
+        for i in range(U(reader.ages.size)):
+            reader.ages[i] = 0
+        if not read_integers(reader.data, cursor, stops, header.shift, reader.models, reader.ages, levels):
+            return False
+    return cursor[RAW] <= stops[RAW]
+
+
+@kernel
+def _add_linear(reader, header, sums, levels):
+    """Fill levels from the residuals they hold, and from other streams' levels by the header's weights."""
+    data, stop = reader.data, reader.stops[AT]
+    own, at = take_varint(data, header.weights, stop)
     constant, at = take_varint(data, at, stop)
     own = unzigzag(own)
     for i in range(U(sums.size)):
         sums[i] = unzigzag(constant)
-    for row in range(known):
+    for row in range(reader.known):
         same, at = take_varint(data, at, stop)
         before, at = take_varint(data, at, stop)
-        add_weighted(others[row], unzigzag(same), unzigzag(before), sums)
-    level = start
+        add_weighted(reader.others[row], unzigzag(same), unzigzag(before), sums)
+    level = header.start
     levels[U(0)] = level
     for i in range(U(1), U(levels.size)):
         level = unzigzag(levels[i]) + _down(sums[i] + own * level)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, entry_of, token_of
 from squeezelab.codecs.tally.shapes import (
@@ -16,7 +19,7 @@ from squeezelab.codecs.tally.shapes import (
     SCALES,
     SIDE,
 )
-from squeezelab.codecs.tally.workspace import COSTS, WEIGHTS
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, STATE, WEIGHTS, lengths_of_shapes
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -258,14 +261,15 @@ def _dot(counts, lengths):
 
 
 @kernel
-def _cost_of(bank, shape, counts, low, high):
-    return np.int64(_dot(counts[low:high], bank[U(1), shape].view(np.float32)[low:high])) << (FRACTION - 7)
+def _cost_of(lengths, shape, counts, low, high):
+    first = shape * U(CELLS)
+    return np.int64(_dot(counts[low:high], lengths[first + low : first + high])) << (FRACTION - 7)
 
 
 @kernel
-def best_shape(bank, cells, low, high, count, counts):
+def best_shape(work, cells, low, high, count):
     """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these."""
-    half, below, middle = count >> 1, np.int64(0), np.int64(16)
+    half, below, middle, counts = count >> 1, np.int64(0), np.int64(16), work[WEIGHTS].view(np.float32)
     for i in range(SIDE):
         here = np.int64(cells[SIDE + i]) + np.int64(cells[SIDE - 1 - i])
         if below + here > half:
@@ -277,22 +281,23 @@ def best_shape(bank, cells, low, high, count, counts):
     size = 63 - np.int64(leading_zeros(np.uint64(middle)))
     quarter = 4 * size + ((middle << 2 >> size) & 3)
     start = int(min(max(int(quarter) - 16 + FIRST_SCALE, 0), SCALES - 1))
+    lengths = lengths_of_shapes(work)
     for i in range(U(low), U(high)):
         counts[i] = np.float32(np.int32(cells[i]))
     best, shape = np.int64(1) << 60, 0
     for family in range(FAMILIES):
         scale = start
-        bits = _cost_of(bank, U(family * SCALES + scale), counts, U(low), U(high))
+        bits = _cost_of(lengths, U(family * SCALES + scale), counts, U(low), U(high))
         if best < bits * 3 // 4:
             continue
         first = bits
         while scale + 1 < SCALES:
-            more = _cost_of(bank, U(family * SCALES + scale + 1), counts, U(low), U(high))
+            more = _cost_of(lengths, U(family * SCALES + scale + 1), counts, U(low), U(high))
             if more >= bits:
                 break
             bits, scale = more, scale + 1
         while bits == first and scale > 0:
-            more = _cost_of(bank, U(family * SCALES + scale - 1), counts, U(low), U(high))
+            more = _cost_of(lengths, U(family * SCALES + scale - 1), counts, U(low), U(high))
             if more >= bits:
                 break
             bits, first, scale = more, more, scale - 1
@@ -337,25 +342,77 @@ def span_of(cells):
     return low, high
 
 
+class Segments(NamedTuple):
+    """Lanes and epochs, or groups of neighbours among them, each with a shape.
+
+    Attributes
+    ----------
+    cells : uint32[33 * 256]
+        Counts of the tokens of each segment, 256 cells for one, and room for a further one.
+    members : int64[32]
+        Whose cells those of a group are in.
+    costs, sizes : int64[32]
+        Of a group the bits, in 2^-12, and how many values.
+    gains, joint : int64[32]
+        What it saves to join a group with the next, -2 where that is not known, and the shape of both.
+    owner, chosen : uint64[32]
+        The group of each segment, and the shape of each group.
+    """
+
+    cells: npt.NDArray[np.uint32]
+    members: npt.NDArray[np.int64]
+    costs: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    gains: npt.NDArray[np.int64]
+    joint: npt.NDArray[np.int64]
+    owner: npt.NDArray[np.uint64]
+    chosen: npt.NDArray[np.uint64]
+
+
+@kernel(forceinline=True)
+def owner_of(work):
+    """Return where is told which table each lane and epoch has."""
+    return work[STATE][64:96]
+
+
+@kernel(forceinline=True)
+def chosen_of(work):
+    """Return where is told which shape each table has."""
+    return work[STATE][96:128]
+
+
 @kernel
-def shapes_of_segments(residuals, shift, lanes, epochs, bank, cells, work, owner, chosen, best, low, high):
-    """Give each lane and epoch a shape, neighbours one while that saves bits; return how many, and the bits."""
-    count = U(residuals.size)
-    per = count // lanes
-    segments = np.int64(lanes * epochs)
-    costs, gains, sizes = (
-        work[COSTS].view(np.int64)[:32],
-        work[COSTS].view(np.int64)[32:64],
-        work[COSTS].view(np.int64)[64:96],
-    )
-    members, joint = work[COSTS].view(np.int64)[96:128], work[COSTS].view(np.int64)[128:160]
-    room = work[WEIGHTS].view(np.float32)
-    total = np.int64(15 * ONE)
+def shapes_of_segments(residuals, shift, layout, low, high, best, work):
+    """Give each lane and epoch a shape, neighbours one while that saves bits; return how many, and the bits.
+
+    How many is 0 where not even shapes for all of them take fewer bits than ``best``, but for a few.
+    """
+    room = work[COSTS].view(np.int64)
+    segments = Segments(
+        work[COUNTS].view(np.uint32)[4096 : 4096 + 33 * 256], room[:32], room[32:64], room[64:96], room[96:128],
+        room[128:160], owner_of(work), chosen_of(work),
+    )  # fmt: skip
+    total = _count_segments(residuals, shift, layout, low, high, segments, work)
+    if total - 4 * ONE >= best:
+        return np.int64(0), total
+    count = np.int64(layout.lanes * layout.epochs)
+    groups = _join_segments(segments, count, low, high, work)
+    total = np.int64(count + 1) * ONE
+    for j in range(groups):
+        total += segments.costs[j] + 9 * ONE
+    return groups, total
+
+
+@kernel
+def _count_segments(residuals, shift, layout, low, high, segments, work):
+    """Count the tokens of each lane and epoch, and choose their shapes; return the bits of all."""
+    count, lanes, epochs = layout
+    per, total = count // lanes, np.int64(15 * ONE)
     for lane in range(lanes):
         begin, end = begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)
         for epoch in range(epochs):
             segment = np.int64(lane * epochs + epoch)
-            own = cells[256 * segment : 256 * segment + 256]
+            own = segments.cells[256 * segment : 256 * segment + 256]
             for i in range(CELLS):
                 own[i] = 0
             last = begin + (epoch + U(1)) * per // epochs if epoch + U(1) < epochs else end
@@ -363,51 +420,64 @@ def shapes_of_segments(residuals, shift, lanes, epochs, bank, cells, work, owner
             for i in range(first, last):
                 token, _ = token_of(shift_down(residuals[i], shift), U(3))
                 own[token + U(SIDE)] += np.uint32(1)
-            sizes[segment] = np.int64(last - first)
-            shape, costs[segment] = best_shape(bank, own, low, high, sizes[segment], room)
-            chosen[segment], members[segment] = U(shape), segment
-            owner[segment] = U(segment)
-            total += costs[segment]
-    groups = segments
-    if total - 4 * ONE >= best:
-        return 0, total
-    for j in range(groups - 1):
-        gains[j] = -2
+            size = np.int64(last - first)
+            shape, cost = best_shape(work, own, low, high, size)
+            segments.sizes[segment], segments.costs[segment], segments.chosen[segment] = size, cost, U(shape)
+            segments.members[segment], segments.owner[segment] = segment, U(segment)
+            segments.gains[segment] = -2
+            total += cost
+    return total
+
+
+@kernel
+def _join_segments(segments, count, low, high, work):
+    """Join the two neighbours that save most, while any do; return how many groups are left."""
+    groups = count
     while groups > 1:
         most, at = np.int64(0), -1
         for j in range(groups - 1):
-            if gains[j] == -2:
-                both = cells[256 * 32 : 256 * 32 + 256]
-                one, two = cells[256 * members[j] :], cells[256 * members[j + 1] :]
-                for i in range(U(CELLS)):
-                    both[i] = one[i] + two[i]
-                shape, cost = best_shape(bank, both, low, high, sizes[j] + sizes[j + 1], room)
-                gains[j], joint[j] = costs[j] + costs[j + 1] + 9 * ONE + ONE // 2 - cost, shape
-                if gains[j] < 0:
-                    gains[j] = -1
-            if gains[j] > most:
-                most, at = gains[j], j
+            if segments.gains[j] == -2:
+                _try_to_join(segments, j, low, high, work)
+            if segments.gains[j] > most:
+                most, at = segments.gains[j], j
         if at < 0:
             break
-        one, two = cells[256 * members[at] :], cells[256 * members[at + 1] :]
-        for i in range(U(CELLS)):
-            one[i] += two[i]
-        costs[at] += costs[at + 1] + 9 * ONE + ONE // 2 - most
-        chosen[at] = U(joint[at])
-        sizes[at] += sizes[at + 1]
-        for j in range(at + 1, groups - 1):
-            costs[j], chosen[j], members[j], sizes[j] = costs[j + 1], chosen[j + 1], members[j + 1], sizes[j + 1]
-        for j in range(at, groups - 2):
-            gains[j], joint[j] = gains[j + 1], joint[j + 1]
         groups -= 1
-        if at > 0:
-            gains[at - 1] = -2
-        if at < groups - 1:
-            gains[at] = -2
-        for i in range(segments):
-            if owner[i] > U(at):
-                owner[i] -= U(1)
-    total = np.int64(segments + 1) * ONE
-    for j in range(groups):
-        total += costs[j] + 9 * ONE
-    return groups, total
+        _join(segments, at, groups)
+        for i in range(count):
+            if segments.owner[i] > U(at):
+                segments.owner[i] -= U(1)
+    return groups
+
+
+@kernel
+def _try_to_join(segments, j, low, high, work):
+    """Fill what it saves to join a group with the next."""
+    cells, members, costs = segments.cells, segments.members, segments.costs
+    both = cells[256 * 32 : 256 * 33]
+    one, two = cells[256 * members[j] :], cells[256 * members[j + 1] :]
+    for i in range(U(CELLS)):
+        both[i] = one[i] + two[i]
+    shape, cost = best_shape(work, both, low, high, segments.sizes[j] + segments.sizes[j + 1])
+    segments.gains[j] = max(costs[j] + costs[j + 1] + 9 * ONE + ONE // 2 - cost, np.int64(-1))
+    segments.joint[j] = shape
+
+
+@kernel
+def _join(segments, at, left):
+    """Join a group with the next, so that ``left`` are left."""
+    cells, members, costs, sizes, gains, joint, _, chosen = segments
+    one, two = cells[256 * members[at] :], cells[256 * members[at + 1] :]
+    for i in range(U(CELLS)):
+        one[i] += two[i]
+    costs[at] += costs[at + 1] + 9 * ONE + ONE // 2 - gains[at]
+    chosen[at] = U(joint[at])
+    sizes[at] += sizes[at + 1]
+    for j in range(at + 1, left):
+        costs[j], chosen[j], members[j], sizes[j] = costs[j + 1], chosen[j + 1], members[j + 1], sizes[j + 1]
+    for j in range(at, left - 1):
+        gains[j], joint[j] = gains[j + 1], joint[j + 1]
+    if at > 0:
+        gains[at - 1] = -2
+    if at < left - 1:
+        gains[at] = -2

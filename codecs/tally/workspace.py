@@ -1,9 +1,64 @@
 """What kernels of static blocks work in: rows of words, each named after what it holds."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs.tally.shapes import BANK, CELLS, SHAPES
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U
+
 BLOCK = 8192
 """Values of a block, and words of a row."""
 
 LEVELS, RESIDUALS, OTHER_RESIDUALS, THIRD, COUNTS, COSTS, CHOSEN, SHARES, BOUNDS, INVERSES, WEIGHTS, STATE = range(12)
-TABLE, WORDS, NUMBERS, NOISE, EXCEPTIONS, GAPS, RESULT, ROWS = 12, 14, 18, 19, 20, 21, 22, 24
+TABLE, WORDS, NUMBERS, NOISE, EXCEPTIONS, GAPS, RESULT, OTHER_LEVELS = 12, 14, 18, 19, 20, 21, 22, 24
+WEIGHTS_OF_SHAPES = 27
 PATCHES = GAPS
 """The exceptions of a stream that is written; a reader has gaps there."""
+RANKS, DISTINCT = RESULT, RESULT + 1
+"""Rows of a writer, which has no use for results."""
+MOST_REFERENCES = 3
+"""From how many other columns one may be predicted; the rows `OTHER_LEVELS` hold their levels."""
+ROWS = WEIGHTS_OF_SHAPES + -(-BANK.nbytes // (8 * BLOCK))
+
+
+class Target(NamedTuple):
+    """What a block is decoded into.
+
+    Attributes
+    ----------
+    is_double : bool
+        Whether the numbers are doubles.
+    kept : bool
+        Whether levels are filled.
+    levels, words : uint64[n]
+        What other columns may be predicted from, and the column's bits.
+    """
+
+    is_double: bool
+    kept: bool
+    levels: npt.NDArray[np.uint64]
+    words: npt.NDArray[np.uint64]
+
+
+def make_rows() -> npt.NDArray[np.uint64]:
+    """Return the rows that kernels of a thread work in: of zeros, and `BANK` at their end."""
+    rows = np.zeros((ROWS, BLOCK), np.uint64)
+    rows[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[: BANK.size] = BANK.reshape(-1)
+    return rows
+
+
+@kernel(forceinline=True)
+def weights_of_shape(work, shape):
+    """Return the weights of tokens in a shape, uint32[CELLS]."""
+    return work[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[shape * U(CELLS) : (shape + U(1)) * U(CELLS)]
+
+
+@kernel(forceinline=True)
+def lengths_of_shapes(work):
+    """Return the lengths of tokens' codes in all shapes, float32[SHAPES * CELLS]."""
+    return work[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.float32)[SHAPES * CELLS : 2 * SHAPES * CELLS]

@@ -158,7 +158,7 @@ INTEGERS = st.integers(-(2**20), 2**20) | st.integers(-(2**63), 2**63 - 1)
 
 def restored(mode: Mode, numbers: np.ndarray, noise: np.ndarray) -> np.ndarray:
     doubles = np.empty(numbers.size)
-    restore(*map(np.uint64, mode), numbers, noise, doubles.view(np.uint64), doubles)
+    restore(mode.words, numbers, noise, doubles.view(np.uint64))
     return doubles
 
 

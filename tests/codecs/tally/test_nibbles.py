@@ -43,11 +43,12 @@ def decoded(
     data = np.frombuffer(bytes(MARGIN) + words + raw + bytes(READ_SLACK), np.uint8)
     place, end = MARGIN, MARGIN + len(words)
     numbers = np.zeros(count, np.uint64)
-    whole, *last = read_integers(
-        data, U(classes), U(bits), U(place), U(end), U(8 * end), U(8 * (end + len(raw))), U(shift), FRESH.copy(),
-        np.zeros(MODELS, np.uint8), TARGETS, numbers,
-    )  # fmt: skip
-    rested = last[:3] == [LOWEST_STATE, LOWEST_STATE, end] and -(-int(last[3]) // 8) == end + len(raw)
+    cursor, stops = (
+        np.array([0, classes, bits, place, end], np.uint64),
+        np.array([0, 0, 0, end, end + len(raw)], np.uint64),
+    )
+    whole = read_integers(data, cursor, stops, U(shift), FRESH.copy(), np.zeros(MODELS, np.uint8), numbers)
+    rested = cursor[1:].tolist() == [LOWEST_STATE, LOWEST_STATE, end, end + len(raw)]
     return bool(whole), numbers, rested
 
 

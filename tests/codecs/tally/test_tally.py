@@ -42,6 +42,7 @@ from squeezelab.codecs.tally.streams import (
     signed_varint,
     subtract_prediction,
 )
+from squeezelab.codecs.tally.workspace import Target
 from squeezelab.errors import InvalidRequestError
 
 U = np.uint64
@@ -54,7 +55,8 @@ def read(block: bytes, count: int, is_double: bool, others: np.ndarray | None = 
     levels, words = np.empty(count, np.uint64), np.empty(count, np.uint64)
     others = np.empty((0, count), np.uint64) if others is None else others
     room = BlockWorkspace.of(count)
-    whole = read_block(data, U(0), U(len(block)), is_double, others, U(len(others)), *room, levels, words)
+    target = Target(is_double, True, levels, words)
+    whole = read_block(data, U(0), U(len(block)), others, U(len(others)), room, target)
     return words if whole else None
 
 

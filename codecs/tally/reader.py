@@ -1,0 +1,315 @@
+"""Reading columns from frames, payloads or blocks by one kernel."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from squeezelab.codecs._frame import seed_of
+from squeezelab.codecs._frames import FLOAT64_TAG, find_payload
+from squeezelab.codecs.tally import blocks
+from squeezelab.codecs.tally.blocks import (
+    AS_THEY_ARE,
+    DISTANT,
+    KIND,
+    OWN,
+    OWN_DISTANCES,
+    OWN_GAPS,
+    OWN_NOISE,
+    OWN_RANKS,
+    RANKED,
+    ROOM_ROWS,
+    BlockWorkspace,
+    add_exceptions,
+    may_be,
+    take_ranks,
+)
+from squeezelab.codecs.tally.modes import BITS, CUT, DIVIDE, GRID, KernelMode, restore
+from squeezelab.codecs.tally.nibbles import MODELS
+from squeezelab.codecs.tally.static_streams import read_stream
+from squeezelab.codecs.tally.workspace import (
+    BLOCK,
+    EXCEPTIONS,
+    GAPS,
+    INVERSES,
+    MOST_REFERENCES,
+    NOISE,
+    NUMBERS,
+    OTHER_LEVELS,
+    RESULT,
+    SHARES,
+    STATE,
+    WEIGHTS,
+    Target,
+)
+from squeezelab.codecs.tally.writer import ADAPTIVE
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, load_little, take_varint, word_of
+from squeezelab.kernels.xxh3 import ROOM
+
+NAME, VERSION = "tally", 2
+SEED = U(seed_of(NAME))
+
+COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
+FIELDS = REFERENCES + MOST_REFERENCES
+"""A row of a table of columns: see `read_columns`."""
+LOCATED, SIZED, PAYLOADS, FRAMES = range(4)
+"""What columns are read from: blocks at any place; blocks with their sizes before them; payloads; frames."""
+
+
+def table_of(columns: int) -> npt.NDArray[np.int64]:
+    """Return a table of columns that are predicted from nothing, of which no levels are kept."""
+    table = np.zeros((columns, FIELDS), np.int64)
+    table[:, LEVELS_AT:] = -1
+    return table
+
+
+@kernel
+def read_columns(data, table, located, form, is_double, levels, words, work):
+    """Fill the words of columns.
+
+    Parameters
+    ----------
+    data : uint8[...]
+        Where they are read from; `READ_SLACK` bytes after each block must be readable.
+    table : int64[columns, FIELDS]
+        Of each column how many values it has; where in ``data`` it begins and ends; of which version its blocks are;
+        which of ``located`` is the first; where its words go, and its levels, -1 if they need not be kept; from which
+        other columns, before it, it is predicted, -1 for none.
+    located : uint64[2, blocks of all]
+        Where each block begins and ends, if they are `LOCATED`.
+    form : int
+        `LOCATED`, `SIZED`, `PAYLOADS` or `FRAMES`. Payloads tell their version themselves, frames also their dtype.
+    is_double : bool
+        Whether the columns hold doubles.
+    levels, words : uint64[...], uint64[values of all]
+        Filled.
+    work : uint64[ROWS, BLOCK]
+        `make_rows`.
+
+    Returns
+    -------
+    after : int64
+        The byte after the last block, which `SIZED` ones may leave before the end of the column; -1 if any does not
+        hold exactly as many values as it should.
+    """
+    at = U(0)
+    for i in range(table.shape[0]):
+        at, stop, coder = U(table[i, BEGIN]), U(table[i, END]), table[i, CODER]
+        if form == FRAMES:
+            if at >= stop:
+                return np.int64(-1)
+            is_double = data[at] == FLOAT64_TAG
+            at, stop = find_payload(data, at, stop, SEED, U(table[i, COUNT]), work[STATE][:ROOM])
+            if stop == U(0):
+                return np.int64(-1)
+        if form >= PAYLOADS:
+            coder = np.int64(1)
+            if at < stop and data[at] == VERSION:
+                coder, at = np.int64(VERSION), at + U(1)
+        for first in range(0, table[i, COUNT], BLOCK):
+            if form == LOCATED:
+                place = table[i, FIRST_BLOCK] + first // BLOCK
+                at, end = located[0, place], located[1, place]
+            else:
+                length, at = take_varint(data, at, stop)
+                if at > stop or length > stop - at:
+                    return np.int64(-1)
+                end = at + length
+            size = min(table[i, COUNT] - first, BLOCK)
+            known = _take_others(table, i, first, size, levels, work)
+            kept, begin = table[i, LEVELS_AT] >= 0, table[i, WORDS_AT] + first
+            own = work[INVERSES][:size]
+            if kept:
+                own = levels[table[i, LEVELS_AT] + first : table[i, LEVELS_AT] + first + size]
+            target = Target(is_double, kept, own, words[begin : begin + size])
+            if not _read_either(data, at, end, coder, known, target, work):
+                return np.int64(-1)
+            at = end
+        if form >= PAYLOADS and at != stop:
+            return np.int64(-1)
+    return np.int64(at)
+
+
+@kernel
+def _take_others(table, i, first, size, levels, work):
+    """Fill the levels of the columns that a block is predicted from; return how many these are."""
+    known = U(0)
+    while known < U(MOST_REFERENCES) and table[i, U(REFERENCES) + known] >= 0:
+        place = table[table[i, U(REFERENCES) + known], LEVELS_AT] + first
+        own = work[U(OTHER_LEVELS) + known]
+        for k in range(size):
+            own[k] = levels[place + k]
+        known += U(1)
+    return known
+
+
+@kernel(inline="always")
+def _read_either(data, at, stop, coder, known, target, work):
+    """Decode a block of either version."""
+    others = work[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
+    if coder == 1 or (at < stop and data[at] == ADAPTIVE):
+        # It works in rows that the other version leaves alone meanwhile.
+        models, ages = work[WEIGHTS].view(np.uint16)[: MODELS * 16], work[SHARES].view(np.uint8)[:MODELS]
+        room = BlockWorkspace(models, ages, work[:ROOM_ROWS], work[STATE][:5], work[STATE][5:10])
+        whole = blocks.read_block(data, at + U(coder != 1), stop, others, known, room, target)
+    else:
+        whole = read_block(data, at, stop, known, target, work)
+    return whole
+
+
+class Head(NamedTuple):
+    """What a block says before its streams.
+
+    Attributes
+    ----------
+    mode : KernelMode
+    ranked, noisy : bool
+        Whether there are ranks, and a stream of ``e``.
+    distinct, exceptions : uint64
+        How many numbers the mode makes, and how many it missed.
+    """
+
+    mode: KernelMode
+    ranked: bool
+    noisy: bool
+    distinct: np.uint64
+    exceptions: np.uint64
+
+
+STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
+
+
+@kernel
+def read_block(data, at, stop, known, target, work):
+    """Decode a block of version 2, but `ADAPTIVE`, into a column of up to `BLOCK` values.
+
+    Parameters
+    ----------
+    data, at, stop : uint8[...], uint64, uint64
+        The block is ``data[at:stop]``; `READ_SLACK` bytes after it must be readable.
+    known : uint64
+        From how many other columns this one may be predicted; the rows `OTHER_LEVELS` have their levels.
+    target : Target
+    work
+        `make_rows`.
+
+    Returns
+    -------
+    whole : bool
+        Whether the block holds exactly n values.
+    """
+    words, count = target.words, U(target.words.size)
+    if at >= stop or count > U(BLOCK):
+        return False
+    if data[at] == AS_THEY_ARE:
+        return _read_as_they_are(data, at + U(1), stop, target)
+    whole, head, at = _take_head(data, at, stop, count, target.is_double)
+    if not whole:
+        return False
+    # What fills the column bit by bit, between steps of the decoder, does not wait for memory at the end.
+    numbers = work[RESULT][: head.distinct] if head.ranked else words
+    whole, base, factor = _read_streams(data, at, stop, head, known, target, numbers, work)
+    if not whole:
+        return False
+    made = work[RESULT + 1][: head.distinct] if head.ranked else words
+    if head.mode.kind == U(DIVIDE):
+        _divide_by(numbers.view(np.float64), base, factor, np.float64(head.mode.divisor))
+        made = numbers
+    else:
+        for i in range(head.distinct):
+            numbers[i] = base + factor * numbers[i]
+        if target.is_double:
+            restore(head.mode, numbers, work[NOISE][: head.distinct], made)
+        else:
+            made = numbers
+    if not add_exceptions(work[GAPS], work[EXCEPTIONS], head.exceptions, made):
+        return False
+    return not head.ranked or take_ranks(work[NUMBERS], made, words)
+
+
+@kernel
+def _read_as_they_are(data, at, stop, target):
+    """Decode numbers as they are."""
+    count = U(target.words.size)
+    if stop - at != count << U(3):
+        return False
+    for i in range(count):
+        target.words[i] = load_little(data, at + (i << U(3)))
+        if target.kept:
+            target.levels[i] = target.words[i]
+    return True
+
+
+@kernel
+def _take_head(data, at, stop, count, is_double):
+    """Return whether a block's head makes sense, what it says, and the byte after it."""
+    flags = U(data[at])
+    at += U(1)
+    kind, ranked, distant = flags & U(KIND), flags & U(RANKED) != U(0), flags & U(DISTANT) != U(0)
+    noisy = kind == U(GRID) or kind == U(CUT)
+    distinct, divisor, window, precision, exceptions = count, U(1), U(1), U(0), U(0)
+    if ranked:
+        distinct, at = take_varint(data, at, stop)
+    if kind != U(BITS):
+        divisor, at = take_varint(data, at, stop)
+    if noisy:
+        window, at = take_varint(data, at, stop)
+        precision, at = take_varint(data, at, stop)
+    if distant:
+        exceptions, at = take_varint(data, at, stop)
+    head = Head(KernelMode(kind, divisor, window, precision), ranked, noisy, distinct, exceptions)
+    if at > stop or distinct == U(0) or distinct > count or exceptions > distinct or (distant and exceptions == U(0)):
+        return False, head, at
+    return flags >> U(5) == U(0) and may_be(head.mode, is_double), head, at
+
+
+@kernel(inline="always")
+def _read_streams(data, at, stop, head, known, target, numbers, work):
+    """Read the streams of a block into their rows, the first one into ``numbers``, whose base and divisor are left."""
+    left = 1 + head.noisy + 2 * (head.exceptions > U(0)) + head.ranked
+    base, factor = U(0), U(1)
+    for stream in range(5):
+        of_exceptions = stream in (OWN_GAPS, OWN_DISTANCES)
+        if (of_exceptions and head.exceptions == U(0)) or (stream == OWN_NOISE and not head.noisy):
+            continue
+        if stream == OWN_RANKS and not head.ranked:
+            continue
+        left -= 1
+        end = stop
+        if left:
+            size, at = take_varint(data, at, stop)
+            if at > stop or size > stop - at:
+                return False, base, factor
+            end = at + size
+        size = head.exceptions if of_exceptions else head.distinct
+        if stream == OWN_RANKS:
+            size = U(target.words.size)
+        predicted = stream == (OWN_RANKS if head.ranked else OWN)
+        own = numbers if stream == OWN else work[STREAM_ROWS[stream]][:size]
+        whole, first, step = read_stream(data, at, end, known if predicted else U(0), work, own)
+        if not whole:
+            return False, base, factor
+        at = end
+        if predicted and target.kept:
+            for i in range(size):
+                target.levels[i] = own[i]
+        if stream == OWN:
+            base, factor = first, step
+        else:
+            for i in range(size):
+                own[i] = first + step * own[i]
+    return True, base, factor
+
+
+@kernel
+def _divide_by(doubles, base, factor, divisor):
+    """Turn levels, held in the bits of doubles, into integers over a divisor."""
+    if factor == U(1):
+        for i in range(U(doubles.size)):
+            doubles[i] = np.float64(np.int64(word_of(doubles[i]) + base)) / divisor
+    else:
+        for i in range(U(doubles.size)):
+            doubles[i] = np.float64(np.int64(base + factor * word_of(doubles[i]))) / divisor

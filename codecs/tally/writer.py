@@ -1,0 +1,308 @@
+"""Writing blocks whose arithmetic is found at once: one call for columns of them, until one needs a closer look."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from squeezelab.codecs.tally.adaptive import Division, write_adaptive
+from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED
+from squeezelab.codecs.tally.modes import _DIVISORS, _SPREAD, BITS, DIVIDE, least_divisor, ordered
+from squeezelab.codecs.tally.prediction import common_divisor, extremes
+from squeezelab.codecs.tally.shapes import LOG2, MOST_COUNT, ONE
+from squeezelab.codecs.tally.static_streams import LANES, moved_down, write_stream
+from squeezelab.codecs.tally.workspace import (
+    BLOCK,
+    DISTINCT,
+    EXCEPTIONS,
+    GAPS,
+    NOISE,
+    NUMBERS,
+    RANKS,
+    TABLE,
+    WEIGHTS,
+    WORDS,
+)
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, count_ones, put_varint, store_little, trailing_zeros, word_of
+
+ADAPTIVE = 6
+"""The kind of blocks of version 1."""
+MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
+"""More than any block, and what it is compared with, takes while it is written."""
+FEW_MISSED, NEAR = 32, 64
+"""A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
+FEWEST_TO_RETRY = 1024
+MOST_PLACES = 1 << 21
+"""Integers of a wider span are not numbered by a kernel."""
+
+
+@kernel
+def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
+    """Write columns as blocks, with their sizes before them, until one needs a closer look.
+
+    Parameters
+    ----------
+    words : uint64[n]
+        The columns' bits, one after another.
+    is_double : bool
+        Whether they are doubles.
+    offsets : int64[columns + 1]
+        Where each begins.
+    first : int64
+        Which value to begin with: the first of a block.
+    level : uint64
+        1, 2 or 3.
+    work : uint64[ROWS, BLOCK]
+        `make_rows`.
+    buffer : uint8[...]
+        Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
+    sizes : int64[columns]
+        To those of the columns that were written, their bytes are added.
+
+    Returns
+    -------
+    done, at, hard : int64, uint64, bool
+        Up to which value blocks were written, the byte after them, and whether the next block needs a closer look;
+        else the columns are done or the buffer is full.
+    """
+    at, column = U(0), 0
+    while column < offsets.size - 1 and offsets[column + 1] <= first:
+        column += 1
+    while column < offsets.size - 1:
+        while first < offsets[column + 1]:
+            if U(buffer.size) - at < U(MOST_BLOCK_BYTES):
+                return first, at, False
+            last = min(first + BLOCK, offsets[column + 1])
+            end = write_block(words[first:last], is_double, level, work, buffer, at + U(3))
+            if end == U(0):
+                return first, at, True
+            begin = at
+            at = _with_size(buffer, at, end)
+            sizes[column] += np.int64(at - begin)
+            first = last
+        column += 1
+    return first, at, False
+
+
+@kernel
+def _with_size(buffer, at, end):
+    """Put the size of what stands three bytes after a place before it; return the byte after it."""
+    source = at + U(3)
+    at = put_varint(buffer, at, end - source)
+    return moved_down(buffer, source, end, at) if at < source else end
+
+
+@kernel(inline="always")
+def write_block(words, is_double, level, work, buffer, at):
+    """Write a block whose numbers are whole, or multiples of the inverse of a divisor but for roundings and a few.
+
+    Returns
+    -------
+    at : uint64
+        The byte after the block; 0 if it needs a closer look.
+    """
+    begin = at
+    whole, division = _take_apart(words, is_double, work)
+    if not whole:
+        return U(0)
+    at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
+    size, count, numbers = at - begin, division.values, work[NUMBERS][: words.size]
+    if (size << U(3)) > count and _are_sparse(numbers, work):
+        if count >= U(FEWEST_TO_RETRY):
+            return U(0)
+        distinct, promised = rank(numbers, work)
+        promises = promised * U(100) > size * U(8 * 3)
+        if promises and (division.missed or distinct == U(0)):
+            return U(0)
+        if promises:
+            after, _, saved = _write_streams(division, distinct, level, work, buffer, at)
+            if after - at < size:
+                # Python would take more time than it saves bytes: a block is short here.
+                if level > U(2) and saved > _least_saved(after - at, level):
+                    return U(0)
+                return moved_down(buffer, at, after, begin)
+    if level > U(1) and coder == U(LANES) and gain > _least_saved(size, level):
+        limit = size * U(97) // U(100) if level == U(2) else size - U(1)
+        after = write_adaptive(division, limit, work, buffer, begin + U(1), at)
+        if after:
+            buffer[begin] = ADAPTIVE
+            return after
+    if size > (count << U(3)):
+        buffer[begin] = AS_THEY_ARE
+        at = begin + U(1)
+        for i in range(count):
+            store_little(buffer, at, words[i])
+            at += U(8)
+    return at
+
+
+@kernel
+def _take_apart(words, is_double, work):
+    """Fill the integers of a block, gaps and exceptions; return whether so few are missed, and how it was done."""
+    count, numbers, doubles = U(words.size), work[NUMBERS][: words.size], words.view(np.float64)
+    if not is_double:
+        for i in range(count):
+            numbers[i] = words[i]
+        return True, Division(U(BITS), U(1), count, U(0))
+    divisor, missed = _divisor_of(doubles, work), count
+    if divisor != 0.0:
+        missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[EXCEPTIONS])
+    return missed <= count // U(FEW_MISSED), Division(U(DIVIDE), np.uint64(divisor), count, missed)
+
+
+@kernel
+def _write_streams(division, distinct, level, work, buffer, at):
+    """Write a block, ranked if it says how many integers are distinct; `rank` has found these.
+
+    Returns
+    -------
+    at : uint64
+        The byte after the block.
+    coder : uint64
+        Of the stream that has an integer for each value.
+    gain : int64
+        About how many bits contexts would save in it, in 2^-12.
+    """
+    kind, divisor, count, missed = division
+    buffer[at] = kind | (U(RANKED) if distinct else U(0)) | (U(DISTANT) if missed else U(0))
+    at += U(1)
+    if distinct:
+        at = put_varint(buffer, at, distinct)
+    if kind != U(BITS):
+        at = put_varint(buffer, at, divisor)
+    if missed:
+        at = put_varint(buffer, at, missed)
+    coder, gain = U(0), np.int64(0)
+    streams, own = (U(2), U(1)) if distinct else (U(3) if missed else U(1), U(0))
+    for stream in range(streams):
+        row = U(DISTINCT) - stream if distinct else U(NUMBERS) + stream
+        size = count
+        if stream != own:
+            size = distinct if distinct else missed
+        is_last = stream + U(1) == streams
+        place = at if is_last else at + U(3)
+        after, saved = write_stream(work[row][:size], level, False, work, buffer, place)
+        if stream == own:
+            coder, gain = U(buffer[place]) & U(3), saved
+        at = after if is_last else _with_size(buffer, at, after)
+    return at, coder, gain
+
+
+@kernel
+def _least_saved(size, level):
+    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn."""
+    return np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
+
+
+@kernel
+def rank(numbers, work):
+    """Fill the rows `RANKS` and `DISTINCT`: integers numbered by their order, and which there are.
+
+    Returns
+    -------
+    distinct : uint64
+        How many there are; 0 if they are too far apart to be numbered here.
+    promised : uint64
+        About how many bits ranks save: each the distance to the integer before, which a list of them costs once.
+    """
+    count = U(numbers.size)
+    least, most = extremes(numbers)
+    step = max(common_divisor(numbers, least), U(1))
+    places = (most - least) // step + U(1)
+    if places > U(MOST_PLACES) or places == U(0):
+        return U(0), ~U(0) >> U(32)
+    seen, before = work[WORDS : WORDS + 4].reshape(-1), work[TABLE : TABLE + 2].reshape(-1).view(np.uint32)
+    ranks, found, often = work[RANKS], work[DISTINCT], work[GAPS]
+    rows = (places + U(63)) >> U(6)
+    for i in range(rows):
+        seen[i] = U(0)
+    for i in range(count):
+        place = (numbers[i] - least) // step
+        ranks[i] = place
+        seen[place >> U(6)] |= U(1) << (place & U(63))
+    distinct = U(0)
+    for i in range(rows):
+        before[i] = distinct
+        word = seen[i]
+        while word:
+            found[distinct], often[distinct] = (i << U(6)) | trailing_zeros(word), U(0)
+            word &= word - U(1)
+            distinct += U(1)
+    for i in range(count):
+        place = ranks[i]
+        below = seen[place >> U(6)] & ((U(1) << (place & U(63))) - U(1))
+        ranks[i] = U(before[place >> U(6)]) + count_ones(below)
+        often[ranks[i]] += U(1)
+    saved = np.int64(0)
+    for i in range(U(1), distinct):
+        far = LOG2[min(found[i] - found[i - U(1)], U(MOST_COUNT))]
+        saved += np.int64(often[i]) * far - far - 2 * ONE
+    for i in range(distinct):
+        found[i] = least + step * found[i]
+    return distinct, U(max(saved, np.int64(0)) // ONE)
+
+
+@kernel
+def _divisor_of(doubles, work):
+    """Return the least divisor that made most of a sample; 0 for none."""
+    sample, count = work[WEIGHTS].view(np.float64), 0
+    for place in _SPREAD:
+        double = doubles[np.int64(place * doubles.size)]
+        if double != 0.0 and abs(double) < 1e300:
+            sample[count] = double
+            count += 1
+    return least_divisor(sample[:count], sample[:count].view(np.uint64), _DIVISORS) if count else 1.0
+
+
+@kernel
+def _divide(words, doubles, divisor, numbers, gaps, exceptions):
+    """Fill whole numbers, and the gaps and exceptions of those doubles that are not these over the divisor.
+
+    Returns
+    -------
+    missed : uint64
+        How many; all, where one is missed that a rounding may have made: another arithmetic may miss none.
+    """
+    every, count = U(0), U(words.size)
+    for i in range(count):
+        scaled = np.rint(doubles[i] * divisor)
+        number = np.int64(scaled) if abs(scaled) < 4503599627370496.0 else np.int64(0)
+        numbers[i] = np.uint64(number)
+        every |= word_of(np.float64(number) / divisor) ^ words[i]
+    if every == U(0):
+        return U(0)
+    missed, next_one = U(0), U(0)
+    for i in range(count):
+        scaled = np.rint(doubles[i] * divisor)
+        if not abs(scaled) < 4503599627370496.0:
+            # What is no number, or too large a one, repeats the integer before, which costs least.
+            numbers[i] = numbers[i - U(1)] if i else U(0)
+        distance = ordered(words[i]) - ordered(word_of(np.float64(np.int64(numbers[i])) / divisor))
+        if distance:
+            if min(distance, U(0) - distance) <= U(NEAR) or missed > count // U(FEW_MISSED):
+                return count
+            gaps[missed], exceptions[missed] = i - next_one, distance
+            missed, next_one = missed + U(1), i + U(1)
+    return missed
+
+
+@kernel
+def _are_sparse(numbers, work):
+    """Return whether few numbers are distinct of those that lie between the least and the largest, and come again."""
+    count, distinct = U(numbers.size), U(0)
+    if count < U(64):
+        return False
+    least, most = np.int64(numbers[0]), np.int64(numbers[0])
+    for i in range(count):
+        least, most = min(least, np.int64(numbers[i])), max(most, np.int64(numbers[i]))
+    seen = work[WEIGHTS][:1024]
+    for i in range(U(1024)):
+        seen[i] = U(0)
+    for i in range(count):
+        slot = (numbers[i] * U(0x9E3779B97F4A7C15)) >> U(48)
+        distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
+        seen[slot >> U(6)] |= U(1) << (slot & U(63))
+    span = np.uint64(most - least)
+    if U(2) * distinct > count or span < U(4) * distinct:
+        return False
+    return span // max(common_divisor(numbers, np.uint64(least)), U(1)) >= U(4) * distinct
