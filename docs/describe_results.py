@@ -41,7 +41,8 @@ it; fields that a later version added are passed over. This page is written by `
 ## History of its schema
 
 - **4**: `advice`; `returned` of engines can be null; `shares`, measurements of what metric names and blocks take: they
-  have `block`, and a data set `blocks`; a run says how `busy` its machine was.
+  have `block`, and a data set `blocks`; a run says how `busy` its machine was; measurements have `encode_many_mb_s` and
+  `decode_many_mb_s`.
 - **3**: `engines`.
 - **2**: measurements have `scope`, `encode_call_us`, `decode_call_us`, `encode_bulk_mb_s`, `decode_bulk_mb_s`,
   `fixed_bytes` and `further_bytes`; `about` says what codecs and formats are; an infinite `largest_error` is null,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import Bytes, Frame, parse_frame
-from squeezelab.codecs.base import ColumnCodec
+from squeezelab.codecs.base import GROUP, Column, ColumnCodec
 from squeezelab.dataset import WORD, MetricDataset, SeriesKey, to_words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._sealed import seal, unseal
@@ -76,6 +77,34 @@ class Decoded(NamedTuple):
     dtypes: list[np.dtype[Any]]
 
 
+def encode_columns(series: Iterable[Sequence[Column]], codecs: Sequence[ColumnCodec]) -> Iterator[bytes]:
+    """Yield the frames of each series' columns, one after another; many short series are encoded at once.
+
+    Parameters
+    ----------
+    series : iterable of sequences of arrays
+        As many columns of each as there are codecs.
+    codecs : sequence of ColumnCodec
+        Which encodes which.
+    """
+    batch: list[Sequence[Column]] = []
+    values = 0
+    for one in series:
+        batch.append(one)
+        values += one[0].size
+        if values > GROUP:
+            yield from _encode_batch(batch, codecs)
+            batch, values = [], 0
+    if batch:
+        yield from _encode_batch(batch, codecs)
+
+
+def _encode_batch(batch: Sequence[Sequence[Column]], codecs: Sequence[ColumnCodec]) -> Iterator[bytes]:
+    columns = zip(*batch, strict=True)
+    frames = [codec.encode_many(each) for codec, each in zip(codecs, columns, strict=True)]
+    return chain.from_iterable(zip(*frames, strict=True))
+
+
 def decode_columns(
     body: Bytes, series: int, codecs: Sequence[tuple[ColumnCodec, Sequence[np.dtype[Any]]]]
 ) -> tuple[npt.NDArray[np.int64], list[Decoded]]:
@@ -125,13 +154,27 @@ def _decode(
     dtypes = [frame.dtype for _, frame in frames]
     kinds = set(dtypes) or {usual}
     column = np.empty(offsets[-1], WORD if len(kinds) > 1 else kinds.pop())
-    for i, (start, frame) in enumerate(frames):
-        data, place = body[start : start + frame.length], column[offsets[i] : offsets[i + 1]]
-        if frame.dtype.itemsize == column.dtype.itemsize:
-            codec.decode(data, out=place.view(frame.dtype))
+    together = codec.takes_many and len(set(dtypes)) == 1
+    for run in _runs([frame.size for _, frame in frames], GROUP if together else 0):
+        data = [body[start : start + frame.length] for start, frame in frames[run]]
+        place, dtype = column[offsets[run.start] : offsets[run.stop]], dtypes[run.start]
+        if len(data) > 1:
+            np.concatenate(codec.decode_many(data), out=place)
+        elif dtype.itemsize == column.dtype.itemsize:
+            codec.decode(data[0], out=place.view(dtype))
         else:
-            place[:] = to_words(codec.decode(data))
+            place[:] = to_words(codec.decode(data[0]))
     return Decoded(column, dtypes)
+
+
+def _runs(counts: Sequence[int], enough: int) -> Iterator[slice]:
+    """Yield runs of series whose values are enough, or that are the last; each alone where none need be."""
+    first = values = 0
+    for i, count in enumerate(counts):
+        values += count
+        if values >= enough or i + 1 == len(counts):
+            yield slice(first, i + 1)
+            first, values = i + 1, 0
 
 
 def _find_frames(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from squeezelab.codecs import get_codec
 from squeezelab.codecs._frame import INT64, Bytes
 from squeezelab.dataset import DOUBLE, VALUE_DTYPES, MetricDataset, SeriesKey
-from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
+from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns, encode_columns
 from squeezelab.formats.base import Buffer
 
 
@@ -35,11 +35,9 @@ class Columnar(DictionaryFile):
     value_codec: str = "raw"
 
     def body(self, dataset: MetricDataset) -> Iterator[Buffer]:
-        """Yield the two frames of each series."""
+        """Return the two frames of each series."""
         timestamp_codec, value_codec = get_codec(self.timestamp_codec), get_codec(self.value_codec)
-        for _, timestamps, values in dataset:
-            yield timestamp_codec.encode(timestamps)
-            yield value_codec.encode(values)
+        return encode_columns(((times, values) for _, times, values in dataset), (timestamp_codec, value_codec))
 
     def parse(self, keys: list[SeriesKey], body: Bytes) -> MetricDataset:
         """Read the frames into the arrays of a new data set."""

@@ -12,7 +12,7 @@ from squeezelab.codecs import get_codec
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, varint
 from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.errors import InvalidRequestError
-from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns
+from squeezelab.formats._dictionary_file import DictionaryFile, decode_columns, encode_columns
 from squeezelab.formats.base import Buffer, Loss
 from squeezelab.kernels import kernel
 
@@ -103,9 +103,8 @@ class Downsampled(DictionaryFile):
         """Yield the step, and the six frames of each series."""
         step = STEPS[self.step] * dataset.second
         yield varint(step)
-        for _, timestamps, values in dataset:
-            for (codec, _), column in zip(self._codecs, downsample(timestamps, values, step), strict=True):
-                yield codec.encode(column)
+        windows = (downsample(timestamps, values, step) for _, timestamps, values in dataset)
+        yield from encode_columns(windows, [codec for codec, _ in self._codecs])
 
     def windows(self, data: Buffer) -> Windows:
         """Return all that a file holds.

@@ -15,10 +15,10 @@ from squeezelab.errors import CorruptDataError
 from squeezelab.store.files import replacing
 
 SCHEMA = 4
-"""4: ``advice``; ``returned`` of engines can be null; ``shares``, ``block`` of measurements and ``blocks`` of data
-sets. 3: ``engines``. 2: ``scope``, ``encode_call_us``, ``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``,
-``fixed_bytes`` and ``further_bytes`` of measurements; infinite errors are null. 1: the first. Each reads the ones
-before it."""
+"""4: ``advice``; ``returned`` of engines can be null; ``shares``; ``block``, ``encode_many_mb_s`` and
+``decode_many_mb_s`` of measurements, ``blocks`` of data sets. 3: ``engines``. 2: ``scope``, ``encode_call_us``,
+``decode_call_us``, ``encode_bulk_mb_s``, ``decode_bulk_mb_s``, ``fixed_bytes`` and ``further_bytes`` of measurements;
+infinite errors are null. 1: the first. Each reads the ones before it."""
 ALL, COMMON = "all", "common"
 """What a measurement is of: as much as a codec ran on, or the samples that all of them ran on."""
 ENOUGH, UNITS_IN_LAST_PLACE, MOST_DECIMALS = 0.99, 4, 15
@@ -199,6 +199,8 @@ class Measurement:
         Microseconds that a call takes which has next to nothing to do.
     encode_bulk_mb_s, decode_bulk_mb_s : float or None
         The speeds without what calls cost.
+    encode_many_mb_s, decode_many_mb_s : float or None
+        The speeds where one call takes many short series; None of codecs that gain nothing by it, and of long series.
     scope : {"all", "common"}
         Whether this is of as much as the codec ran on, or of the samples that all codecs ran on, where these differ.
     fixed_bytes, further_bytes : float or None
@@ -241,6 +243,8 @@ class Measurement:
     decode_call_us: float | None = None
     encode_bulk_mb_s: float | None = None
     decode_bulk_mb_s: float | None = None
+    encode_many_mb_s: float | None = None
+    decode_many_mb_s: float | None = None
     scope: str = ALL
     fixed_bytes: float | None = None
     further_bytes: float | None = None

@@ -132,6 +132,8 @@ def _with_speeds(measurement: Measurement, timing: Timing) -> Measurement:
         decode_call_us=timing.decode_call and 1e6 * timing.decode_call,
         encode_bulk_mb_s=timing.bulk("encode", raw_bytes),
         decode_bulk_mb_s=timing.bulk("decode", raw_bytes),
+        encode_many_mb_s=timing.encode_many,
+        decode_many_mb_s=timing.decode_many,
         rounds=min(cell.rounds for cell in cells),
         timed_seconds=min(cell.timed_seconds for cell in cells),
         noisy=any(cell.noisy for cell in cells),

@@ -14,11 +14,13 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import accumulate
 from math import exp, lgamma, log
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
 
+from squeezelab.codecs.base import GROUP, LONG, ColumnCodec
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
 from squeezelab.experiment.proof import Coder
@@ -107,6 +109,9 @@ class Timing:
         Seconds that a call takes which has next to nothing to do; None where that was not timed.
     raw_bytes : int
         Of what a pass works on; 0 where that is 8 an item of a column, 16 a sample.
+    encode_many, decode_many : float or None
+        Megabytes a second where one call takes many short columns; None of coders that gain nothing by it, where that
+        was not timed, and where columns are long.
     """
 
     samples: int
@@ -116,6 +121,8 @@ class Timing:
     encode_call: float | None = None
     decode_call: float | None = None
     raw_bytes: int = 0
+    encode_many: float | None = None
+    decode_many: float | None = None
 
     def bulk(self, verb: str, raw_bytes: int) -> float | None:
         """Return the speed without what calls cost, in megabytes a second; None where calls are nearly all there is.
@@ -284,7 +291,7 @@ def time_coders(
     budget, rounds, clock, on_turn
         As `time_cells` takes them.
     time_calls : bool
-        Whether to time what a call costs as well, on columns.
+        Whether to time what a call costs as well, on columns, and calls for many of them.
 
     Returns
     -------
@@ -315,6 +322,7 @@ def time_coders(
             cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
     timed = time_cells(cells, end - clock(), rounds=rounds, warm=warm, clock=clock, on_turn=on_turn)
     calls = _time_calls(coders, whole, rounds, clock) if time_calls else {}
+    many = _time_many(coders, whole, rounds, clock) if time_calls else {}
     return {
         name: Timing(
             _count(taken[name]),
@@ -324,6 +332,8 @@ def time_coders(
             calls.get((name, "encode")),
             calls.get((name, "decode")),
             _raw_bytes(taken[name]),
+            many.get((name, "encode")),
+            many.get((name, "decode")),
         )
         for name in coders
     }
@@ -340,6 +350,23 @@ def _time_calls(
         cells[name, "encode"] = partial(_do_each, coder.encode, heads)
         cells[name, "decode"] = partial(_do_each, coder.decode, encoded)
     return {cell: one.seconds / len(heads) for cell, one in time_cells(cells, 0, rounds=rounds, clock=clock).items()}
+
+
+def _time_many(
+    coders: Mapping[str, Coder], columns: Sequence[Any], rounds: int, clock: Callable[[], float]
+) -> dict[tuple[str, str], float]:
+    """Return the speeds, in either direction, where one call takes as many short columns as it is made for."""
+    short = [column for column in columns if column.size <= LONG]
+    group = short[: bisect_right(list(accumulate(column.size for column in short)), GROUP)]
+    if len(group) < 2:
+        return {}
+    cells: dict[tuple[str, str], Pass] = {}
+    for name, coder in coders.items():
+        if isinstance(coder, ColumnCodec) and coder.takes_many:
+            cells[name, "encode"] = partial(coder.encode_many, group)
+            cells[name, "decode"] = partial(coder.decode_many, coder.encode_many(group))
+    timed = time_cells(cells, 0, rounds=rounds, clock=clock)
+    return {cell: _raw_bytes(group) / one.seconds / 1e6 for cell, one in timed.items() if one.seconds}
 
 
 def _do_each(verb: Callable[[Any], object], subjects: Sequence[Any]) -> None:

@@ -59,6 +59,7 @@ def use(work: str) -> None:
         for column in (timestamps, *columns):
             if column.dtype in codec.dtypes:
                 codec.decode(codec.encode(column))
+                codec.decode_many(codec.encode_many([column] * 2))
         return
     series = [Series(SeriesKey(f"m{i}", {"host": "a"}), timestamps, column) for i, column in enumerate(columns)]
     file = get_format(spec)

@@ -67,6 +67,8 @@ def columns_of(results: Results, subject: str) -> list[Column]:
         Column("decode call µs", lambda one: number(one.decode_call_us, ",.1f"), wide=True),
         Column("encode without calls", lambda one: number(one.encode_bulk_mb_s, ",.0f"), wide=True),
         Column("decode without calls", lambda one: number(one.decode_bulk_mb_s, ",.0f"), wide=True),
+        Column("encode in one call", lambda one: number(one.encode_many_mb_s, ",.0f"), wide=True),
+        Column("decode in one call", lambda one: number(one.decode_many_mb_s, ",.0f"), wide=True),
         Column("encode peak MB", lambda one: number(one.encode_peak_mb, ",.1f"), wide=True),
         Column("decode peak MB", lambda one: number(one.decode_peak_mb, ",.1f"), wide=True),
     ]

@@ -58,7 +58,8 @@ def calls_table(results: Results) -> Table:
         headers += [column.header for column in columns_of(results, rows[0][1]) if column.wide]
     note = (
         "Calls: microseconds of a call that has next to nothing to do, which short series pay for each; without calls: "
-        "MB/s of raw bytes as they would be of one long column, where calls are not nearly all of the time."
+        "MB/s of raw bytes as they would be of one long column, where calls are not nearly all of the time; in one "
+        "call: MB/s where a call takes many short series. Peers have no such call, so no chart shows it."
     )
     return Table("Calls, and speed without them", headers, rows, note, names=2)
 

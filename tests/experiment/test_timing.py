@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from squeezelab import MetricDataset
-from squeezelab.experiment.timing import Cell, Memcpy, bootstrap_interval, time_cells, time_coders
+from squeezelab.codecs.base import LONG, ColumnCodec
+from squeezelab.experiment.timing import Cell, Memcpy, Timing, bootstrap_interval, time_cells, time_coders
 
 SECONDS = st.floats(1e-9, 1e6)
 
@@ -257,6 +258,45 @@ def test_what_calls_cost_is_told_apart_from_the_speed_without_them() -> None:
     without = time_coders({"slow": Slow(clock)}, lambda share: columns, 1, clock=clock)["slow"]
     assert without.encode_call is None
     assert without.bulk("encode", 8 * 12_000) is None
+
+
+def test_calls_for_many_short_columns_are_timed_of_codecs_that_have_them() -> None:
+    class Many(ColumnCodec):
+        """Takes a second a call, of one column or of many, and refuses long ones in one of many."""
+
+        name, takes_many = "many", True
+
+        def pack(self, column: np.ndarray) -> bytes:
+            raise NotImplementedError
+
+        unpack = pack
+
+        def encode(self, column: np.ndarray) -> np.ndarray:
+            clock.now += 1
+            return column
+
+        decode = encode
+
+        def encode_many(self, columns: list[np.ndarray]) -> list[np.ndarray]:
+            assert all(column.size <= LONG for column in columns)
+            clock.now += 1
+            return columns
+
+        decode_many = encode_many
+
+    class One(Many):
+        takes_many = False
+
+    clock = Clock()
+
+    def timed(columns: list[np.ndarray]) -> dict[str, Timing]:
+        return time_coders({"many": Many(), "one": One()}, lambda _: columns, 1, clock=clock, time_calls=True)
+
+    short = timed([np.zeros(1000), np.zeros(LONG + 1), np.zeros(1000)])
+    assert short["many"].encode_many == short["many"].decode_many == pytest.approx(2 * 8000 / 1e6)
+    assert short["many"].encode.seconds == 3
+    assert short["one"].encode_many is None
+    assert timed([np.zeros(LONG + 1)] * 3)["many"].encode_many is None
 
 
 # Quiet
