@@ -24,13 +24,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from platformdirs import user_data_path
-from pyarrow import compute, csv
+from pyarrow import compute
 
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset, Series, SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import ABSENT
-from squeezelab.readers.csv import text_table
+from squeezelab.readers._numbers import ABSENT, plain_numbers
+from squeezelab.readers.csv import cells_of, text_table
 from squeezelab.store.files import locked
 
 REPOSITORY = "https://github.com/westermo/test-system-performance-dataset"
@@ -311,7 +311,7 @@ def _skipping_broken(name: str) -> Iterator[None]:
 
 def _read_header(path: Path) -> list[str]:
     with path.open("rb") as file:
-        columns = [column.strip() for column in csv.read_csv(pa.BufferReader(file.readline())).column_names]
+        columns = [column.strip() for column in cells_of(str(file.readline(), "utf-8-sig").rstrip("\r\n"), ",")]
     if TIMESTAMP not in columns:
         raise ValueError(f"no column is named {TIMESTAMP}")
     if len(columns) == 1:
@@ -420,8 +420,8 @@ def _to_timestamps(
 
 def _to_numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
     """Convert text to the nearest floats, NaN where it is missing; raises ValueError at text that is no number."""
-    numbers: npt.NDArray[np.float64] = compute.ascii_trim_whitespace(column).cast(pa.float64()).to_numpy()
-    return numbers
+    numbers = plain_numbers(compute.ascii_trim_whitespace(column).combine_chunks())
+    return np.where(numbers.present, numbers.values, np.nan)
 
 
 def _metric_name(column: str) -> str:

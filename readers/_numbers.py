@@ -155,14 +155,14 @@ def _parse(column: pa.Array, decimal: str, keep: str) -> Numbers:
     """Read texts; most columns need no trimming, and no second look."""
     if decimal == ".":
         with suppress(pa.ArrowInvalid):
-            return _cast(column, keep)
+            return plain_numbers(column, keep)
     trimmed = compute.utf8_trim_whitespace(column)
     texts = tidy(column)
     absent = texts.null_count - column.null_count - int(compute.sum(compute.equal(trimmed, "")).as_py() or 0)
     plain = texts if decimal == "." else _with_point(texts)
     if plain is not None:
         with suppress(pa.ArrowInvalid):
-            return _cast(plain, keep)._replace(absent=absent)
+            return plain_numbers(plain, keep)._replace(absent=absent)
     present = texts.is_valid().to_numpy(zero_copy_only=False)
     units = 0
     values, found = np.zeros(len(texts)), np.zeros(len(texts), np.bool_)
@@ -183,7 +183,20 @@ def _with_point(texts: pa.Array) -> pa.Array | None:
     return compute.replace_substring(texts, ",", ".", max_replacements=1)
 
 
-def _cast(texts: pa.Array, keep: str) -> Numbers:
+def plain_numbers(texts: pa.Array, keep: str = "") -> Numbers:
+    """Turn texts that are all numbers, or null, into the nearest doubles; the values of nulls are 0.
+
+    Parameters
+    ----------
+    texts : pyarrow.Array
+    keep : {"", "large"}
+        As `to_numbers` takes it.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If a text is no number.
+    """
     present = texts.is_valid().to_numpy(zero_copy_only=False)
     filled = texts.fill_null("0") if texts.null_count else texts
     values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)

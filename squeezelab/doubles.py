@@ -59,12 +59,16 @@ def doubled(dataset: MetricDataset, who: str) -> tuple[MetricDataset, list[str]]
     >>> from squeezelab import Series, SeriesKey
     >>> one = Series(SeriesKey("requests_total", {}), np.arange(3), 2**53 + np.arange(3))
     >>> doubled(MetricDataset.from_series([one]), "Prometheus")[1]
-    ['Prometheus was given doubles in place of int64 (requests_total); 1 integers beyond 2^53 became the nearest one.']
+    ... # doctest: +NORMALIZE_WHITESPACE
+    ['Prometheus was given doubles in place of int64 (requests_total);
+    1 integers beyond 2^53 became the nearest double.']
     """
     others = [dtype for dtype in dataset.value_dtypes if dtype != DOUBLE]
     if not others:
         return dataset, []
     kinds = " and ".join(f"{dtype} ({name_typed(dataset, dtype)})" for dtype in others)
     inexact = sum(count_inexact(one.values) for one in dataset)
-    lost = f"{inexact:,} integers beyond 2^53 became the nearest one" if inexact else "they hold all of these exactly"
+    lost = (
+        f"{inexact:,} integers beyond 2^53 became the nearest double" if inexact else "they hold all of these exactly"
+    )
     return dataset.as_doubles(), [f"{who} was given doubles in place of {kinds}; {lost}."]

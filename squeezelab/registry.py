@@ -6,7 +6,7 @@ import inspect
 import pkgutil
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
@@ -110,6 +110,17 @@ class Registry(Generic[T]):
             )
         made: T = found(**read_settings(self.kind, name, found, settings if colon else None))
         return made
+
+
+def bare_names(specs: Iterable[str]) -> list[str]:
+    """Return the different names of specifications, without settings, and without zstd after a file.
+
+    Examples
+    --------
+    >>> bare_names(["xor", "xor+zstd:level=19", "delta_of_delta+xor+zstd", "parquet:level=3", "parquet"])
+    ['xor', 'delta_of_delta+xor', 'parquet']
+    """
+    return list(dict.fromkeys(re.sub(r"\+zstd\b.*|:[^+]*", "", one) for one in specs))
 
 
 def read_settings(kind: str, name: str, one: type[Any], settings: str | None) -> dict[str, Any]:

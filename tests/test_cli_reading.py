@@ -121,7 +121,9 @@ def test_a_damaged_file_is_one_line(run: Run, kind: str) -> None:
     assert not Path("y.tally").exists()
 
 
-def test_explain_takes_columns_of_several_types(run: Run) -> None:
+@pytest.fixture
+def typed() -> str:
+    """Write a file of a counter beyond 2^53, readings of float32, and doubles with a null."""
     columns = {
         "time": pa.array(range(T, T + 20), pa.timestamp("s")),
         "counter": pa.array([2**60 + i // 2 for i in range(20)]),
@@ -129,6 +131,42 @@ def test_explain_takes_columns_of_several_types(run: Run) -> None:
         "gauge": pa.array([None, *(0.1 * i for i in range(19))]),
     }
     parquet.write_table(pa.table(columns), "x.parquet")
-    told = run("explain", "x.parquet", "--codecs", "xor,zstd,pattern")
+    return "x.parquet"
+
+
+def test_explain_takes_columns_of_several_types(run: Run, typed: str) -> None:
+    told = run("explain", typed, "--codecs", "xor,zstd,pattern")
     assert sorted(path.stem for path in Path("reports/explain").glob("*.png")) == ["x-counter", "x-gauge", "x-single"]
     assert "10 distinct values" in told, "as doubles all of them are one"
+
+
+def test_what_was_given_doubles_or_nothing_is_in_the_conclusion(run: Run, typed: str) -> None:
+    options = ("--codecs", "xor,zstd", "--formats", "prometheus,cbor", "--engines", "sqlite", "--by", "metric")
+    told = run("bench", typed, *options, "--budget", "0")
+    assert "- Values of 1 series are int64 (counter). What does not take these ran on the other series (xor) or" in told
+    doubles = (
+        "given doubles in place of int64 (counter) and float32 (single); 18 integers beyond 2^53 became the nearest"
+    )
+    assert f"- Each database (sqlite) was {doubles}" in told
+    assert f"- Prometheus, by metric name, was {doubles}" in told
+    for note in (line[2:] for line in told.splitlines() if line.startswith("- ")):
+        assert note in Path("reports/x/ratios.md").read_text()
+    told = run("losses", typed, "--range", "1%", "--value", "none", "--absolute", "none", "--methods", "decimal")
+    assert f"- Every method was {doubles}" in told
+    assert doubles in Path("reports/losses/x/losses.md").read_text()
+    told = run("atlas", "--data", typed, "--codecs", "xor", "--cells", "2", "--values", "64", "--at-least", "0")
+    assert f"- Each codec on the maps was {doubles}" in told
+    assert doubles in Path("reports/atlas/atlas.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--threshold", "nan"), "a threshold of nan is never crossed: give a number"),
+        (("--threshold", "inf"), "a threshold of inf is never crossed: give a number"),
+        (("--methods", "nope"), "unknown method 'nope': choose from"),
+        (("--range", "100%"), "a bound of 1 is none: give a number above 0 and below 1"),
+    ],
+)
+def test_options_of_losses_are_looked_at_before_the_data(run: Run, options: tuple[str, str], reason: str) -> None:
+    assert run("losses", "nowhere.csv", *options, code=2).startswith(f"error: {reason}")

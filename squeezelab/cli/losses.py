@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,11 +39,17 @@ def losses(
     debug: Debug = False,
 ) -> None:
     """Show how small values get where some error is allowed, and how far rates, quantiles and crossings move."""
+    from squeezelab.errors import InvalidRequestError
     from squeezelab.losses import measure_losses
+    from squeezelab.losses.measure import choose_methods
     from squeezelab.losses.methods import LOSSLESS
     from squeezelab.losses.page import answers, smallest_table, write_losses
 
     bounds = bounds_from({"range": of_range, "value": of_value, "absolute": absolute})
+    named = methods.split(",") if methods else None
+    choose_methods(named)
+    if threshold is not None and not math.isfinite(threshold):
+        raise InvalidRequestError(f"a threshold of {threshold} is never crossed: give a number")
     if paths:
         loaded = read(paths, options)
         dataset, data = loaded.dataset, loaded.name
@@ -54,14 +61,16 @@ def losses(
     measured = measure_losses(
         dataset,
         bounds=bounds,
-        methods=methods.split(",") if methods else None,
+        methods=named,
         threshold=threshold,
         counters=counters or (),
         data=data,
     )
     with working("Drawing charts"):
         page, text, *_ = write_losses(measured, reports / "losses" / data)
-    stdout.print(smallest_table(measured).to_rich())
+    table = smallest_table(measured)
+    if table.rows:
+        stdout.print(table.to_rich())
     for sentence in answers(measured):
         stdout.print(f"- {sentence}", soft_wrap=True)
     for word in (*measured.notes, *(f"Left out: {one}" for one in measured.left_out)):

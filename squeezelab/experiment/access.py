@@ -12,6 +12,7 @@ from squeezelab.experiment.proof import spread
 from squeezelab.experiment.timing import QUICK_SECONDS, time_cells
 from squeezelab.formats import Format
 from squeezelab.formats.base import Reader, between
+from squeezelab.registry import bare_names
 from squeezelab.results import Access
 from squeezelab.store.workplace import MEMORY, workplace
 
@@ -80,9 +81,10 @@ def time_access(
         folder = stack.enter_context(workplace(MEMORY))
         reads: dict[str, dict[str, Reads]] = {}
         sizes, warm = {}, {}
+        untimed: dict[str, list[str]] = {}
         for number, (name, file) in enumerate(files.items()):
             if file.untimed_access:
-                told.append(f"Random access to {name} is not timed: {file.untimed_access}.")
+                untimed.setdefault(file.untimed_access, []).append(name)
                 continue
             try:
                 data = (encoded or {}).get(name) or file.encode(dataset)
@@ -100,6 +102,8 @@ def time_access(
                 if notes is None:
                     raise
                 told.append(f"{name} failed at reading a little of its file: {type(error).__name__}: {error}.")
+        for why, names in untimed.items():
+            told.append(f"Random access to {', '.join(bare_names(names))} is not timed: {why}.")
         cells = {(name, what): parts for name, kinds in reads.items() for what, parts in kinds.items()}
         timed = time_cells(cells, 0, rounds=ROUNDS, warm=warm)
     for name, kinds in reads.items():

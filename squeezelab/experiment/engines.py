@@ -26,6 +26,7 @@ from squeezelab.experiment.proof import spread
 from squeezelab.experiment.returned import compare_returned
 from squeezelab.experiment.stopwatch import Stopwatch
 from squeezelab.experiment.timing import bootstrap_interval
+from squeezelab.registry import bare_names
 from squeezelab.results import EngineMeasurement
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def try_engines(dataset: MetricDataset, plan: Plan, stopwatch: Stopwatch) -> Eng
         trial.note(f"{name} is not installed and is left out: {how}.")
     if not plan.engines:
         return trial
-    dataset, told = doubled(dataset, f"Each database ({', '.join(plan.engines)})")
+    dataset, told = doubled(dataset, f"Each database ({', '.join(bare_names(plan.engines))})")
     for words in told:
         trial.note(words)
     dataset = dataset.select(np.flatnonzero(np.diff(dataset.offsets)))  # databases know of no series without samples

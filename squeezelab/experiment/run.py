@@ -41,7 +41,7 @@ from squeezelab.experiment.trial import SUBJECTS, Codecs, Proven, Survey, fittin
 from squeezelab.experiment.winners import explain_dataset
 from squeezelab.formats import missing_formats
 from squeezelab.formats._dictionary import encode_keys
-from squeezelab.registry import PEERS_EXTRA
+from squeezelab.registry import PEERS_EXTRA, bare_names
 from squeezelab.results import COMMON, NOISY_WIDTH, Block, DatasetFacts, Explained, Measurement, Results, Run
 from squeezelab.shelf import summary_line
 
@@ -369,8 +369,8 @@ def tell_untaken(dataset: MetricDataset, dtypes: Mapping[str, int], plan: Plan) 
         files = [spec for spec, file in plan.formats.items() if dtype not in file.dtypes]
         if len(dtypes) == 1:
             codecs, files = [], codecs + files
-        told = [f"ran on the other series ({', '.join(codecs)})"] if codecs else []
-        told += [f"{'not at all' if told else 'did not run'} ({', '.join(files)})"] if files else []
+        told = [f"ran on the other series ({', '.join(bare_names(codecs))})"] if codecs else []
+        told += [f"{'not at all' if told else 'did not run'} ({', '.join(bare_names(files))})"] if files else []
         if told:
             which = f"Values of {count:,} series are {name} ({name_typed(dataset, dtype)})."
             yield f"{which} What does not take these {' or '.join(told)}; with --doubles it takes all."

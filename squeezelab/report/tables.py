@@ -37,8 +37,9 @@ def column_table(results: Results, subject: str, *, brief: bool = False) -> Tabl
     """Return the codecs of timestamps or values, the smallest first, lossy ones apart; brief without intervals."""
     group = results.find(subject)
     item = subject.removesuffix("s")
+    singles = ", 4 where that is a float32" if subject == "values" and "float32" in results.dataset.dtypes else ""
     notes = [
-        f"Ratio to 8 bytes a {item}; encode, decode: MB/s of raw bytes.",
+        f"Ratio to 8 bytes a {item}{singles}; encode, decode: MB/s of raw bytes.",
         _sureness(group, brief),
         *(coverage(one, results.dataset.samples) for one in group),
     ]
