@@ -160,10 +160,10 @@ def test_the_quickest_are_proven_on_everything_first() -> None:
 
 
 def test_a_codec_that_fails_costs_a_line(small: MetricDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: object, column: np.ndarray) -> bytes:
+    def fail(self: object, count: int) -> int:
         raise ZeroDivisionError("integer division\nby zero")
 
-    monkeypatch.setattr("squeezelab.codecs.xor.Xor.encode", fail)
+    monkeypatch.setattr("squeezelab.codecs.xor.Xor.worst_case_bytes", fail)
     results = measure_dataset(small, codecs=["xor", "raw"], formats=["delta_of_delta+xor", "columnar"], budget=0.1)
     assert [one.codec for one in results.find("values")] == ["raw"]
     assert [one.codec for one in results.find("dataset")] == ["columnar"]
