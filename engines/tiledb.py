@@ -11,6 +11,7 @@ from squeezelab.dataset import MetricDataset, SeriesKey
 from squeezelab.engines._tables import SeriesNumbers, from_rows, labels_json, name_of, name_text, nothing, rows
 from squeezelab.engines.base import Engine, folder_bytes
 from squeezelab.errors import EngineError
+from squeezelab.filters import filters
 from squeezelab.registry import check_choice, check_range, non_default_settings
 
 TIMESTAMPS = ("default", "double_delta", "delta", "none")
@@ -75,19 +76,7 @@ class TileDB(Engine):
 
     def _filters(self, name: str) -> Any:
         """Return a filter and zstd after it; None leaves it to TileDB."""
-        import tiledb
-
-        if name == "default":
-            return None
-        before = {
-            "double_delta": tiledb.DoubleDeltaFilter,
-            "delta": tiledb.DeltaFilter,
-            "byte_shuffle": tiledb.ByteShuffleFilter,
-            "bit_shuffle": tiledb.BitShuffleFilter,
-            "xor": tiledb.XORFilter,
-        }
-        zstd = tiledb.ZstdFilter(level=self.level or -1)
-        return tiledb.FilterList([zstd] if name == "none" else [before[name](), zstd])
+        return None if name == "default" else filters(name, self.level)
 
     def ingest(self, dataset: MetricDataset) -> None:
         """Write all cells as a fragment, and the names of series that are new as another."""

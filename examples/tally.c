@@ -214,8 +214,26 @@ static void read_packed(Coder *c, u64 *out, u64 n)
     fill_up(c);
 }
 
-/* Reads a stream: its levels, and its integers where these are asked for. */
-static void read_stream(Bytes *head, Coder *c, u64 n, u64 **others, int known, u64 *levels, u64 *integers)
+/* Undoes a prediction: none, from the level before, from it and the step to it, or from weights. */
+static u64 undo(int prediction, u64 r, u64 i, const u64 *levels, u64 start, u64 *slope, const u64 *weights,
+                u64 **others, int known)
+{
+    if (prediction == 0)
+        return start + r;
+    if (i == 0)
+        return start;
+    if (prediction == 1)
+        return levels[i - 1] + *slope + r;
+    if (prediction == 2)
+        return levels[i - 1] + (*slope += r);
+    u64 s = weights[1] + weights[0] * levels[i - 1];
+    for (int j = 0; j < known; j++)
+        s += weights[2 + 2 * j] * others[j][i] + weights[3 + 2 * j] * others[j][i - 1];
+    return r + down(s, 16);
+}
+
+/* Reads a stream of coder 1: its levels, and its integers where these are asked for. */
+static void read_stream_1(Bytes *head, Coder *c, u64 n, u64 **others, int known, u64 *levels, u64 *integers)
 {
     int how = *take(head, 1), coding = how & 3, prediction = how >> 2 & 3, is_signed = how >> 4 & 1;
     u64 base = zigzag(head), divisor = how >> 5 & 1 ? varint(head) : 1;
@@ -231,23 +249,9 @@ static void read_stream(Bytes *head, Coder *c, u64 n, u64 **others, int known, u
         read_packed(c, levels, n);
     else
         memset(levels, 0, n * sizeof *levels);
-    for (u64 i = 0; i < n; i++) {
-        u64 r = is_signed ? unfold(levels[i]) : levels[i];
-        if (prediction == 0)
-            levels[i] = start + r;
-        else if (i == 0)
-            levels[i] = start;
-        else if (prediction == 1)
-            levels[i] = levels[i - 1] + slope + r;
-        else if (prediction == 2)
-            levels[i] = levels[i - 1] + (slope += r);
-        else {
-            u64 s = weights[1] + weights[0] * levels[i - 1];
-            for (int j = 0; j < known; j++)
-                s += weights[2 + 2 * j] * others[j][i] + weights[3 + 2 * j] * others[j][i - 1];
-            levels[i] = r + down(s, 16);
-        }
-    }
+    for (u64 i = 0; i < n; i++)
+        levels[i] = undo(prediction, is_signed ? unfold(levels[i]) : levels[i], i, levels, start, &slope, weights,
+                         others, known);
     for (u64 i = 0; integers && i < n; i++)
         integers[i] = base + divisor * levels[i];
 }
@@ -296,64 +300,6 @@ static void read_numbers(Bytes block, u64 n, u64 *numbers, u64 *levels)
             numbers[i] = numbers[i] << 8 | block.at[8 * i + (u64)j];
         levels[i] = numbers[i];
     }
-}
-
-/* Reads a block of coder 1, n numbers, and the levels from which other columns may be predicted. */
-static void read_block_1(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
-{
-    static u64 distinct[BLOCK], own[BLOCK], m[BLOCK], e[BLOCK], gaps[BLOCK], distances[BLOCK];
-    u64 head_size = varint(&block), words_size = varint(&block), q[3] = {1, 1, 0}, count = n;
-    Bytes head = cut(&block, head_size);
-    Coder c = {cut(&block, words_size), block, 0, {1 << 20, 1 << 20}};
-    int flags = *take(&head, 1), kind = flags & 7, ranked = flags >> 3 & 1;
-    u64 *found = ranked ? distinct : numbers;
-    if (kind == 7) {
-        if (head_size != 1 || words_size)
-            fail("a block has not the size it should");
-        read_numbers(block, n, numbers, levels);
-        return;
-    }
-    if (flags >> 5 & 1) {
-        c.states[0] += varint(&head);
-        c.states[1] += varint(&head);
-    }
-    if (ranked)
-        count = varint(&head);
-    if (flags > 63 || kind > 5 || (kind && !are_values) || !count || count > n)
-        fail("a block is of no known kind");
-    for (int i = 0; i < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); i++)
-        q[i] = varint(&head);
-    if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
-        fail("a mode is out of range");
-    read_stream(&head, &c, count, others, ranked ? 0 : known, ranked ? own : levels, m);
-    if (kind >= 4)
-        read_stream(&head, &c, count, NULL, 0, own, e);
-    for (u64 i = 0; i < count; i++)
-        found[i] = are_values ? number(kind, q, m[i], kind >= 4 ? e[i] : 0) : m[i];
-    if (flags >> 4 & 1) {
-        u64 amount = varint(&head), i = ~(u64)0;
-        if (!amount || amount > count)
-            fail("a block has too many distances");
-        read_stream(&head, &c, amount, NULL, 0, own, gaps);
-        read_stream(&head, &c, amount, NULL, 0, own, distances);
-        for (u64 j = 0; j < amount; j++) {
-            if (gaps[j] >= count - 1 - i)
-                fail("a distance lies outside its block");
-            i += gaps[j] + 1;
-            found[i] = order(order(found[i]) + distances[j]);
-        }
-    }
-    if (ranked) {
-        read_stream(&head, &c, n, others, known, levels, m);
-        for (u64 i = 0; i < n; i++) {
-            if (m[i] >= count)
-                fail("a rank lies outside its list");
-            numbers[i] = distinct[m[i]];
-        }
-    }
-    if (c.states[0] != 1 << 20 || c.states[1] != 1 << 20 || head.at != head.end || c.words.at != c.words.end
-        || c.raw.at != c.raw.end || c.filled)
-        fail("a block is not used up");
 }
 
 /* Coder 2 */
@@ -653,91 +599,114 @@ static void read_stream_2(Bytes b, u64 n, u64 **others, int known, u64 *levels, 
         while (prediction == 3 && (int)lane + 1 < lanes && i >= lane_begin(n, (int)lane + 1))
             lane++;
         u64 inside = i - lane_begin(n, (int)lane);
-        if (prediction == 0)
-            levels[i] = r;
-        else if (prediction == 3 && inside < 3)
+        if (prediction == 3 && inside < 3)
             levels[i] = starts[3 * lane + inside];
         else if (prediction == 3)
             levels[i] = r + down(w[0] * levels[i - 1] + w[1] * levels[i - 2] + w[2] * levels[i - 3]
                                      + (field[3] << 16) + 32768, 16);
-        else if (i == 0)
-            levels[i] = 0;
-        else if (prediction == 1)
-            levels[i] = levels[i - 1] + slope + r;
-        else if (prediction == 2)
-            levels[i] = levels[i - 1] + (slope += r);
-        else {
-            u64 s = field[1] + field[0] * levels[i - 1];
-            for (int j = 0; j < known; j++)
-                s += field[2 + 2 * j] * others[j][i] + field[3 + 2 * j] * others[j][i - 1];
-            levels[i] = r + down(s, 16);
-        }
+        else
+            levels[i] = undo(prediction, r, i, levels, 0, &slope, field, others, known);
     }
     for (u64 i = 0; integers && i < n; i++)
         integers[i] = base + divisor * levels[i];
 }
 
-static Bytes stream_of(Bytes *block, int *left) /* the last one is what is left of the block */
+/* Where the streams of a block come from: of coder 1 from its head, words and raw bits; of coder 2 each from bytes of its
+ * own, which stand one after the other, the last one being what is left. */
+typedef struct { int coder, left; Bytes head; Coder words; } Source;
+
+static void next_stream(Source *s, u64 n, u64 **others, int known, u64 *levels, u64 *integers)
 {
-    return --*left ? cut(block, varint(block)) : cut(block, (u64)(block->end - block->at));
+    if (s->coder == 1)
+        read_stream_1(&s->head, &s->words, n, others, known, levels, integers);
+    else
+        read_stream_2(cut(&s->head, --s->left ? varint(&s->head) : (u64)(s->head.end - s->head.at)), n, others, known,
+                      levels, integers);
 }
 
-static void read_block_2(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
+/* Reads what follows the flags, but for the states of coder 1. */
+static void read_mode(Source *s, int flags, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
 {
     static u64 distinct[BLOCK], own[BLOCK], m[BLOCK], e[BLOCK], gaps[BLOCK], distances[BLOCK];
-    int flags = *take(&block, 1), kind = flags & 7, ranked = flags >> 3 & 1, distant = flags >> 4 & 1, left;
-    u64 q[3] = {1, 1, 0}, count = n, amount = 0, i = ~(u64)0, *found = ranked ? distinct : numbers;
-    if (flags == 6) {
-        read_block_1(block, n, are_values, others, known, numbers, levels);
-        return;
-    }
-    if (flags == 7) {
-        read_numbers(block, n, numbers, levels);
-        return;
-    }
-    if (ranked)
-        count = varint(&block);
-    if (flags > 31 || kind > 5 || (kind && !are_values) || !count || count > n)
+    int kind = flags & 7, ranked = flags >> 3 & 1, distant = flags >> 4 & 1, early = s->coder == 2;
+    u64 q[3] = {1, 1, 0}, count = ranked ? varint(&s->head) : n, amount = 0, i = ~(u64)0;
+    u64 *found = ranked ? distinct : numbers;
+    if (kind > 5 || (kind && !are_values) || !count || count > n)
         fail("a block is of no known kind");
     for (int j = 0; j < (kind == 0 ? 0 : kind <= 3 ? 1 : 3); j++)
-        q[j] = varint(&block);
+        q[j] = varint(&s->head);
     if (!q[0] || !q[1] || q[2] > 60 || (kind == 3 && q[0] > 22))
         fail("a mode is out of range");
-    if (distant && (!(amount = varint(&block)) || amount > count))
-        fail("a block has too many distances");
-    left = 1 + (kind >= 4) + 2 * distant + ranked;
-    read_stream_2(stream_of(&block, &left), count, others, ranked ? 0 : known, ranked ? own : levels, m);
+    if (distant && early)
+        amount = varint(&s->head);
+    s->left = 1 + (kind >= 4) + 2 * distant + ranked;
+    next_stream(s, count, others, ranked ? 0 : known, ranked ? own : levels, m);
     if (kind >= 4)
-        read_stream_2(stream_of(&block, &left), count, NULL, 0, own, e);
+        next_stream(s, count, NULL, 0, own, e);
     for (u64 j = 0; j < count; j++)
         found[j] = are_values ? number(kind, q, m[j], kind >= 4 ? e[j] : 0) : m[j];
+    if (distant && !early)
+        amount = varint(&s->head);
+    if (distant && (!amount || amount > count))
+        fail("a block has too many exceptions");
     if (distant) {
-        read_stream_2(stream_of(&block, &left), amount, NULL, 0, own, gaps);
-        read_stream_2(stream_of(&block, &left), amount, NULL, 0, own, distances);
+        next_stream(s, amount, NULL, 0, own, gaps);
+        next_stream(s, amount, NULL, 0, own, distances);
     }
     for (u64 j = 0; j < amount; j++) {
         if (gaps[j] >= count - 1 - i)
-            fail("a distance lies outside its block");
+            fail("an exception lies outside its block");
         i += gaps[j] + 1;
         found[i] = order(order(found[i]) + distances[j]);
     }
-    if (ranked) {
-        read_stream_2(stream_of(&block, &left), n, others, known, levels, m);
-        for (u64 j = 0; j < n; j++) {
-            if (m[j] >= count)
-                fail("a rank lies outside its list");
-            numbers[j] = distinct[m[j]];
-        }
+    if (ranked)
+        next_stream(s, n, others, known, levels, m);
+    for (u64 j = 0; ranked && j < n; j++) {
+        if (m[j] >= count)
+            fail("a rank lies outside its list");
+        numbers[j] = distinct[m[j]];
     }
 }
 
+static void read_block_1(Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers, u64 *levels)
+{
+    u64 head_size = varint(&block), words_size = varint(&block);
+    Source s = {1, 0, cut(&block, head_size), {cut(&block, words_size), {NULL, NULL}, 0, {1 << 20, 1 << 20}}};
+    Coder *c = &s.words;
+    int flags = *take(&s.head, 1);
+    c->raw = block;
+    if ((flags & 7) == 7) {
+        if (head_size != 1 || words_size)
+            fail("a block has not the size it should");
+        read_numbers(block, n, numbers, levels);
+        return;
+    }
+    if (flags > 63)
+        fail("a block is of no known kind");
+    if (flags >> 5 & 1) {
+        c->states[0] += varint(&s.head);
+        c->states[1] += varint(&s.head);
+    }
+    read_mode(&s, flags, n, are_values, others, known, numbers, levels);
+    if (c->states[0] != 1 << 20 || c->states[1] != 1 << 20 || s.head.at != s.head.end || c->words.at != c->words.end
+        || c->raw.at != c->raw.end || c->filled)
+        fail("a block is not used up");
+}
+
+/* Reads a block of either coder, n numbers, and the levels from which other columns may be predicted. */
 static void read_block(int coder, Bytes block, u64 n, int are_values, u64 **others, int known, u64 *numbers,
                        u64 *levels)
 {
-    if (coder == 1)
-        read_block_1(block, n, are_values, others, known, numbers, levels);
+    Source s = {2, 0, block, {{NULL, NULL}, {NULL, NULL}, 0, {0, 0}}};
+    int flags = coder == 1 ? 6 : *take(&s.head, 1);
+    if (flags == 6)
+        read_block_1(coder == 1 ? block : s.head, n, are_values, others, known, numbers, levels);
+    else if (flags == 7)
+        read_numbers(s.head, n, numbers, levels);
+    else if (flags > 31)
+        fail("a block is of no known kind");
     else
-        read_block_2(block, n, are_values, others, known, numbers, levels);
+        read_mode(&s, flags, n, are_values, others, known, numbers, levels);
 }
 
 static u64 blocks_of(u64 count) { return count / BLOCK + (count % BLOCK > 0); }

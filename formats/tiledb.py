@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.dataset import VALUE_DTYPES, MetricDataset
+from squeezelab.filters import filters
 from squeezelab.formats._engine import EngineFolder, EngineReader, digest_of
 from squeezelab.formats._long import TYPED
 from squeezelab.formats._ragged import SINCE, RaggedReader, names_and_labels, value_arrays, value_types
@@ -97,20 +98,8 @@ class TileDB(EngineFolder):
         return TileDBReader(tiledb.open(str(path), ctx=_context()))
 
     def _filters(self, name: str, column: Any) -> Any:
-        import tiledb
-
-        before = {
-            "double_delta": tiledb.DoubleDeltaFilter,
-            "delta": tiledb.DeltaFilter,
-            "byte_shuffle": tiledb.ByteShuffleFilter,
-            "bit_shuffle": tiledb.BitShuffleFilter,
-            "xor": tiledb.XORFilter,
-        }
         chosen = self.timestamps if name == "timestamp" else self.values
-        if chosen == "double_delta" and not _differences_fit(column):
-            chosen = "none"
-        zstd = tiledb.ZstdFilter(level=self.level or -1)
-        return tiledb.FilterList([before[chosen](), zstd] if chosen != "none" else [zstd])
+        return filters("none" if chosen == "double_delta" and not _differences_fit(column) else chosen, self.level)
 
 
 class TileDBReader(RaggedReader):

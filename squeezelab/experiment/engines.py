@@ -20,7 +20,7 @@ from squeezelab.engines import Engine, Session
 from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.experiment.access import HOUR
 from squeezelab.experiment.memory import settled
-from squeezelab.experiment.parts import Window, choose_windows, take
+from squeezelab.experiment.parts import choose_windows, halve, line_through, take
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import spread
 from squeezelab.experiment.returned import compare_returned
@@ -242,20 +242,16 @@ class _Running:
 def _with_further(
     whole: EngineMeasurement, engine: Engine, dataset: MetricDataset, deadline: float
 ) -> EngineMeasurement:
-    """Add the bytes that it takes however little it holds, and those of each further sample.
-
-    They are those of the line through two databases: of the same series, and of half of the samples in the one.
-    """
-    lengths = np.diff(dataset.offsets).tolist()
-    half = take(dataset, [Window(i, 0, (length + 1) // 2) for i, length in enumerate(lengths)])
+    """Add the bytes that it takes however little it holds, and those of each further sample."""
+    half = halve(dataset)
     if len(half) == len(dataset):
         return whole
     with _Running(engine, deadline) as running:
         less = running.fill(half).bytes_on_disk
-    slope = (whole.bytes_on_disk - less) / (len(dataset) - len(half))
-    if slope <= 0:  # files grow by whole blocks, and this was less than one
+    fixed, further = line_through((len(half), less), (len(dataset), whole.bytes_on_disk))
+    if further <= 0:  # files grow by whole blocks, and this was less than one
         return whole
-    return replace(whole, further_bytes=slope, fixed_bytes=max(0.0, whole.bytes_on_disk - slope * len(dataset)))
+    return replace(whole, further_bytes=further, fixed_bytes=max(0.0, fixed))
 
 
 # ---- Queries ----

@@ -16,7 +16,7 @@ from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
 from squeezelab.experiment.access import time_access
 from squeezelab.experiment.memory import Metered, settled
-from squeezelab.experiment.parts import Window, choose_windows, take
+from squeezelab.experiment.parts import choose_windows, halve, line_through, take
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import Proof, prove, reason_of
 from squeezelab.experiment.stopwatch import Stopwatch
@@ -99,7 +99,7 @@ def try_files(
         first = _prove(common, formats)
         large = _prove(dataset, _choose_fitting(first, dataset, plan)) if len(common) < len(dataset) else None
         running = {name: plan.formats[name] for name in first.proofs}
-        half = _halve(common)
+        half = halve(common)
         weighed = half if len(half) <= TIMED_SAMPLES else timed
         metered, encoded = _weigh(weighed, running)
         if weighed is half:
@@ -172,12 +172,6 @@ def _weigh(dataset: MetricDataset, formats: Mapping[str, Format]) -> tuple[dict[
     return metered, encoded
 
 
-def _halve(dataset: MetricDataset) -> MetricDataset:
-    """Return the first half of each series, one sample at least; a series that has none is left out."""
-    lengths = np.diff(dataset.offsets).tolist()
-    return take(dataset, [Window(i, 0, (length + 1) // 2) for i, length in enumerate(lengths) if length])
-
-
 def _sizes(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, int]:
     """Return the bytes that each format takes for a data set; one that cannot hold it is left out."""
 
@@ -195,13 +189,11 @@ def _sizes(dataset: MetricDataset, formats: Mapping[str, Format]) -> dict[str, i
 def _weigh_further(first: Proofs, samples: int, sizes: Mapping[str, int]) -> dict[str, tuple[float, float]]:
     """Return the bytes that each file takes however little it holds, and those of each further sample.
 
-    They are those of the line through two files: of the same series, and of twice as many samples in the one as in the
-    other, which has so many and takes these sizes. Names and labels are in both, and count as fixed.
+    It takes these sizes with so many samples of the same series. Names and labels are in both, and count as fixed.
     """
-    more = len(first.proven) - samples
     whole = {name: first.proofs[name].encoded_bytes for name in sizes}
-    slopes = {name: (whole[name] - size) / more for name, size in sizes.items()} if more else {}
-    return {name: (whole[name] - slope * len(first.proven), slope) for name, slope in slopes.items()}
+    most = len(first.proven)
+    return {name: line_through((samples, sizes[name]), (most, whole[name])) for name in sizes} if samples < most else {}
 
 
 def _measurements(

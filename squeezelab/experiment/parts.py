@@ -83,3 +83,23 @@ def take_series(dataset: MetricDataset, windows: Sequence[Window], first: int = 
         key, timestamps, values = dataset.series(number - first)
         taken.append(Series(key, timestamps[start:stop], values[start:stop]))
     return taken
+
+
+def halve(dataset: MetricDataset) -> MetricDataset:
+    """Return the first half of each series, one sample at least; a series that has none is left out."""
+    lengths = np.diff(dataset.offsets).tolist()
+    return take(dataset, [Window(i, 0, (length + 1) // 2) for i, length in enumerate(lengths) if length])
+
+
+def line_through(few: tuple[int, float], more: tuple[int, float]) -> tuple[float, float]:
+    """Return the bytes that something takes however little it holds, and those of each further sample.
+
+    They are those of the line through two points, samples and bytes each.
+
+    Examples
+    --------
+    >>> line_through((100, 1300), (200, 1500))
+    (1100.0, 2.0)
+    """
+    slope = (more[1] - few[1]) / (more[0] - few[0])
+    return more[1] - slope * more[0], slope

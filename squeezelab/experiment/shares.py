@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +17,7 @@ from squeezelab.doubles import doubled
 from squeezelab.experiment.plan import Plan
 from squeezelab.experiment.proof import prove, reason_of
 from squeezelab.experiment.stopwatch import Stopwatch
+from squeezelab.experiment.summary import sized
 from squeezelab.formats import Format
 from squeezelab.formats.base import SeriesBytes
 from squeezelab.results import Block, Measurement
@@ -158,22 +159,5 @@ def _pair(
 ) -> Iterator[Measurement]:
     raw = RAW_BYTES_PER_SAMPLE * samples
     for subject, size in sizes.items():
-        encoded = round(size)
-        yield Measurement(
-            subject=subject,
-            metric=metric,
-            codec=name,
-            samples=samples,
-            raw_bytes=raw,
-            encoded_bytes=encoded,
-            ratio=raw / encoded if encoded else 0.0,
-            bits_per_item=8 * encoded / samples if samples else 0.0,
-            encode_mb_s=None,
-            decode_mb_s=None,
-            timed_samples=0,
-            bit_exact=exact,
-            proven_samples=samples,
-            lossy=not exact,
-            kind=kind,
-            block=block,
-        )
+        one = sized(subject, name, metric, samples, raw, round(size), exact, kind)
+        yield replace(one, block=block)

@@ -77,6 +77,36 @@ def speed_interval(raw_bytes: int, cell: Cell) -> tuple[float, float] | None:
     return raw_bytes / slowest / 1e6, raw_bytes / fastest / 1e6
 
 
+def sized(
+    subject: str,
+    codec: str,
+    metric: str | None,
+    samples: int,
+    raw_bytes: int,
+    encoded_bytes: int,
+    exact: bool,
+    kind: str,
+) -> Measurement:
+    """Return the measurement of what was proven and not timed."""
+    return Measurement(
+        subject=subject,
+        metric=metric,
+        codec=codec,
+        samples=samples,
+        raw_bytes=raw_bytes,
+        encoded_bytes=encoded_bytes,
+        ratio=raw_bytes / encoded_bytes if encoded_bytes else 0.0,
+        bits_per_item=8 * encoded_bytes / samples if samples else 0.0,
+        encode_mb_s=None,
+        decode_mb_s=None,
+        timed_samples=0,
+        bit_exact=exact,
+        proven_samples=samples,
+        lossy=not exact,
+        kind=kind,
+    )
+
+
 def summary(
     subject: str,
     name: str,
@@ -94,25 +124,12 @@ def summary(
     # What may lose bits is not ranked among what cannot, even on data where it happened to lose none.
     lossy = not exact or (subject == "values" and coder.lossy)
     raw = item_bytes(subject) * samples if raw_bytes is None else raw_bytes
-    measurement = Measurement(
-        subject=subject,
-        metric=metric,
-        codec=name,
-        samples=samples,
-        raw_bytes=raw,
-        encoded_bytes=encoded,
-        ratio=raw / encoded if encoded else 0.0,
-        bits_per_item=8 * encoded / samples if samples else 0.0,
-        encode_mb_s=None,
-        decode_mb_s=None,
-        timed_samples=0,
-        bit_exact=exact,
-        proven_samples=samples,
+    measurement = replace(
+        sized(subject, name, metric, samples, raw, encoded, exact, coder.kind),
         lossy=lossy,
         largest_error=max(proof.largest_error for proof in proofs) if lossy else None,
         relative_error=max((p.relative_error for p in proofs if p.relative_error is not None), default=None),
         frames_digest=combine_digests(proof.digest for proof in proofs),
-        kind=coder.kind,
         whole_file=isinstance(coder, Format) and coder.whole_file,
         scope=scope,
     )
