@@ -91,6 +91,11 @@ def values_of_one(table: pa.Table, number: int, told: Mapping[str, Any]) -> npt.
     return values.astype(_empty_dtypes(told).get(number, values.dtype), copy=False)
 
 
+def no_values(number: int, told: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """Return the values of a series without samples, of which there is no row."""
+    return np.empty(0, _empty_dtypes(told).get(number, DOUBLE))
+
+
 def _empty_dtypes(told: Mapping[str, Any]) -> dict[int, np.dtype[Any]]:
     """Return the dtypes of series without samples, by their numbers."""
     names = told.get("empty_dtypes", [])

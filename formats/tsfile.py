@@ -11,15 +11,25 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from squeezelab.dataset import MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, VALUE_DTYPES, WORD, MetricDataset, Series, SeriesKey
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats._engine import EngineFile, EngineReader, rises
+from squeezelab.formats._long import (
+    VALUE,
+    no_values,
+    read_values,
+    told_dtypes,
+    value_columns,
+    value_titles,
+    values_of_one,
+)
 from squeezelab.formats._ragged import names_and_labels
 from squeezelab.formats.base import between
 from squeezelab.registry import check_choice, non_default_settings
 
 ENCODINGS = ("gorilla", "ts_2diff", "chimp", "sprintz", "plain")
 COMPRESSIONS = ("lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed")
+TYPES = {"float64": "DOUBLE", "int64": "INT64", "float32": "FLOAT"}
 ROWS_A_BLOCK = 65536
 MEMORY_THRESHOLD = 128 * 2**20
 """Bytes after which TsFile flushes, as its own table writer has it."""
@@ -32,7 +42,8 @@ class TsFile(EngineFile):
     Parameters
     ----------
     encoding : {"gorilla", "ts_2diff", "chimp", "sprintz", "plain"}
-        Of the values; ``gorilla`` as TsFile itself. Timestamps are encoded as ``ts_2diff``, which is its own choice.
+        Of values that are floats; ``gorilla`` as TsFile itself. Timestamps and integers are encoded as ``ts_2diff``,
+        which is its own choice.
         ``ts_2diff`` and ``sprintz`` lose bits of some doubles, and are shown as lossy where they do.
     compression : {"lz4", "zstd", "lzma2", "gzip", "snappy", "uncompressed"}
         What compresses the pages; ``lz4`` as TsFile itself.
@@ -41,9 +52,10 @@ class TsFile(EngineFile):
     -----
     ``samples`` has the number of the series, time and value; ``series`` has the number in place of a time, metric name
     and labels (JSON): TsFile takes names of columns for the same that differ in case alone. Times are in the data set's
-    unit, which stands with the file's properties. TsFile wants timestamps that rise. Where those of a series do not,
-    rows are numbered in place of it, and timestamps become another field. TsFile's library may never come back from a
-    damaged file: the file's checksum keeps these from it, but for those whose checksum was forged.
+    unit, which stands with the file's properties. Values are DOUBLE, INT64 or FLOAT, in a field each where series have
+    several, null in the others. TsFile wants timestamps that rise. Where those of a series do not, rows are numbered in
+    place of it, and timestamps become another field. TsFile's library may never come back from a damaged file: the
+    file's checksum keeps these from it, but for those whose checksum was forged.
 
     Source: X Zhao et al.: Apache TsFile: An IoT-native Time Series File Format, VLDB 2024.
     """
@@ -51,6 +63,7 @@ class TsFile(EngineFile):
     name = "tsfile"
     suffix = ".tsfile"
     package = "tsfile"
+    dtypes = VALUE_DTYPES
     repeatable = False  # small files came out at two sizes, from one write to the next
     showcase = ("", "encoding=plain,compression=lzma2")
 
@@ -71,6 +84,7 @@ class TsFile(EngineFile):
             {
                 "double_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
                 "time_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
+                "float_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
                 "int64_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
                 "default_compression_type_": compressor,
                 "time_compress_type_": compressor,
@@ -78,11 +92,15 @@ class TsFile(EngineFile):
         )
         names, labels = names_and_labels(dataset.keys)
         rising = rises(dataset)
+        values = value_columns(list(dataset), dataset.value_dtypes)
+        empty = np.flatnonzero(np.diff(dataset.offsets) == 0).tolist()
         told = {
             "time_unit": dataset.time_unit,
             "rising": rising,
             "names": {place: name for place, name in enumerate(names) if not name or "\0" in name},
         }
+        if dataset.value_dtypes != (DOUBLE,):
+            told |= {"values": list(values), "empty": [[i] for i in empty], **told_dtypes(dataset, empty)}
         numbers = np.arange(len(names))
         series: dict[str, Any] = {
             "time": numbers,
@@ -92,11 +110,12 @@ class TsFile(EngineFile):
         samples: dict[str, Any] = {
             "time": dataset.timestamps if rising else np.arange(len(dataset)),
             "series": pa.array(_tags(len(names))).take(pa.array(np.repeat(numbers, np.diff(dataset.offsets)))),
-            "value": dataset.values,
+            **values,
         }
-        columns = [
-            ColumnSchema("series", TSDataType.STRING, ColumnCategory.TAG),
-            ColumnSchema("value", TSDataType.DOUBLE, ColumnCategory.FIELD),
+        columns = [ColumnSchema("series", TSDataType.STRING, ColumnCategory.TAG)]
+        columns += [
+            ColumnSchema(title, getattr(TSDataType, TYPES[dtype.name]), ColumnCategory.FIELD)
+            for title, dtype in value_titles(dataset.value_dtypes).items()
         ]
         if not rising:
             samples["timestamp"] = dataset.timestamps
@@ -136,19 +155,23 @@ class TsFileReader(EngineReader):
             names[int(place)] = name
         labels = [] if rows is None else map(json.loads, rows["labels"].to_pylist())
         self.keys = [SeriesKey(name, dict(one)) for name, one in zip(names, labels, strict=True)]
-        self._fields = ["value"] if self._told["rising"] else ["value", "timestamp"]
+        self._values = self._told.get("values", [VALUE])
+        self._fields = self._values if self._told["rising"] else [*self._values, "timestamp"]
 
     def read_all(self) -> MetricDataset:
         """Query all samples, which come in the order of their series' tags."""
         rows = self._query("samples", ["series", *self._fields])
         if rows is None:
-            offsets = np.zeros(len(self.keys) + 1, np.int64)
-            return MetricDataset(self.keys, offsets, *self._columns(None), self._told["time_unit"])
+            offsets, nothing = np.zeros(len(self.keys) + 1, np.int64), np.empty(0, np.int64)
+            names = self._told.get("empty_dtypes", ["float64"] * len(self.keys))
+            every = list(map(np.dtype, names))
+            return MetricDataset(self.keys, offsets, nothing, nothing.view(WORD), self._told["time_unit"], every)
         numbers = pc.cast(rows["series"], pa.int64()).to_numpy()
         if np.any(numbers[1:] < numbers[:-1]):
             raise CorruptDataError("samples are not in the order of their series: the file is damaged")
         offsets = np.searchsorted(numbers, np.arange(len(self.keys) + 1))
-        return MetricDataset(self.keys, offsets, *self._columns(rows), self._told["time_unit"])
+        values, dtypes = read_values(rows.select(self._values), offsets, self._told)
+        return MetricDataset(self.keys, offsets, self._times(rows), values, self._told["time_unit"], dtypes)
 
     def read_series(self, number: int) -> Series:
         """Query the samples of a series."""
@@ -159,7 +182,9 @@ class TsFileReader(EngineReader):
         if not self._told["rising"]:
             return super().read_between(number, start, end)
         first, last = max(start, ALL_TIMES[0]), min(end - 1, ALL_TIMES[1])
-        return self._read(number, first, last) if first <= last else between(self.read_series(number), start, end)
+        found = self._read(number, first, last) if first <= last else None
+        # No row tells the type.
+        return found if found and found.values.size else between(self.read_series(number), start, end)
 
     def close(self) -> None:
         """Close the file."""
@@ -168,8 +193,11 @@ class TsFileReader(EngineReader):
     def _read(self, number: int, first: int, last: int) -> Series:
         from tsfile import tag_eq
 
-        tag = tag_eq("series", _tags(len(self.keys))[number])
-        return Series(self.keys[number], *self._columns(self._query("samples", self._fields, first, last, tag)))
+        key, tag = self.keys[number], tag_eq("series", _tags(len(self.keys))[number])
+        rows = self._query("samples", self._fields, first, last, tag)
+        if rows is None:
+            return Series(key, np.empty(0, np.int64), no_values(number, self._told))
+        return Series(key, self._times(rows), values_of_one(rows.select(self._values), number, self._told))
 
     def _query(
         self, table: str, fields: list[str], first: int = ALL_TIMES[0], last: int = ALL_TIMES[1], tag: Any = None
@@ -184,12 +212,9 @@ class TsFileReader(EngineReader):
             rows.close()
         return pa.concat_tables(batches) if batches else None
 
-    def _columns(self, rows: pa.Table | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-        """Return timestamps and values of rows."""
-        if rows is None:
-            return np.empty(0, np.int64), np.empty(0)
-        times = rows["time" if self._told["rising"] else "timestamp"]
-        return times.cast(pa.int64()).to_numpy(), rows["value"].to_numpy()
+    def _times(self, rows: pa.Table) -> npt.NDArray[np.int64]:
+        times: npt.NDArray[np.int64] = rows["time" if self._told["rising"] else "timestamp"].cast(pa.int64()).to_numpy()
+        return times
 
 
 def _tags(count: int) -> list[str]:

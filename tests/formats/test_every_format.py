@@ -87,7 +87,7 @@ def test_formats_say_which_types_of_values_they_take() -> None:
     taken = {name.partition(":")[0]: get_format(name).dtypes for name in FORMATS if "+zstd" not in name}
     doubles, integers = np.dtype(np.float64), np.dtype(np.int64)
     alone = {name for name, dtypes in taken.items() if dtypes == (doubles,)}
-    assert alone <= {"delta_of_delta+xor", "downsampled", "prometheus", "tsfile"}
+    assert alone <= {"delta_of_delta+xor", "downsampled", "prometheus"}
     assert {name for name, dtypes in taken.items() if set(dtypes) == {doubles, integers}} == {"ndjson", "pattern"}
     assert all(get_format(f"{name}+zstd").dtypes == taken[name] for name in ("ndjson", "table"))
 
