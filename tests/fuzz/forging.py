@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from functools import cache, partial
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
 
 from columns import forge
-from squeezelab import MetricDataset, SeriesKey
+from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.codecs import available_codecs, get_codec, prometheus_xor, prometheus_xor2
 from squeezelab.codecs._frame import signed_varint, varint
 from squeezelab.codecs.base import Chain, ColumnCodec
@@ -86,12 +87,23 @@ def columns() -> list[np.ndarray]:
     ]
 
 
-def dataset() -> MetricDataset:
-    """Return a few short series, one of a single sample."""
+def dataset(*dtypes: np.dtype) -> MetricDataset:
+    """Return a few short series, one of a single sample, with values of these types in turn."""
     times, values = columns()[0], columns()[5]
-    keys = [SeriesKey("cpu", {"host": host}) for host in "abc"]
-    whole = np.concatenate([times, times[:1], times[1:]]), np.concatenate([values, values[:1], values[1:]])
-    return MetricDataset(keys, np.array([0, 300, 301, 600]), *whole)
+    spans = (slice(0, 300), slice(0, 1), slice(1, 300))
+    series = [
+        Series(SeriesKey("cpu", {"host": host}), times[span], values[span].astype(dtype, copy=False))
+        for host, span, dtype in zip("abc", spans, cycle(dtypes or [values.dtype]), strict=False)
+    ]
+    return MetricDataset.from_series(series)
+
+
+def files(name: str) -> list[bytes]:
+    """Return whole files of a format: of doubles, and of all types that it takes."""
+    whole = [get_format(name).encode(one) for one in (dataset(), dataset(*reversed(get_format(name).dtypes)))]
+    for one in whole:
+        get_format(name).decode(one)
+    return whole
 
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
@@ -153,23 +165,24 @@ def victoria_payload(rng: random.Random) -> bytes:
 
 def forge_plain(name: str) -> Forge:
     """Return what damages files of a format that has no checksum."""
-    whole = get_format(name).encode(dataset())
-    get_format(name).decode(whole)
-    return partial(mutate, whole)
+    whole = files(name)
+    return lambda rng: mutate(rng.choice(whole), rng)
 
 
 def forge_sealed(name: str) -> Forge:
     """Return what makes sealed files of a format, damaged between dictionary and checksum."""
-    file = get_format(name).encode(dataset())
-    get_format(name).decode(file)
     sealed, _, settings = name.partition(":")
-    keys, body, at = unseal(sealed, file)
-    whole = body[at:].tobytes()
+    bodies = []
+    for file in files(name):
+        version = int(file.partition(b"\n")[0].split()[-1])
+        keys, body, at = unseal(sealed, file, version)
+        bodies.append((keys, body[at:].tobytes(), version))
 
     def make(rng: random.Random) -> bytes:
         chunks = sealed == "prometheus" and rng.random() < 0.8
+        keys, whole, version = rng.choice(bodies)
         damaged = prometheus_body(rng, xor2=bool(settings)) if chunks else mutate(whole, rng)
-        return b"".join(seal(sealed, keys, [damaged]))
+        return b"".join(seal(sealed, keys, [damaged], version))
 
     return make
 
