@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-from squeezelab.engines._processes import descendants, die_with_parent
-from squeezelab.errors import EngineError
+from squeezelab.engines._child import connect, serve
+from squeezelab.engines._processes import descendants
 
 
 class _Meter:
@@ -48,30 +48,19 @@ def _memory(process: int) -> dict[str, float]:
     return {words[0][:-1]: 1024.0 * int(words[1]) for words in lines if words and words[-1] == "kB"}
 
 
-def serve(connection: Connection) -> None:
-    """Call an engine's methods as they are asked for, until nobody asks any more."""
-    sys.path[:] = connection.recv()
+def work(connection: Connection) -> None:
+    """Call an engine's methods as they are asked for, and stop it when nobody asks any more."""
     engine, meter = connection.recv(), _Meter()
-    while True:
-        try:
-            method, arguments = connection.recv()
-        except EOFError:
-            engine.stop()
-            return
-        try:
-            if method == "start":
-                engine.prepare()
-                meter.reset()
-            begin = time.perf_counter()
-            value = getattr(meter if method == "memory_mb" else engine, method)(*arguments)
-            answer = ("", value, time.perf_counter() - begin)
-        except Exception as error:
-            words = " ".join(str(error).split())
-            known = isinstance(error, EngineError)
-            answer = (words[:600] if known else f"{type(error).__name__}: {words[:600]}", None, 0.0)
-        connection.send(answer)
+
+    def call(method: str, arguments: Sequence[Any]) -> Any:
+        if method == "start":
+            engine.prepare()
+            meter.reset()
+        return getattr(meter if method == "memory_mb" else engine, method)(*arguments)
+
+    serve(connection, call)
+    engine.stop()
 
 
 if __name__ == "__main__":
-    die_with_parent(int(sys.argv[2]))
-    serve(Connection(int(sys.argv[1])))
+    work(connect())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
-import subprocess
-import sys
 from contextlib import ExitStack, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from squeezelab.engines._processes import descendants, last_lines
+from squeezelab.engines._child import Answer, Child
+from squeezelab.engines._processes import last_lines
 from squeezelab.engines.base import Engine
 from squeezelab.errors import EngineError, OutOfTimeError
 from squeezelab.store.workplace import workplace
@@ -22,13 +18,6 @@ LIMIT = 300.0
 """Seconds that one call may take unless it is told otherwise."""
 FAREWELL = 20.0
 """Seconds that an engine may take to stop, before it is killed."""
-
-
-class Answer(NamedTuple):
-    """What an engine's method returned, and the seconds that it took there."""
-
-    value: Any
-    seconds: float
 
 
 class Session:
@@ -65,34 +54,15 @@ class Session:
         self.engine = engine
         self.limit = limit
         self._parent = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     def __enter__(self) -> Self:
         self._exits = ExitStack()
         self.folder = self._exits.enter_context(workplace(self._parent))
         self.folder.parent.chmod(0o755)  # an engine that refuses root is another user
-        ours, theirs = socket.socketpair()
         try:
-            with theirs, (self.folder / "log").open("wb") as log:
-                command = [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "squeezelab.engines._worker",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ]
-                self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-            self._connection = self._exits.enter_context(Connection(ours.detach()))
-            self._connection.send(sys.path)
-            self._connection.send(self.engine)
+            self._child = Child("squeezelab.engines._worker", self.folder / "log")
+            self._child.connection.send(self.engine)
         except BaseException:
             self._end()
             raise
@@ -107,17 +77,16 @@ class Session:
     def call(self, method: str, *arguments: Any, limit: float | None = None) -> Answer:
         """Call one of the engine's methods, and wait for what it returns."""
         name, patience = self.engine.name, self.limit if limit is None else limit
+        assert self._child is not None
         try:
-            self._connection.send((method, arguments))
-            if not self._connection.poll(patience):
-                self._kill()
-                raise OutOfTimeError(f"{name}: {method} took more than {patience:g} seconds and was ended")
-            failure, value, seconds = self._connection.recv()
+            answer = self._child.ask(method, arguments, patience)
         except (EOFError, OSError) as error:
             raise EngineError(f"{name}: its process ended in {method}{self._how_it_ended()}") from error
-        if failure:
-            raise EngineError(f"{name}: {failure}")
-        return Answer(value, seconds)
+        if answer is None:
+            raise OutOfTimeError(f"{name}: {method} took more than {patience:g} seconds and was ended")
+        if answer.failure:
+            raise EngineError(f"{name}: {answer.failure}")
+        return answer
 
     def memory_mb(self) -> float | None:
         """Return the peak memory of the engine's processes since it was started, in megabytes; None if not known."""
@@ -136,26 +105,12 @@ class Session:
             self._end()
 
     def _end(self) -> None:
-        self._kill()
+        if self._child is not None:
+            self._child.close()
         self._exits.close()
 
-    def _kill(self) -> None:
-        """End the process and all that it has started."""
-        if self._process is None:
-            return
-        children = [] if self._process.poll() is not None else descendants(self._process.pid)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for child in children:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        self._process.wait()
-
     def _how_it_ended(self) -> str:
-        assert self._process is not None
-        try:
-            status = self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            status = 0
+        assert self._child is not None
+        status = self._child.status()
         by = f" by {signal.Signals(-status).name}" if status < 0 else ""
         return by + last_lines(self.folder / "log")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import signal
-import socket
-import subprocess
-import sys
-from contextlib import suppress
-from importlib import import_module
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from squeezelab.engines._processes import die_with_parent
+from squeezelab.engines._child import Child
 from squeezelab.errors import SqueezelabError
 
 PATIENCE = 600.0
 """Seconds that one call may take."""
+FAREWELL = 10.0
+"""Seconds that a system may take to close, before it is killed."""
 
 
 class SystemFailedError(SqueezelabError):
@@ -52,22 +46,12 @@ class Worker:
     """
 
     def __init__(self, kind: type[Any], folder: Path) -> None:
-        ours, theirs = socket.socketpair()
-        self._connection = Connection(ours.detach())
-        with theirs:
-            code = f"from squeezelab.advice.worker import serve; serve({theirs.fileno()})"
-            with (folder / "worker.log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", code],
-                    cwd=folder,
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                )
-        self._exchange((kind.__module__, kind.__qualname__, os.getpid()))
+        self.child = Child("squeezelab.advice._worker", folder / "worker.log", folder)
+        try:
+            self.call("make", kind.__module__, kind.__qualname__)
+        except BaseException:
+            self.child.close()
+            raise
 
     def __enter__(self) -> Worker:
         return self
@@ -85,56 +69,18 @@ class Worker:
         SystemFailedError
             If it raised, took too long, or the process died.
         """
-        return self._exchange((method, arguments))
-
-    def close(self) -> None:
-        """End the process."""
-        self._connection.close()
         try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _exchange(self, message: Any) -> Any:
-        try:
-            self._connection.send_bytes(pickle.dumps(message, protocol=5))
-            if not self._connection.poll(PATIENCE):
-                self._process.kill()
-                raise SystemFailedError(f"no answer within {PATIENCE:.0f} s")
-            succeeded, answer = pickle.loads(self._connection.recv_bytes())
+            answer = self.child.ask(method, arguments, PATIENCE)
         except (EOFError, OSError) as error:
-            status = self._process.wait()
+            status = self.child.status()
             how = signal.Signals(-status).name if status < 0 else f"status {status}"
             raise SystemFailedError(f"its process ended with {how}") from error
-        if not succeeded:
-            raise SystemFailedError(answer)
-        return answer
+        if answer is None:
+            raise SystemFailedError(f"no answer within {PATIENCE:.0f} s")
+        if answer.failure:
+            raise SystemFailedError(answer.failure)
+        return answer.value
 
-
-def serve(descriptor: int) -> None:
-    """Answer calls until the pipe ends; what the child process does."""
-    connection = Connection(descriptor)
-    served: Any = None
-    while True:
-        try:
-            message = pickle.loads(connection.recv_bytes())
-        except (EOFError, OSError):
-            with suppress(Exception):
-                served.close()
-            # Databases that run in threads of this process may not let it end by itself.
-            os._exit(0)
-        try:
-            if served is None:
-                module, name, parent = message
-                die_with_parent(parent)
-                served = getattr(import_module(module), name)()
-                answer = None
-            else:
-                method, arguments = message
-                answer = getattr(served, method)(*arguments)
-            reply = pickle.dumps((True, answer), protocol=5)
-        except Exception as error:
-            told = " ".join(f"{type(error).__name__}: {error}".split())
-            reply = pickle.dumps((False, told), protocol=5)
-        connection.send_bytes(reply)
+    def close(self) -> None:
+        """End the process, which has some seconds to tidy up."""
+        self.child.close(FAREWELL)

@@ -66,7 +66,7 @@ def test_the_process_does_not_outlive_a_lab_that_is_killed(tmp_path: Path) -> No
         "from squeezelab.advice.worker import Worker\n"
         "from collections import Counter\n"
         f"worker = Worker(Counter, Path({str(tmp_path)!r}))\n"
-        "print(worker._process.pid, flush=True)\n"
+        "print(worker.child.process.pid, flush=True)\n"
         "import time; time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as lab:

@@ -197,10 +197,10 @@ def cut(dataset: MetricDataset, chosen: npt.NDArray[np.bool_]) -> MetricDataset:
 @pytest.mark.parametrize("name", sorted(engine_classes()))
 def test_a_full_disk_is_one_line(name: str, small_fleet: MetricDataset) -> None:
     with Session(get_engine(need(name)), limit=30) as session:
-        assert session._process is not None
+        assert session._child is not None
         if name in ("sqlite", "duckdb"):
             session.start("s")
-        resource.prlimit(session._process.pid, resource.RLIMIT_FSIZE, (4_000, 4_000))
+        resource.prlimit(session._child.process.pid, resource.RLIMIT_FSIZE, (4_000, 4_000))
         with pytest.raises(EngineError) as caught:
             start_and_fill(session, small_fleet, started=name in ("sqlite", "duckdb"))
     assert str(caught.value).startswith(f"{name}: ")

@@ -38,7 +38,7 @@ from squeezelab.engines import Session, get_engine
 from squeezelab.engines._processes import descendants
 with Session(get_engine({need(name)!r}), folder={str(tmp_path)!r}) as session:
     session.start("s")
-    print(session._process.pid, *descendants(session._process.pid), flush=True)
+    print(session._child.process.pid, *descendants(session._child.process.pid), flush=True)
     time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", lab], stdout=subprocess.PIPE, text=True) as process:
@@ -54,8 +54,8 @@ with Session(get_engine({need(name)!r}), folder={str(tmp_path)!r}) as session:
 def test_a_server_that_dies_in_the_middle_is_one_line(name: str, small_fleet: MetricDataset, tmp_path: Path) -> None:
     with Session(get_engine(need(name)), folder=tmp_path, limit=60) as session:
         session.start("s")
-        assert session._process is not None
-        (server,) = descendants(session._process.pid)
+        assert session._child is not None
+        (server,) = descendants(session._child.process.pid)
         os.kill(server, signal.SIGKILL)
         with pytest.raises(EngineError) as caught:
             session.call("ingest", small_fleet)

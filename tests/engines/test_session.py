@@ -97,7 +97,7 @@ from toy_engine import Toy
 from squeezelab.engines import Session
 with Session(Toy("hangs"), folder={str(tmp_path)!r}) as toy:
     toy.start("s")
-    print(toy._process.pid, flush=True)
+    print(toy._child.process.pid, flush=True)
     toy.call("ingest", None)
 """
     with subprocess.Popen([sys.executable, "-c", lab], stdout=subprocess.PIPE, text=True) as process:

@@ -195,7 +195,7 @@ def test_clickhouse_gives_the_same_bytes_again(small_fleet: MetricDataset) -> No
 def test_postgresql_listens_on_its_socket_alone_and_not_as_root(small_fleet: MetricDataset) -> None:
     with running("postgresql") as session:
         fill(session, small_fleet.select([0]))
-        servers = descendants(session._process.pid)
+        servers = descendants(session._child.process.pid)
         assert servers
         for server in servers:
             status = Path(f"/proc/{server}/status").read_text()
@@ -207,7 +207,7 @@ def test_postgresql_listens_on_its_socket_alone_and_not_as_root(small_fleet: Met
 def test_a_server_that_dies_in_the_middle_is_a_line(small_fleet: MetricDataset) -> None:
     with running("postgresql") as session:
         fill(session, small_fleet.select([0]))
-        for server in descendants(session._process.pid):
+        for server in descendants(session._child.process.pid):
             os.kill(server, signal.SIGKILL)
         with pytest.raises(EngineError, match="postgresql: ") as raised:
             session.call("read_all")
