@@ -50,7 +50,7 @@ class Division(NamedTuple):
     missed: np.uint64
 
 
-@kernel
+@kernel(inner=True)
 def write_adaptive(division, limit, work, buffer, at, after):
     """Write a block in place of a larger one.
 
@@ -107,7 +107,7 @@ def write_adaptive(division, limit, work, buffer, at, after):
     return at + raw_size
 
 
-@kernel
+@kernel(inner=True)
 def _put_bytes(source, begin, size, buffer, at):
     """Copy bytes; return the byte after them."""
     for i in range(size):
@@ -115,7 +115,7 @@ def _put_bytes(source, begin, size, buffer, at):
     return at + size
 
 
-@kernel
+@kernel(inner=True)
 def _model(residuals, shift, work, operations, raw):
     """Turn residuals into operations and raw bits, by fresh models; return as `model_integers` does."""
     models, ages = work[WEIGHTS].view(np.uint16)[: MODELS * 16], work[SHARES].view(np.uint8)[:MODELS]
@@ -126,7 +126,7 @@ def _model(residuals, shift, work, operations, raw):
     return model_integers(residuals, shift, models, ages, TARGETS, operations, raw)
 
 
-@kernel
+@kernel(inner=True)
 def _write_head(integers, work, head, place):
     """Write a stream's header by the plan that promises the fewest bits.
 

@@ -283,7 +283,7 @@ def read_block(data, at, stop, others, known, room, target):
     return ended and cursor[CLASSES] == LOWEST_STATE and cursor[FOUR_BITS] == LOWEST_STATE
 
 
-@kernel
+@kernel(inner=True)
 def _read_as_they_are(data, at, stop, target):
     if stop - at != U(target.words.size) << U(3):
         return False
@@ -298,7 +298,7 @@ LEVEL_ROWS, INTEGER_ROWS = (0, 3, 5, 6, 0), (2, 3, 5, 6, 0)
 SUMS, NUMBERS, NOISE, DISTINCT = 1, 2, 3, 4
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def _read_streams(reader, flags, distinct, rows, target):
     """Decode a mode and the streams of a block into a column; return whether they make sense."""
     cursor, stops, count = reader.cursor, reader.stops, U(target.words.size)
@@ -340,7 +340,7 @@ def _read_streams(reader, flags, distinct, rows, target):
     return not ranked or take_ranks(rows[INTEGER_ROWS[OWN_RANKS]], made, target.words)
 
 
-@kernel
+@kernel(inner=True)
 def _take_mode(reader, kind, is_double):
     """Return whether the mode at the cursor makes sense, and the mode."""
     data, at, stop = reader.data, reader.cursor[AT], reader.stops[AT]
@@ -355,7 +355,7 @@ def _take_mode(reader, kind, is_double):
     return at <= stop and may_be(mode, is_double), mode
 
 
-@kernel
+@kernel(inner=True)
 def may_be(mode, is_double):
     """Return whether a mode that was read is one of numbers."""
     if mode.kind > U(CUT) or (mode.kind != U(BITS) and not is_double) or mode.divisor == U(0) or mode.window == U(0):
@@ -363,7 +363,7 @@ def may_be(mode, is_double):
     return mode.bits <= U(MOST_BITS) and (mode.kind != U(STEPS) or mode.divisor <= U(MOST_DIGITS))
 
 
-@kernel
+@kernel(inner=True)
 def add_exceptions(gaps, exceptions, count, made):
     """Move numbers that the mode missed to where they belong; return whether all have a place."""
     place = ~U(0)
@@ -375,7 +375,7 @@ def add_exceptions(gaps, exceptions, count, made):
     return True
 
 
-@kernel
+@kernel(inner=True)
 def take_ranks(ranks, made, words):
     """Fill words with the numbers of their ranks; return whether there are such."""
     for i in range(U(words.size)):

@@ -134,7 +134,7 @@ class Stretch(NamedTuple):
     first: np.uint64
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def token_of(number, mantissa):
     """Return the signed token of an integer, and how many of its bits are raw.
 
@@ -147,25 +147,25 @@ def token_of(number, mantissa):
     return ((raw << mantissa) + (size >> raw)) ^ sign, raw
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def lanes_of(count):
     """Return how many lanes so many values have."""
     return U(4) if count >= U(FEWEST_FOR_FOUR) else U(2)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def epochs_of(count):
     """Return in how many spans a lane's table may change."""
     return U(4) if count >= U(FEWEST_FOR_EPOCHS) else U(1)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def layout_of(count):
     """Return how so many values lie."""
     return Layout(count, lanes_of(count), epochs_of(count))
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def begin_of(lane, count, lanes):
     """Return the place of a lane's first value: the first lanes have one more where they cannot all have as many."""
     per = count // lanes
@@ -197,13 +197,13 @@ def _field(bits: int, place: int, *, signed: bool) -> Any:
 _share_at, _place_at, _rest_at = _field(16, 0, signed=False), _field(16, 1, signed=False), _field(32, 1, signed=True)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def entry_of(share, raw, width, lowest):
     """Return the first entry of a token; that of its slot i has i in bits 16 to 31 besides."""
     return share | (raw << U(32)) | (width << U(40)) | (lowest << U(46))
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _step(data, at, tables, first, log, mask, state):
     """Return an integer above the width of its bits in the plane, the lane's state, and where the next word is."""
     entry = state & mask
@@ -216,7 +216,7 @@ def _step(data, at, tables, first, log, mask, state):
     return shift_down(rest, U(8)) + ((full & ((U(1) << raw) - U(1))) << U(6)), state, at + (U(low) << U(2))
 
 
-@kernel
+@kernel(inner=True)
 def _read_four(data, at, limit, tables, cursors, count):
     """Decode integers of four lanes in turn, while words begin up to a limit; return how many, and the next place."""
     entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
@@ -233,7 +233,7 @@ def _read_four(data, at, limit, tables, cursors, count):
     return i, at
 
 
-@kernel
+@kernel(inner=True)
 def _read_two(data, at, limit, tables, cursors, count):
     """Decode integers of two lanes, as `_read_four` does."""
     entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
@@ -247,7 +247,7 @@ def _read_two(data, at, limit, tables, cursors, count):
     return i, at
 
 
-@kernel
+@kernel(inner=True)
 def _read_last(data, at, stop, tables, cursors, lanes, first, count):
     """Decode integers of lanes in turn where the words may end; what damaged data lack is not read."""
     mask, states = (U(1) << tables.log) - U(1), cursors.states
@@ -260,7 +260,7 @@ def _read_last(data, at, stop, tables, cursors, lanes, first, count):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def _spread(cursors, stretch, summed, out):
     """Put integers of lanes in turn where they belong, or their sums."""
     lanes, _, rounds, first = stretch
@@ -285,7 +285,7 @@ def _spread(cursors, stretch, summed, out):
     sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
 
 
-@kernel
+@kernel(inner=True)
 def _spread_with_planes(data, stop, cursors, stretch, summed, out):
     """Put integers of the first few of some lanes where they belong, with the bits of their planes."""
     lanes, few, rounds, first = stretch
@@ -303,7 +303,7 @@ def _spread_with_planes(data, stop, cursors, stretch, summed, out):
         cursors.sums[lane], cursors.planes[lane] = total, position
 
 
-@kernel
+@kernel(inner=True)
 def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     """Decode all values of a stream.
 
@@ -354,7 +354,7 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     return at == stop
 
 
-@kernel
+@kernel(inner=True)
 def prepare_token(share, slot, log):
     """Return what `_put` needs of a token: its first slot with a shift above it, and the inverse of its share.
 
@@ -371,7 +371,7 @@ def prepare_token(share, slot, log):
     return slot | ((shift - U(1)) << U(32)), inverse
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _put(number, tokens, codes, offset, state, buffer, at):
     """Encode an integer by the table at an offset; return where the words begin now, and the lane's state."""
     token, raw = token_of(shift_down(number, tokens.shift), tokens.mantissa)
@@ -388,7 +388,7 @@ def _put(number, tokens, codes, offset, state, buffer, at):
     return at, state + (slot & U(0xFFFFFFFF)) + quotient * ((U(1) << tokens.log) - share)
 
 
-@kernel
+@kernel(inner=True)
 def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
     """Encode all values of a stream, last one first, into the end of a buffer.
 

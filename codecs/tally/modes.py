@@ -97,7 +97,7 @@ def ordered(word):
     return word ^ ((U(0) - (word >> U(63))) >> U(1))
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _decimal_steps(number, digits):
     """Divide by 10 to the power of ``digits`` as pandas' fast parser did; zeros at the end are not in the text."""
     while digits and number % U(10) == U(0):
@@ -112,7 +112,7 @@ def _decimal_steps(number, digits):
     return double
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _power_of_two(exponent):
     """Return 2 to the power of 0 <= exponent < 1024."""
     power, base = 1.0, 2.0
@@ -157,7 +157,7 @@ def restore(mode, numbers, noise, words):
             doubles[i] = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i])
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _grid_double(kind, divisor, window, scale, number, noise):
     number, error, up = np.float64(np.int64(number)), np.int64(noise), 0.0
     if kind == U(CUT):

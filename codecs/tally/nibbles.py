@@ -127,7 +127,7 @@ def bounds_of(models, first, second, symbol):
     return low, ((U(models[one + U(1)]) + U(models[two + U(1)])) >> U(1)) - low
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _share(ages, row, slowest):
     """Return how fast a row of models learns by now, and let it grow older."""
     age = U(ages[row])
@@ -226,19 +226,19 @@ def write_operations(operations, buffer):
     return classes, bits, begin
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _load_half(data, at):
     """Return four bytes, big-endian. The four before them are read in place of those after, which may not be there."""
     return load_word(data, at - U(4)) & U(0xFFFFFFFF)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _without(state, low, share):
     """Return a state without its symbol. Where that is below `LOWEST_STATE`, 32 bits must be taken in."""
     return share * (state >> SCALE_BITS) + (state & (SCALE - U(1))) - low
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _take_word(data, state, place):
     """Return a state that has taken in 32 bits if it was too low, and where the next are."""
     if state < LOWEST_STATE:

@@ -51,7 +51,7 @@ def common_divisor(integers, least):
     return divisor
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def fill_levels(integers, least, divisor, levels):
     """Fill levels: the distances to the least integer over their divisor, 0 if all are 0."""
     if divisor <= U(1):
@@ -62,7 +62,7 @@ def fill_levels(integers, least, divisor, levels):
             levels[i] = (integers[i] - least) // divisor
 
 
-@kernel
+@kernel(inner=True)
 def choose_predictor(levels, span, work):
     """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row."""
     count = levels.size
@@ -107,7 +107,7 @@ def choose_predictor(levels, span, work):
     return order, slope, a, b, c
 
 
-@kernel
+@kernel(inner=True)
 def subtract_plan(levels, order, slope, residuals):
     """Fill residuals of levels: less a constant, the delta before, or the change of deltas."""
     count = U(levels.size)
@@ -126,7 +126,7 @@ def subtract_plan(levels, order, slope, residuals):
         residuals[i] = levels[i] - (levels[i - U(1)] << U(1)) + levels[i - U(2)]
 
 
-@kernel
+@kernel(inner=True)
 def estimate(residuals, cells):
     """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many."""
     for i in range(TOKENS):
@@ -154,7 +154,7 @@ def estimate(residuals, cells):
     return bits * count // seen + used * (5 * ONE // 2)
 
 
-@kernel
+@kernel(inner=True)
 def median_of(numbers, first, room):
     """Return the median of up to 31 numbers, signed, evenly spread from the first one on."""
     size = numbers.size - first
@@ -169,7 +169,7 @@ def median_of(numbers, first, room):
     return np.uint64(room[count // 2])
 
 
-@kernel
+@kernel(inner=True)
 def fit_taps(levels, middle):
     """Return least-squares weights: of the last change, the one before, and the distance from the middle.
 
@@ -209,18 +209,18 @@ def fit_taps(levels, middle):
 # Taps, deltas, other columns
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def tap_weights(a, b, c):
     """Return the weights, in 2^-16, of the three levels before; a and b are 2^-6, c is 2^-8."""
     return U(1 << 16) + (a << U(10)) + (c << U(8)), (b - a) << U(10), U(0) - (b << U(10))
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _tap(one, two, three, w1, w2, w3, constant):
     return shift_down(w1 * one + w2 * two + w3 * three + constant, U(16))
 
 
-@kernel
+@kernel(inner=True)
 def subtract_taps(levels, w1, w2, w3, residuals):
     """Fill residuals of levels predicted from three before; the first three are 0."""
     for i in range(min(U(3), U(levels.size))):
@@ -229,7 +229,7 @@ def subtract_taps(levels, w1, w2, w3, residuals):
         residuals[i] = levels[i] - _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, U(32768))
 
 
-@kernel
+@kernel(inner=True)
 def put_taps(levels, a, b, c, residuals, work, buffer, at):
     """Write the taps, a constant and how each lane begins; fill the residuals."""
     count = U(levels.size)
@@ -255,7 +255,7 @@ def put_taps(levels, a, b, c, residuals, work, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def _add_taps_in_two(row, begin, other, size, w1, w2, w3, constant):
     """Turn residuals into levels in two lanes; the first three of each are levels."""
     a3, a2, a1 = row[begin], row[begin + U(1)], row[begin + U(2)]
@@ -267,7 +267,7 @@ def _add_taps_in_two(row, begin, other, size, w1, w2, w3, constant):
         a3, a2, a1, b3, b2, b1 = a2, a1, a, b2, b1, b
 
 
-@kernel
+@kernel(inner=True)
 def _add_taps_in_four(row, begins, size, w1, w2, w3, constant):
     """Turn residuals into levels in four lanes."""
     o, p, q, r = begins[0], begins[1], begins[2], begins[3]
@@ -285,7 +285,7 @@ def _add_taps_in_four(row, begins, size, w1, w2, w3, constant):
         c3, c2, c1, d3, d2, d1 = c2, c1, c, d2, d1, d
 
 
-@kernel
+@kernel(inner=True)
 def add_taps(row, w1, w2, w3, constant):
     """Turn residuals into levels, each lane by itself; the first three of each lane are levels."""
     count = U(row.size)
@@ -301,7 +301,7 @@ def add_taps(row, w1, w2, w3, constant):
         row[i] += _tap(row[i - U(1)], row[i - U(2)], row[i - U(3)], w1, w2, w3, constant)
 
 
-@kernel
+@kernel(inner=True)
 def add_deltas(levels, slope, summed):
     """Turn residuals into levels; ``summed`` if each lane has been summed up by itself."""
     count = U(levels.size)
@@ -330,7 +330,7 @@ def add_deltas(levels, slope, summed):
         before = levels[end - U(1)]
 
 
-@kernel
+@kernel(inner=True)
 def add_others(data, at, stop, known, work, levels):
     """Turn residuals into levels, with those of other columns at the same place and at the one before."""
     sums, others, count = work[OTHER_RESIDUALS], work[OTHER_LEVELS:], U(levels.size)

@@ -133,7 +133,7 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
     return np.int64(at)
 
 
-@kernel
+@kernel(inner=True)
 def _take_others(table, i, first, size, levels, work):
     """Fill the levels of the columns that a block is predicted from; return how many these are."""
     known = U(0)
@@ -146,7 +146,7 @@ def _take_others(table, i, first, size, levels, work):
     return known
 
 
-@kernel(inline="always")
+@kernel(inline="always", inner=True)
 def _read_either(data, at, stop, coder, known, target, work):
     """Decode a block of either version."""
     others = work[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
@@ -182,7 +182,7 @@ class Head(NamedTuple):
 STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
 
 
-@kernel
+@kernel(inner=True)
 def read_block(data, at, stop, known, target, work):
     """Decode a block of version 2, but `ADAPTIVE`, into a column of up to `BLOCK` values.
 
@@ -230,7 +230,7 @@ def read_block(data, at, stop, known, target, work):
     return not head.ranked or take_ranks(work[NUMBERS], made, words)
 
 
-@kernel
+@kernel(inner=True)
 def _read_as_they_are(data, at, stop, target):
     """Decode numbers as they are."""
     count = U(target.words.size)
@@ -243,7 +243,7 @@ def _read_as_they_are(data, at, stop, target):
     return True
 
 
-@kernel
+@kernel(inner=True)
 def _take_head(data, at, stop, count, is_double):
     """Return whether a block's head makes sense, what it says, and the byte after it."""
     flags = U(data[at])
@@ -266,7 +266,7 @@ def _take_head(data, at, stop, count, is_double):
     return flags >> U(5) == U(0) and may_be(head.mode, is_double), head, at
 
 
-@kernel(inline="always")
+@kernel(inline="always", inner=True)
 def _read_streams(data, at, stop, head, known, target, numbers, work):
     """Read the streams of a block into their rows, the first one into ``numbers``, whose base and divisor are left."""
     left = 1 + head.noisy + 2 * (head.exceptions > U(0)) + head.ranked
@@ -304,7 +304,7 @@ def _read_streams(data, at, stop, head, known, target, numbers, work):
     return True, base, factor
 
 
-@kernel
+@kernel(inner=True)
 def _divide_by(doubles, base, factor, divisor):
     """Turn levels, held in the bits of doubles, into integers over a divisor."""
     if factor == U(1):

@@ -48,12 +48,12 @@ def unpack_row(typingctx: Any, words: Any, at: Any, shift: Any, mask: Any, out: 
     return types.void(words, types.uint64, types.uint64, types.uint64, out, types.uint64), codegen
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _mask(width):
     return (U(1) << width) - U(1) if width < U(64) else ~U(0)
 
 
-@kernel
+@kernel(inner=True)
 def pack_side_by_side(numbers, words, buffer, at):
     """Write numbers from a byte on, by way of words, with room for 32 more; return the byte after."""
     count = U(numbers.size)
@@ -87,7 +87,7 @@ def pack_side_by_side(numbers, words, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def unpack_side_by_side(data, at, stop, words, numbers):
     """Fill numbers from a byte on; return the byte after, beyond ``stop`` if there are too few.
 

@@ -103,7 +103,7 @@ class Choice(NamedTuple):
 # Writing
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def write_static(residuals, work, buffer, at):
     """Write residuals as lanes of tokens; they are changed where they are exceptions.
 
@@ -141,7 +141,7 @@ def write_static(residuals, work, buffer, at):
     return _put_words(room, begin, end, buffer, at), gain
 
 
-@kernel
+@kernel(inner=True)
 def _count_tokens(residuals, work):
     """Count tokens of three bits of mantissa, and take exceptions out; return the cells in use, and how many these."""
     count, full = U(residuals.size), work[COUNTS].view(np.uint32)[:TOKENS]
@@ -159,7 +159,7 @@ def _count_tokens(residuals, work):
     return low, high, patches
 
 
-@kernel
+@kernel(inner=True)
 def _choose_shape(cells, low, high, layout, work):
     """Return the best shape for all residuals, how many bits it takes, in 2^-12, and how many of them are raw."""
     # The shift leaves the tokens of a shape: as many bits as its cells tell apart, and the median among its scales.
@@ -174,13 +174,13 @@ def _choose_shape(cells, low, high, layout, work):
     return choice, cost + (raw + 9) * ONE, raw
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _log_of(count, tokens):
     """Return the logarithm of a table's size."""
     return U(10) if count < U(2048) and tokens <= U(100) else U(11)
 
 
-@kernel
+@kernel(inner=True)
 def _choose_explicit(residuals, low, high, choice, bits, work):
     """Return the choice, or an explicit table of three, one or six bits of mantissa that takes fewer bits; and these.
 
@@ -212,7 +212,7 @@ def _choose_explicit(residuals, low, high, choice, bits, work):
     return choice, bits
 
 
-@kernel
+@kernel(inner=True)
 def _try_explicit(cells, count, limit, work):
     """Fill levels, in the row `CHOSEN`, unless even what they leave takes too many bits; return the bits and how."""
     floor, used = NLOGN[count], 0
@@ -227,7 +227,7 @@ def _try_explicit(cells, count, limit, work):
     return explicit_levels(cells, tokens, count, _log_of(U(count), tokens), sparse, levels, back), sparse
 
 
-@kernel
+@kernel(inner=True)
 def _put_header(choice, wide, patches, buffer, at):
     """Write what stands before the tables; return the byte after it."""
     buffer[at] = (
@@ -246,7 +246,7 @@ def _put_header(choice, wide, patches, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def _put_tables(choice, layout, work, buffer, position):
     """Write the tables, and whose they are; fill what tokens are encoded with. Return the position after them."""
     shares, slots, inverses, weights = work[SHARES], work[BOUNDS], work[INVERSES], work[WEIGHTS]
@@ -278,7 +278,7 @@ def _put_tables(choice, layout, work, buffer, position):
     return position
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _fill_weights(shape, lowest, tokens, work):
     """Fill the weights of tokens in a shape."""
     weights = weights_of_shape(work, shape)
@@ -286,7 +286,7 @@ def _fill_weights(shape, lowest, tokens, work):
         work[WEIGHTS][i] = U(weights[U(SIDE) - lowest + i])
 
 
-@kernel
+@kernel(inner=True)
 def _put_states(states, lanes, buffer, position):
     """Write the states that lanes begin with; return the position after them."""
     for lane in range(lanes):
@@ -299,7 +299,7 @@ def _put_states(states, lanes, buffer, position):
     return position
 
 
-@kernel
+@kernel(inner=True)
 def _put_words(room, begin, end, buffer, at):
     """Move words from their room to a byte; return the byte after them."""
     for i in range(U(0), end - begin, U(8)):
@@ -307,7 +307,7 @@ def _put_words(room, begin, end, buffer, at):
     return at + (end - begin)
 
 
-@kernel
+@kernel(inner=True)
 def context_gain(residuals, cells):
     """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12."""
     for i in range(SIZES * (SIZES + 1)):
@@ -332,7 +332,7 @@ def context_gain(residuals, cells):
     return bits - 3 * used * ONE
 
 
-@kernel
+@kernel(inner=True)
 def _cut_outliers(full, low, high, count):
     """Return the tokens, as cells, outside of which integers are exceptions: those so rare that the table is dearer."""
     step = 3 * count * ONE // 2048
@@ -360,7 +360,7 @@ def _cut_outliers(full, low, high, count):
     return min(low, FULL), max(high, FULL)
 
 
-@kernel
+@kernel(inner=True)
 def _take_exceptions(residuals, low, high, full, work):
     """Keep apart the residuals whose tokens are not in the cells low to high, leave 0 for each, and return how many."""
     listed, patches = work[PATCHES], U(0)
@@ -377,7 +377,7 @@ def _take_exceptions(residuals, low, high, full, work):
     return patches >> U(1)
 
 
-@kernel
+@kernel(inner=True)
 def _put_exceptions(work, patches, buffer, at):
     listed, before = work[PATCHES], U(0)
     at = put_varint(buffer, at, patches)
@@ -388,7 +388,7 @@ def _put_exceptions(work, patches, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def _count_six(residuals, cells):
     """Count tokens of six bits of mantissa, token 0 in cell 1024; return the raw bits."""
     for i in range(cells.size):
@@ -401,7 +401,7 @@ def _count_six(residuals, cells):
     return np.int64(raw)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _most_raw(choice):
     """Return how many raw bits the widest token has."""
     largest = max(choice.lowest, choice.tokens - choice.lowest)
@@ -409,13 +409,13 @@ def _most_raw(choice):
     return octave - U(1) if octave > U(1) else U(0)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _is_wide(choice):
     """Return whether any token has bits in a plane."""
     return choice.shift > U(0) or _most_raw(choice) > MOST_RAW
 
 
-@kernel
+@kernel(inner=True)
 def _put_planes(residuals, tokens, layout, buffer, at):
     """Write the lanes' planes, one after another, and before them how many bits each has but the last byte's rest."""
     count, lanes, _ = layout
@@ -447,7 +447,7 @@ def _put_planes(residuals, tokens, layout, buffer, at):
 # Reading
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def read_static(data, at, stop, summed, work, out):
     """Read lanes of tokens; return whether they are whole, and whether each lane was summed up."""
     count = U(out.size)
@@ -480,7 +480,7 @@ def read_static(data, at, stop, summed, work, out):
     return whole, summed
 
 
-@kernel
+@kernel(inner=True)
 def _take_header(data, at, stop, layout):
     """Return whether what stands before the tables makes sense, the first byte, the choice, and the byte after it."""
     flags, second = U(data[at]), U(data[at + U(1)])
@@ -506,7 +506,7 @@ def _take_header(data, at, stop, layout):
     return fits, flags, choice, at
 
 
-@kernel
+@kernel(inner=True)
 def _take_tables(data, position, limit, choice, layout, work):
     """Fill decoding tables, and whose they are; return whether they make sense, and the position after them."""
     weights, shares, table = work[WEIGHTS], work[SHARES], work[TABLE : TABLE + 2].reshape(-1)
@@ -533,7 +533,7 @@ def _take_tables(data, position, limit, choice, layout, work):
     return True, position
 
 
-@kernel
+@kernel(inner=True)
 def _take_states(data, position, limit, layout, cursors):
     """Let lanes begin, with their states; return the position after these."""
     for lane in range(layout.lanes):
@@ -549,7 +549,7 @@ def _take_states(data, position, limit, layout, cursors):
     return position
 
 
-@kernel
+@kernel(inner=True)
 def _survey_exceptions(data, at, stop, count):
     """Return how many exceptions there are, where the first is, and the byte after all; beyond ``stop`` if too many."""
     patches, at = take_varint(data, at, stop)
@@ -565,7 +565,7 @@ def _survey_exceptions(data, at, stop, count):
     return patches, begin, at
 
 
-@kernel
+@kernel(inner=True)
 def _add_exceptions(data, at, stop, patches, out):
     """Put exceptions where they belong."""
     place = U(0)
@@ -576,7 +576,7 @@ def _add_exceptions(data, at, stop, patches, out):
         out[place] = unzigzag(number)
 
 
-@kernel
+@kernel(inner=True)
 def _take_planes(data, at, stop, lanes, cursors):
     """Find where the lanes' planes begin and end; return the byte after them, beyond ``stop`` if that is too early."""
     for lane in range(lanes):

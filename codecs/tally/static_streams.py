@@ -62,7 +62,7 @@ FEWEST_TO_TRY, SMALL_STREAM = 16, 32
 # Writing
 
 
-@kernel
+@kernel(inline="always")
 def write_stream(integers, level, given, work, buffer, at):
     """Write a stream of integers, in two's complement.
 
@@ -117,7 +117,7 @@ def write_stream(integers, level, given, work, buffer, at):
     return start, np.int64(0)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _every(numbers):
     """Return all numbers or'ed together."""
     every = U(0)
@@ -126,7 +126,7 @@ def _every(numbers):
     return every
 
 
-@kernel
+@kernel(inner=True)
 def moved_down(buffer, source, stop, at):
     """Move bytes to where they begin earlier; return the byte after them."""
     size = stop - source
@@ -135,7 +135,7 @@ def moved_down(buffer, source, stop, at):
     return at + size
 
 
-@kernel
+@kernel(inner=True)
 def _write_prediction(first, least, most, divisor, levels, work, buffer, at):
     """Choose how levels are predicted, leave the residuals, and write the header; return its flags, and its end."""
     order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, work)
@@ -152,13 +152,13 @@ def _write_prediction(first, least, most, divisor, levels, work, buffer, at):
     return (order << U(2)) | (U(DIVIDED) if divisor > U(1) else U(0)), at
 
 
-@kernel
+@kernel(inner=True)
 def _put_head(base, divisor, at, buffer):
     at = put_varint(buffer, at, zigzag(base))
     return put_varint(buffer, at, divisor) if divisor > U(1) else at
 
 
-@kernel
+@kernel(inner=True)
 def _write_stream_packed(first, levels, least, divisor, work, buffer, at):
     """Write levels in the smallest of five ways to pack them: as they are, and signed or not by delta and its delta."""
     count, begin = U(levels.size), at
@@ -195,7 +195,7 @@ def _write_stream_packed(first, levels, least, divisor, work, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def packed_size(numbers):
     """Return about how many bytes numbers take packed."""
     group = U(256) if U(numbers.size) >= U(FEWEST_SIDE_BY_SIDE) else U(128)
@@ -208,7 +208,7 @@ def packed_size(numbers):
     return np.int64(total >> U(3))
 
 
-@kernel
+@kernel(inner=True)
 def write_packed(numbers, work, buffer, at):
     """Write unsigned numbers packed."""
     if U(numbers.size) >= U(FEWEST_SIDE_BY_SIDE):
@@ -247,7 +247,7 @@ class Prediction(NamedTuple):
     fields: np.uint64
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def read_stream(data, at, stop, known, work, levels):
     """Read a stream.
 
@@ -289,7 +289,7 @@ def read_stream(data, at, stop, known, work, levels):
     return True, how.base, how.divisor
 
 
-@kernel
+@kernel(inner=True)
 def _take_prediction(data, at, stop, known, starts, count):
     """Return whether a stream's header makes sense, what it says, and the byte after it; fill how lanes start."""
     flags = U(data[at])
@@ -322,7 +322,7 @@ def _take_prediction(data, at, stop, known, starts, count):
     return not (bad or (order == U(TAPS) and count < U(FEWEST_FOR_TAPS))), how, at
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def _read_residuals(data, at, stop, how, work, levels):
     """Read residuals; return whether they are whole, and whether each lane was summed up by itself."""
     count, summed, room = U(levels.size), False, work[WORDS : WORDS + 2].reshape(-1)
@@ -344,7 +344,7 @@ def _read_residuals(data, at, stop, how, work, levels):
     return at == stop, summed
 
 
-@kernel
+@kernel(inner=True)
 def _add_deltas_of_deltas(levels, slope):
     """Turn residuals into levels: each is the change of a delta, the first of which is the slope."""
     level, delta = U(0), slope
@@ -355,7 +355,7 @@ def _add_deltas_of_deltas(levels, slope):
         levels[i] = level
 
 
-@kernel
+@kernel(inner=True)
 def _start_lanes(levels, starts):
     """Put the first three levels of each lane where they belong."""
     count = U(levels.size)

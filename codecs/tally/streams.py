@@ -363,7 +363,7 @@ def subtract_prediction(levels, order, signed, start, slope, residuals):
         residuals[i] = zigzag(residual) if signed else residual
 
 
-@kernel
+@kernel(inner=True)
 def add_prediction(residuals, order, signed, start, slope, levels):
     """Fill levels; the inverse of `subtract_prediction`. The two arrays may be one."""
     if order == U(PLAIN):
@@ -402,7 +402,7 @@ def pack_integers(numbers, raw):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def unpack_integers(data, at, stop, numbers):
     """Fill numbers from the miniblocks at a byte; return the byte after them, beyond ``stop`` if one is cut short."""
     count = U(numbers.size)
@@ -468,7 +468,7 @@ class Header(NamedTuple):
     shift: np.uint64
 
 
-@kernel
+@kernel(inline="always", inner=True)
 def read_stream(reader, sums, levels):
     """Decode one stream.
 
@@ -497,7 +497,7 @@ def read_stream(reader, sums, levels):
     return True, header.base, header.divisor
 
 
-@kernel
+@kernel(inner=True)
 def _take_header(reader):
     """Return whether the header at the cursor makes sense, and what it says."""
     data, at, stop = reader.data, reader.cursor[AT], reader.stops[AT]
@@ -523,7 +523,7 @@ def _take_header(reader):
     return at <= stop and not (kind >> U(6) or coder > U(PACKED) or (order == U(LINEAR) and not signed)), header
 
 
-@kernel
+@kernel(inner=True)
 def _read_residuals(reader, header, levels):
     """Decode residuals; return whether the data sufficed."""
     cursor, stops = reader.cursor, reader.stops
@@ -542,7 +542,7 @@ def _read_residuals(reader, header, levels):
     return cursor[RAW] <= stops[RAW]
 
 
-@kernel
+@kernel(inner=True)
 def _add_linear(reader, header, sums, levels):
     """Fill levels from the residuals they hold, and from other streams' levels by the header's weights."""
     data, stop = reader.data, reader.stops[AT]
@@ -562,7 +562,7 @@ def _add_linear(reader, header, sums, levels):
         levels[i] = level
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def _down(total):
     """Return a weighted sum as a level: the weights' 2^-16 taken off, towards minus infinity."""
     return np.uint64(np.int64(total) >> np.int64(WEIGHT_BITS))

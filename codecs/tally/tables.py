@@ -43,7 +43,7 @@ LOG2_E = 5909
 # Bits of tables, lowest first
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def put_bits(buffer, position, number, size):
     """Append up to 32 bits; what follows in the last byte becomes 0."""
     at, shift = position >> U(3), position & U(7)
@@ -51,14 +51,14 @@ def put_bits(buffer, position, number, size):
     return position + size
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def take_bits(data, position, limit, size):
     """Return up to 32 bits, and the position after them, which may lie beyond the limit: nothing is read there."""
     word = load_little(data, min(position, limit) >> U(3)) >> (position & U(7))
     return word & ((U(1) << size) - U(1)), position + size
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def put_gamma(buffer, position, number):
     """Append a number from 0 on in Elias' gamma code of the one after it."""
     size = U(63) - leading_zeros(number + U(1))
@@ -66,7 +66,7 @@ def put_gamma(buffer, position, number):
     return put_bits(buffer, position, (number + U(1)) & ((U(1) << size) - U(1)), size)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def take_gamma(data, position, limit):
     """Return the number that `put_gamma` wrote, of at most 20 bits, and the position after it, as `take_bits` does."""
     word = load_little(data, min(position, limit) >> U(3)) >> (position & U(7))
@@ -75,7 +75,7 @@ def take_gamma(data, position, limit):
     return number - U(1), position + (size << U(1)) + U(1)
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def gamma_bits(number):
     """Return the length of a gamma code."""
     return 2 * (63 - np.int64(leading_zeros(np.uint64(number + 1)))) + 1
@@ -84,7 +84,7 @@ def gamma_bits(number):
 # Tables from weights
 
 
-@kernel
+@kernel(inner=True)
 def frequencies_of(weights, tokens, log, shares):
     """Fill the frequencies, which add up to 2^log, from weights; every token with a weight has one."""
     total, most = U(0), U(0)
@@ -111,7 +111,7 @@ def frequencies_of(weights, tokens, log, shares):
     shares[largest] += left
 
 
-@kernel
+@kernel(inner=True)
 def fill_table(shares, tokens, low, shift, mantissa, table, offset):
     """Fill a decoding table: see `squeezelab.codecs.tally.lanes` for its entries."""
     at = offset
@@ -133,7 +133,7 @@ def fill_table(shares, tokens, low, shift, mantissa, table, offset):
 # Explicit tables
 
 
-@kernel
+@kernel(inner=True)
 def symbol_of_step(step, sparse):
     """Return the number that a step between levels has, other than a run of zeros."""
     folded = np.int64(zigzag(np.uint64(step)))
@@ -142,7 +142,7 @@ def symbol_of_step(step, sparse):
     return folded if folded < 3 else folded + 1
 
 
-@kernel
+@kernel(inner=True)
 def explicit_levels(cells, tokens, count, log, sparse, levels, back):
     """Choose the level of each token's frequency; return about how many bits table and tokens take, in 2^-12.
 
@@ -203,7 +203,7 @@ def explicit_levels(cells, tokens, count, log, sparse, levels, back):
     return cost + best - count * LOG2_E
 
 
-@kernel
+@kernel(inner=True)
 def put_levels(levels, tokens, sparse, buffer, position):
     """Append an explicit table: steps between levels, and runs of tokens that there are none of."""
     last, i = U(0), U(0)
@@ -222,7 +222,7 @@ def put_levels(levels, tokens, sparse, buffer, position):
     return position
 
 
-@kernel
+@kernel(inner=True)
 def take_levels(data, position, stop, tokens, sparse, weights):
     """Fill weights from an explicit table; return the position after it, and whether it makes sense."""
     level, i, some = U(0), U(0), False
@@ -251,7 +251,7 @@ def take_levels(data, position, stop, tokens, sparse, weights):
 # Shapes
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def _dot(counts, lengths):
     """Return the sum of products of whole numbers that stays below 2^24, whatever the order of additions."""
     total = np.float32(0)
@@ -260,13 +260,13 @@ def _dot(counts, lengths):
     return total
 
 
-@kernel
+@kernel(inner=True)
 def _cost_of(lengths, shape, counts, low, high):
     first = shape * U(CELLS)
     return np.int64(_dot(counts[low:high], lengths[first + low : first + high])) << (FRACTION - 7)
 
 
-@kernel
+@kernel(inner=True)
 def best_shape(work, cells, low, high, count):
     """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these."""
     half, below, middle, counts = count >> 1, np.int64(0), np.int64(16), work[WEIGHTS].view(np.float32)
@@ -306,7 +306,7 @@ def best_shape(work, cells, low, high, count):
     return shape, best
 
 
-@kernel
+@kernel(inner=True)
 def cells_at(full, low, high, shift, mantissa, middle, cells):
     """Fill counts of tokens of shifted integers from those of all integers by three bits; return the raw bits left.
 
@@ -331,7 +331,7 @@ def cells_at(full, low, high, shift, mantissa, middle, cells):
     return raw
 
 
-@kernel
+@kernel(inner=True)
 def span_of(cells):
     """Return the first counted cell and the one after the last."""
     low, high = 0, cells.size
@@ -369,19 +369,19 @@ class Segments(NamedTuple):
     chosen: npt.NDArray[np.uint64]
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def owner_of(work):
     """Return where is told which table each lane and epoch has."""
     return work[STATE][64:96]
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def chosen_of(work):
     """Return where is told which shape each table has."""
     return work[STATE][96:128]
 
 
-@kernel
+@kernel(inner=True)
 def shapes_of_segments(residuals, shift, layout, low, high, best, work):
     """Give each lane and epoch a shape, neighbours one while that saves bits; return how many, and the bits.
 
@@ -403,7 +403,7 @@ def shapes_of_segments(residuals, shift, layout, low, high, best, work):
     return groups, total
 
 
-@kernel
+@kernel(inner=True)
 def _count_segments(residuals, shift, layout, low, high, segments, work):
     """Count the tokens of each lane and epoch, and choose their shapes; return the bits of all."""
     count, lanes, epochs = layout
@@ -429,7 +429,7 @@ def _count_segments(residuals, shift, layout, low, high, segments, work):
     return total
 
 
-@kernel
+@kernel(inner=True)
 def _join_segments(segments, count, low, high, work):
     """Join the two neighbours that save most, while any do; return how many groups are left."""
     groups = count
@@ -450,7 +450,7 @@ def _join_segments(segments, count, low, high, work):
     return groups
 
 
-@kernel
+@kernel(inner=True)
 def _try_to_join(segments, j, low, high, work):
     """Fill what it saves to join a group with the next."""
     cells, members, costs = segments.cells, segments.members, segments.costs
@@ -463,7 +463,7 @@ def _try_to_join(segments, j, low, high, work):
     segments.joint[j] = shape
 
 
-@kernel
+@kernel(inner=True)
 def _join(segments, at, left):
     """Join a group with the next, so that ``left`` are left."""
     cells, members, costs, sizes, gains, joint, _, chosen = segments

@@ -52,13 +52,13 @@ def make_rows() -> npt.NDArray[np.uint64]:
     return rows
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def weights_of_shape(work, shape):
     """Return the weights of tokens in a shape, uint32[CELLS]."""
     return work[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[shape * U(CELLS) : (shape + U(1)) * U(CELLS)]
 
 
-@kernel(forceinline=True)
+@kernel(forceinline=True, inner=True)
 def lengths_of_shapes(work):
     """Return the lengths of tokens' codes in all shapes, float32[SHAPES * CELLS]."""
     return work[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.float32)[SHAPES * CELLS : 2 * SHAPES * CELLS]

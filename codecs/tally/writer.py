@@ -84,7 +84,7 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
     return first, at, False
 
 
-@kernel
+@kernel(inner=True)
 def _with_size(buffer, at, end):
     """Put the size of what stands three bytes after a place before it; return the byte after it."""
     source = at + U(3)
@@ -92,7 +92,7 @@ def _with_size(buffer, at, end):
     return moved_down(buffer, source, end, at) if at < source else end
 
 
-@kernel(inline="always")
+@kernel(inline="always", inner=True)
 def write_block(words, is_double, level, work, buffer, at):
     """Write a block whose numbers are whole, or multiples of the inverse of a divisor but for roundings and a few.
 
@@ -136,7 +136,7 @@ def write_block(words, is_double, level, work, buffer, at):
     return at
 
 
-@kernel
+@kernel(inner=True)
 def _take_apart(words, is_double, work):
     """Fill the integers of a block, gaps and exceptions; return whether so few are missed, and how it was done."""
     count, numbers, doubles = U(words.size), work[NUMBERS][: words.size], words.view(np.float64)
@@ -150,7 +150,7 @@ def _take_apart(words, is_double, work):
     return missed <= count // U(FEW_MISSED), Division(U(DIVIDE), np.uint64(divisor), count, missed)
 
 
-@kernel
+@kernel(inner=True)
 def _write_streams(division, distinct, level, work, buffer, at):
     """Write a block, ranked if it says how many integers are distinct; `rank` has found these.
 
@@ -188,13 +188,13 @@ def _write_streams(division, distinct, level, work, buffer, at):
     return at, coder, gain
 
 
-@kernel
+@kernel(inner=True)
 def _least_saved(size, level):
     """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn."""
     return np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
 
 
-@kernel
+@kernel(inner=True)
 def rank(numbers, work):
     """Fill the rows `RANKS` and `DISTINCT`: integers numbered by their order, and which there are.
 
@@ -242,7 +242,7 @@ def rank(numbers, work):
     return distinct, U(max(saved, np.int64(0)) // ONE)
 
 
-@kernel
+@kernel(inner=True)
 def _divisor_of(doubles, work):
     """Return the least divisor that made most of a sample; 0 for none."""
     sample, count = work[WEIGHTS].view(np.float64), 0
@@ -254,7 +254,7 @@ def _divisor_of(doubles, work):
     return least_divisor(sample[:count], sample[:count].view(np.uint64), _DIVISORS) if count else 1.0
 
 
-@kernel
+@kernel(inner=True)
 def _divide(words, doubles, divisor, numbers, gaps, exceptions):
     """Fill whole numbers, and the gaps and exceptions of those doubles that are not these over the divisor.
 
@@ -286,7 +286,7 @@ def _divide(words, doubles, divisor, numbers, gaps, exceptions):
     return missed
 
 
-@kernel
+@kernel(inner=True)
 def _are_sparse(numbers, work):
     """Return whether few numbers are distinct of those that lie between the least and the largest, and come again."""
     count, distinct = U(numbers.size), U(0)
