@@ -75,7 +75,7 @@ class Codes(NamedTuple):
     owner : uint64[lanes * epochs]
         Where the table of each lane and epoch begins in the three arrays that follow.
     shares, slots, inverses : uint64[...]
-        Of each token how many slots, and what `prepare_token` gives.
+        Of each token how many slots, what `slot_of` gives, and the inverse of how many.
     """
 
     owner: Words
@@ -354,21 +354,18 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     return at == stop
 
 
-@kernel(inner=True)
-def prepare_token(share, slot, log):
-    """Return what `_put` needs of a token: its first slot with a shift above it, and the inverse of its share.
+@kernel(forceinline=True, inner=True)
+def slot_of(share, slot, log):
+    """Return what `_put` needs of a token besides its share and the inverse of that: its first slot below a shift.
 
     With f the share and s the bits of f - 1, the quotient of a state below 2^63 by f is the high half of its product
     with the inverse, ceil(2^(s + 63) / f), shifted right by s - 1 (R. Alverson, "Integer division using reciprocals",
     1991).
     """
     if share < U(2):
-        # The quotient comes out as one less than the state: what is missing is in the slot.
-        return slot + (U(1) << log) - U(1), ~U(0)
-    shift = U(64) - leading_zeros(share - U(1))
-    top = U(1) << (shift + U(31))
-    inverse = ((share - U(1) + ((top % share) << U(32))) // share) + ((top // share) << U(32))
-    return slot | ((shift - U(1)) << U(32)), inverse
+        # The quotient comes out as one less than the state, by an inverse of all ones: what is missing is in the slot.
+        return slot + (U(1) << log) - U(1)
+    return slot | ((U(63) - leading_zeros(share - U(1))) << U(32))
 
 
 @kernel(forceinline=True, inner=True)

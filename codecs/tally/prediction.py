@@ -64,33 +64,30 @@ def fill_levels(integers, least, divisor, levels):
 
 @kernel(inner=True)
 def choose_predictor(levels, span, work):
-    """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row."""
+    """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row.
+
+    Those of taps are left to `put_taps`.
+    """
     count = levels.size
-    cells, room = work[COUNTS].view(np.uint32), work[COSTS].view(np.int64)
+    cells, room, row = work[COUNTS].view(np.uint32), work[COSTS].view(np.int64), work[OTHER_RESIDUALS][: levels.size]
     best, order, slope = np.int64(1) << 60, U(PLAIN), U(0)
     zero = U(0)
     for candidate in range(3):
-        row = work[RESIDUALS + candidate][: levels.size]
-        subtract_plan(levels, U(candidate), zero, row)
         middle = zero
         if candidate == 0:
-            middle = median_of(row, 0, room)
+            middle = median_of(levels, False, room)
         elif candidate == 1 and count > 2:
-            middle = median_of(row, 1, room)
+            middle = median_of(levels, True, room)
         elif candidate == 2:
             middle = levels[1] - levels[0]
-        if middle:
-            subtract_plan(levels, U(candidate), middle, row)
+        step, pace = _sampled(count)
+        for begin in range(0, count, pace):
+            subtract_part(levels, U(candidate), middle, U(begin), U(min(begin + step, count)), row)
         bits = estimate(row, cells) + candidate * 8 * ONE
         if candidate == 2:
             bits += bits // 128
         if bits < best:
             best, order, slope = bits, U(candidate), middle
-    if order:
-        chosen, own = work[RESIDUALS + np.int64(order)], work[RESIDUALS]
-        for i in range(U(count)):
-            own[i] = chosen[i]
-    a, b, c = zero, zero, zero
     if count > 64 and span < U(1) << U(40) and best > count * ONE // 4:
         large = span > U(1) << U(20)
         f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
@@ -98,32 +95,46 @@ def choose_predictor(levels, span, work):
         n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
         n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
         if explained > LEAST_EXPLAINED and (n1 or n2 or n3):
-            row = work[OTHER_RESIDUALS][:count]
             w1, w2, w3 = tap_weights(np.uint64(n1), np.uint64(n2), np.uint64(n3))
             subtract_taps(levels, w1, w2, w3, row)
             bits = estimate(row, cells) + 110 * ONE
             if bits < best - best // 50:
-                order, a, b, c = U(TAPS), np.uint64(n1), np.uint64(n2), np.uint64(n3)
-    return order, slope, a, b, c
+                return U(TAPS), slope, np.uint64(n1), np.uint64(n2), np.uint64(n3)
+    subtract_plan(levels, order, slope, work[RESIDUALS][: levels.size])
+    return order, slope, zero, zero, zero
 
 
 @kernel(inner=True)
 def subtract_plan(levels, order, slope, residuals):
     """Fill residuals of levels: less a constant, the delta before, or the change of deltas."""
-    count = U(levels.size)
+    subtract_part(levels, order, slope, U(0), U(levels.size), residuals)
+
+
+@kernel(inner=True)
+def subtract_part(levels, order, slope, begin, end, residuals):
+    """Fill residuals from a place on, up to another, as `subtract_plan` does."""
     if order == U(PLAIN):
-        for i in range(count):
+        for i in range(begin, end):
             residuals[i] = levels[i] - slope
         return
-    residuals[0] = U(0)
+    if begin == U(0):
+        residuals[0] = U(0)
+        if end > U(1):
+            residuals[1] = levels[1] - levels[0] - slope
     if order == U(DELTA):
-        for i in range(U(1), count):
+        for i in range(max(begin, U(1)), end):
             residuals[i] = levels[i] - levels[i - U(1)] - slope
         return
-    if count > U(1):
-        residuals[1] = levels[1] - levels[0] - slope
-    for i in range(U(2), count):
+    for i in range(max(begin, U(2)), end):
         residuals[i] = levels[i] - (levels[i - U(1)] << U(1)) + levels[i - U(2)]
+
+
+@kernel(forceinline=True, inner=True)
+def _sampled(count):
+    """Return of how many residuals in a row, and of which distance of such rows, bits are estimated."""
+    if count > 1024:
+        return 64, 512
+    return (64, 128) if count > 512 else (count, count)
 
 
 @kernel(inner=True)
@@ -132,12 +143,10 @@ def estimate(residuals, cells):
     for i in range(TOKENS):
         cells[i] = 0
     count = residuals.size
-    step, pace = count, count
-    if count > 512:
-        step, pace = 64, 128 if count <= 1024 else 512
-    raw, seen, begin = U(0), 0, 0
+    step, pace = _sampled(count)
+    raw, seen = U(0), 0
     low, high = U(TOKENS), U(0)
-    while begin < count:
+    for begin in range(0, count, pace):
         for i in range(U(begin), U(min(begin + step, count))):
             token, bits = token_of(residuals[i], U(3))
             cell = (token + U(FULL)) & U(TOKENS - 1)
@@ -145,7 +154,6 @@ def estimate(residuals, cells):
             low, high = min(low, cell), max(high, cell)
             raw += bits
         seen += min(begin + step, count) - begin
-        begin += pace
     bits, used = NLOGN[seen] + (np.int64(raw) << FRACTION), 0
     for i in range(low, high + U(1)):
         if cells[i]:
@@ -155,12 +163,16 @@ def estimate(residuals, cells):
 
 
 @kernel(inner=True)
-def median_of(numbers, first, room):
-    """Return the median of up to 31 numbers, signed, evenly spread from the first one on."""
+def median_of(numbers, changes, room):
+    """Return the median of up to 31 signed numbers, or of their changes, evenly spread."""
+    first = 1 if changes else 0
     size = numbers.size - first
     count = min(31, size)
     for i in range(count):
-        number = np.int64(numbers[first + i * size // count])
+        place = first + i * size // count
+        number = np.int64(numbers[place])
+        if changes:
+            number = np.int64(numbers[place] - numbers[place - 1])
         j = i
         while j > 0 and room[j - 1] > number:
             room[j] = room[j - 1]
@@ -235,7 +247,7 @@ def put_taps(levels, a, b, c, residuals, work, buffer, at):
     count = U(levels.size)
     w1, w2, w3 = tap_weights(a, b, c)
     subtract_taps(levels, w1, w2, w3, residuals)
-    constant = median_of(residuals, 3, work[COSTS].view(np.int64))
+    constant = median_of(residuals[U(3) :], False, work[COSTS].view(np.int64))
     lanes = lanes_of(count)
     total = (constant << U(16)) + U(32768)
     for i in range(U(3), count):

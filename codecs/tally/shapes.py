@@ -39,7 +39,7 @@ ONE = 1 << FRACTION
 LENGTH_UNITS = 128.0
 """A shape's code lengths have units of 1/128 bit: a block's sums of them are below 2^24, exact in float32."""
 LONGEST_LENGTH = 11 * 128
-MOST_COUNT = 8192
+MOST_COUNT, MOST_SHARE = 8192, 2048
 
 
 def log2_fixed(numbers: Words) -> Words:
@@ -123,7 +123,13 @@ def _bank() -> npt.NDArray[np.uint32]:
     return np.stack([weights.astype(np.uint32), lengths.view(np.uint32)])
 
 
-BANK = _bank()
+def _inverses() -> Words:
+    """Return the inverse of each frequency: ceil(2^(s + 63) / f), with s the bits of f - 1; all ones for 0 and 1."""
+    inverses = [-(-(1 << ((share - 1).bit_length() + 63)) // share) for share in range(2, MOST_SHARE + 1)]
+    return np.array([2**64 - 1, 2**64 - 1, *inverses], np.uint64)
+
+
+BANK, SHARE_INVERSES = _bank(), _inverses()
 LOG2 = np.zeros(MOST_COUNT + 1, np.int64)
 """Logarithms of counts in units of 2^-12; 0 for 0."""
 LOG2[1:] = (log2_fixed(np.arange(1, MOST_COUNT + 1, dtype=np.uint64)) >> np.uint64(16 - FRACTION)).astype(np.int64)
@@ -135,5 +141,5 @@ NLOGN[1:] = (
 ).astype(np.int64)
 HALF_POWERS = np.array([isqrt(1 << (16 + level)) for level in range(28)], np.uint64)
 """2^8 times the powers of the root of 2, rounded down: the weights that explicit tables have."""
-for _array in (BANK, LOG2, NLOGN, HALF_POWERS):
+for _array in (BANK, SHARE_INVERSES, LOG2, NLOGN, HALF_POWERS):
     _array.flags.writeable = False

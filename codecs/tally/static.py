@@ -14,8 +14,8 @@ from squeezelab.codecs.tally.lanes import (
     Tokens,
     begin_of,
     layout_of,
-    prepare_token,
     read_lanes,
+    slot_of,
     token_of,
     write_lanes,
 )
@@ -44,6 +44,7 @@ from squeezelab.codecs.tally.workspace import (
     CHOSEN,
     COUNTS,
     INVERSES,
+    INVERSES_OF_SHARES,
     PATCHES,
     RESIDUALS,
     SHARES,
@@ -116,7 +117,7 @@ def write_static(residuals, work, buffer, at):
     """
     layout, cells = layout_of(U(residuals.size)), work[COUNTS].view(np.uint32)
     low, high, patches = _count_tokens(residuals, work)
-    gain = context_gain(residuals, cells[TOKENS : 4 * TOKENS])
+    gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), cells[TOKENS : 4 * TOKENS])
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
     choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
@@ -126,6 +127,7 @@ def write_static(residuals, work, buffer, at):
         )
         if groups > 1 and total + raw * ONE < bits:
             choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
+        # Else a table by shape now has that of the first group: that of all residuals takes no fewer bytes in all.
     wide = _is_wide(choice)
     position = _put_header(choice, wide, patches, buffer, at) << U(3)
     position = _put_tables(choice, layout, work, buffer, position)
@@ -165,8 +167,9 @@ def _choose_shape(cells, low, high, layout, work):
     # The shift leaves the tokens of a shape: as many bits as its cells tell apart, and the median among its scales.
     widest, single = max(high - FULL, FULL - 1 - low), cells[TOKENS : TOKENS + CELLS]
     shift = U(max(0, (widest - SIDE + 8) >> 3))
-    raw = cells_at(cells, low, high, shift, U(3), U(SIDE), single)
-    first, last = span_of(single)
+    for i in range(CELLS):
+        single[i] = 0
+    raw, first, last = cells_at(cells, low, high, shift, U(3), U(SIDE), single)
     shape, cost = best_shape(work, single, first, last, np.int64(layout.values))
     chosen_of(work)[0] = U(shape)
     log = _log_of(layout.values, U(last - first))
@@ -194,11 +197,10 @@ def _choose_explicit(residuals, low, high, choice, bits, work):
         part = shift if place == 0 else U(0)
         if place == 2:
             own, middle = cells[2 * TOKENS : 4 * TOKENS], U(TOKENS)
-            raw = _count_six(residuals, own)
+            raw, first, last = _count_six(residuals, own)
         else:
             own, middle = cells[14000 : 14000 + TOKENS], U(FULL)
-            raw = cells_at(cells, low, high, part, U(MANTISSAS[place]), middle, own)
-        first, last = span_of(own)
+            raw, first, last = cells_at(cells, low, high, part, U(MANTISSAS[place]), middle, own)
         if last - first > MOST_TOKENS:
             continue
         total, sparse = _try_explicit(own[first:last], np.int64(residuals.size), bits - raw * ONE, work)
@@ -265,7 +267,8 @@ def _put_tables(choice, layout, work, buffer, position):
         own, slot = shares[table * tokens :], U(0)
         frequencies_of(weights, tokens, choice.log, own)
         for i in range(tokens):
-            slots[table * tokens + i], inverses[table * tokens + i] = prepare_token(own[i], slot, choice.log)
+            slots[table * tokens + i] = slot_of(own[i], slot, choice.log)
+            inverses[table * tokens + i] = work[INVERSES_OF_SHARES, own[i]]
             slot += own[i]
     if choice.kind != U(SEGMENTS):
         for i in range(segments):
@@ -308,10 +311,16 @@ def _put_words(room, begin, end, buffer, at):
 
 
 @kernel(inner=True)
-def context_gain(residuals, cells):
-    """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12."""
-    for i in range(SIZES * (SIZES + 1)):
-        cells[i] = 0
+def context_gain(residuals, widest, cells):
+    """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12.
+
+    The widest token, by three bits, tells up to which size there are any.
+    """
+    sizes = min((widest >> 3) + 5, SIZES)
+    for i in range(sizes):
+        for j in range(sizes):
+            cells[SIZES * i + j] = 0
+        cells[SIZES * SIZES + i] = 0
     before = U(0)
     for i in range(U(residuals.size)):
         size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(SIZES - 1))
@@ -319,11 +328,11 @@ def context_gain(residuals, cells):
         cells[U(SIZES * SIZES) + size] += np.uint32(1)
         before = size
     bits, used = NLOGN[residuals.size], 0
-    for i in range(SIZES):
+    for i in range(sizes):
         total = np.int64(0)
         if cells[SIZES * SIZES + i] == 0:
             continue
-        for j in range(SIZES):
+        for j in range(sizes):
             seen = np.int64(cells[SIZES * i + j])
             total += seen
             bits += NLOGN[seen]
@@ -390,15 +399,18 @@ def _put_exceptions(work, patches, buffer, at):
 
 @kernel(inner=True)
 def _count_six(residuals, cells):
-    """Count tokens of six bits of mantissa, token 0 in cell 1024; return the raw bits."""
+    """Count tokens of six bits of mantissa, token 0 in cell 1024; return the raw bits, and the counted span."""
     for i in range(cells.size):
         cells[i] = 0
-    raw = U(0)
+    raw, first, last = U(0), U(TOKENS), U(TOKENS)
     for i in range(U(residuals.size)):
         token, bits = token_of(residuals[i], U(6))
-        cells[token + U(1024)] += np.uint32(1)
+        cell = token + U(TOKENS)
+        cells[cell] += np.uint32(1)
         raw += bits
-    return np.int64(raw)
+        first, last = min(first, cell), max(last, cell)
+    begin, end = span_of(cells[first : last + U(1)])
+    return np.int64(raw), np.int64(first) + begin, np.int64(first) + end
 
 
 @kernel(forceinline=True, inner=True)

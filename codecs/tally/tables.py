@@ -308,27 +308,42 @@ def best_shape(work, cells, low, high, count):
 
 @kernel(inner=True)
 def cells_at(full, low, high, shift, mantissa, middle, cells):
-    """Fill counts of tokens of shifted integers from those of all integers by three bits; return the raw bits left.
+    """Fill counts of tokens of shifted integers from those of all integers by three bits.
 
     Those are in the cells low to high, and ``middle`` is the cell of token 0. What has more mantissa bits than three
     cannot be told apart.
+
+    Returns
+    -------
+    raw : int64
+        The raw bits left.
+    first, last : int64
+        The first counted cell and the one after the last; cells outside of them are left as they are.
     """
-    for i in range(cells.size):
+    first, _ = _cell_at(low, shift, mantissa, middle)
+    last, _ = _cell_at(high, shift, mantissa, middle)
+    for i in range(first, last + U(1)):
         cells[i] = 0
     raw = np.int64(0)
     for i in range(low, high + 1):
-        if full[i] == 0:
-            continue
-        token = U(i) - U(FULL)
-        sign = U(0) - (token >> U(63))
-        size = token ^ sign
-        octave = size >> U(3)
-        bits = octave - U(1) if octave > U(1) else U(0)
-        number = ((size - (bits << U(3))) << bits) >> shift
-        small, left = token_of(number, mantissa)
-        cells[(small ^ sign) + middle] += full[i]
-        raw += np.int64(full[i]) * np.int64(left + shift)
-    return raw
+        if full[i]:
+            cell, left = _cell_at(i, shift, mantissa, middle)
+            cells[cell] += full[i]
+            raw += np.int64(full[i]) * np.int64(left + shift)
+    begin, end = span_of(cells[first : last + U(1)])
+    return raw, np.int64(first) + begin, np.int64(first) + end
+
+
+@kernel(forceinline=True, inner=True)
+def _cell_at(place, shift, mantissa, middle):
+    """Return the cell of shifted integers whose cell by three bits is given, and how many of their bits are raw."""
+    token = U(place) - U(FULL)
+    sign = U(0) - (token >> U(63))
+    size = token ^ sign
+    octave = size >> U(3)
+    bits = octave - U(1) if octave > U(1) else U(0)
+    small, left = token_of(((size - (bits << U(3))) << bits) >> shift, mantissa)
+    return (small ^ sign) + middle, left
 
 
 @kernel(inner=True)

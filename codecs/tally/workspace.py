@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs.tally.shapes import BANK, CELLS, SHAPES
+from squeezelab.codecs.tally.shapes import BANK, CELLS, SHAPES, SHARE_INVERSES
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U
 
@@ -16,7 +16,7 @@ BLOCK = 8192
 
 LEVELS, RESIDUALS, OTHER_RESIDUALS, THIRD, COUNTS, COSTS, CHOSEN, SHARES, BOUNDS, INVERSES, WEIGHTS, STATE = range(12)
 TABLE, WORDS, NUMBERS, NOISE, EXCEPTIONS, GAPS, RESULT, OTHER_LEVELS = 12, 14, 18, 19, 20, 21, 22, 24
-WEIGHTS_OF_SHAPES = 27
+INVERSES_OF_SHARES, WEIGHTS_OF_SHAPES = 27, 28
 PATCHES = GAPS
 """The exceptions of a stream that is written; a reader has gaps there."""
 RANKS, DISTINCT = RESULT, RESULT + 1
@@ -46,8 +46,9 @@ class Target(NamedTuple):
 
 
 def make_rows() -> npt.NDArray[np.uint64]:
-    """Return the rows that kernels of a thread work in: of zeros, and `BANK` at their end."""
+    """Return the rows that kernels of a thread work in: of zeros, then inverses of shares, and `BANK`."""
     rows = np.zeros((ROWS, BLOCK), np.uint64)
+    rows[INVERSES_OF_SHARES, : SHARE_INVERSES.size] = SHARE_INVERSES
     rows[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[: BANK.size] = BANK.reshape(-1)
     return rows
 

@@ -298,11 +298,12 @@ def _are_sparse(numbers, work):
     seen = work[WEIGHTS][:1024]
     for i in range(U(1024)):
         seen[i] = U(0)
+    span = np.uint64(most - least)
+    limit = min(count >> U(1), span >> U(2))
     for i in range(count):
         slot = (numbers[i] * U(0x9E3779B97F4A7C15)) >> U(48)
         distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
         seen[slot >> U(6)] |= U(1) << (slot & U(63))
-    span = np.uint64(most - least)
-    if U(2) * distinct > count or span < U(4) * distinct:
-        return False
+        if distinct > limit:
+            return False
     return span // max(common_divisor(numbers, np.uint64(least)), U(1)) >= U(4) * distinct

@@ -41,7 +41,7 @@ def kernel(function: Callable[..., Any] | None = None, *, inner: bool = False, *
     function : callable
         The kernel; unsigned 64-bit throughout, and without allocation.
     inner : bool
-        Whether kernels alone call it: what Python would call it by takes a fifth of the time to compile small functions.
+        Whether kernels alone call it: then what Python would call it by is not compiled.
     **options
         Further options of `numba.njit`; ``forceinline=True`` for the small functions that kernels are made of.
 
