@@ -110,21 +110,24 @@ class Tally(ColumnCodec):
 
     def encode(self, buf: Any) -> bytes:
         """Encode a column; one of native int64 or float64 without much ado."""
-        if type(buf) is np.ndarray and buf.ndim == 1 and buf.dtype in WHOLE and buf.flags.carray and buf.size:
+        if _is_plain(buf) and buf.size:
             return pack_frame(NAME, buf.dtype, buf.size, self._pack_wide(buf))
         return super().encode(buf)
 
     def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
         """Encode all columns of int64, and all of float64, in one call each."""
-        taken = [self._as_column(column) for column in columns]
+        taken = [(one, one.dtype) if _is_plain(one) else self._as_column(one) for one in columns]
         frames: list[bytes] = [b""] * len(taken)
         for dtype in WHOLE:
             mine = [i for i, (column, own) in enumerate(taken) if own == dtype and column.size]
+            if not mine:
+                continue
+            parts = [taken[i][0] for i in mine]
             offsets = np.zeros(len(mine) + 1, np.int64)
-            np.cumsum([taken[i][0].size for i in mine], out=offsets[1:])
-            joined = np.concatenate([np.empty(0, dtype), *(taken[i][0] for i in mine)])
-            for i, payload in zip(mine, encode_columns(joined, offsets, self.level) if mine else (), strict=True):
-                frames[i] = pack_frame(self.frame_name, dtype, taken[i][0].size, MARK + payload)
+            np.cumsum([part.size for part in parts], out=offsets[1:])
+            payloads = encode_columns(np.concatenate(parts), offsets, self.level)
+            for i, part, payload in zip(mine, parts, payloads, strict=True):
+                frames[i] = pack_frame(NAME, dtype, part.size, MARK + payload)
         return [frame or self.encode(column) for frame, column in zip(frames, columns, strict=True)]
 
     def decode(self, buf: Any, out: Any = None) -> Any:
@@ -151,3 +154,8 @@ class Tally(ColumnCodec):
         """Decode block by block, in the version that they are of."""
         if not decode_payload(data, frame.start, frame.stop, column):
             raise CorruptDataError("the tally payload does not hold the values it promises: it is damaged")
+
+
+def _is_plain(buf: Any) -> bool:
+    """Return whether something is a column that kernels take as it lies in memory."""
+    return type(buf) is np.ndarray and buf.ndim == 1 and buf.dtype in WHOLE and buf.flags.carray

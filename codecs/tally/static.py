@@ -146,14 +146,25 @@ def write_static(residuals, work, buffer, at):
 @kernel(inner=True)
 def _count_tokens(residuals, work):
     """Count tokens of three bits of mantissa, and take exceptions out; return the cells in use, and how many these."""
-    count, full = U(residuals.size), work[COUNTS].view(np.uint32)[:TOKENS]
-    for i in range(TOKENS):
-        full[i] = 0
+    count, cells = U(residuals.size), work[COUNTS].view(np.uint32)
+    full, odd = cells[:TOKENS], cells[TOKENS : 2 * TOKENS]
+    for i in range(2 * TOKENS):
+        cells[i] = 0
+    # In two halves: to add to a cell right after it was added to takes several cycles.
     least, most = U(FULL), U(FULL)
-    for i in range(count):
-        token, _ = token_of(residuals[i], U(3))
+    for i in range(U(0), count & ~U(1), U(2)):
+        one, _ = token_of(residuals[i], U(3))
+        two, _ = token_of(residuals[i + U(1)], U(3))
+        full[one + U(FULL)] += np.uint32(1)
+        odd[two + U(FULL)] += np.uint32(1)
+        least = min(least, min(one + U(FULL), two + U(FULL)))
+        most = max(most, max(one + U(FULL), two + U(FULL)))
+    if count & U(1):
+        token, _ = token_of(residuals[count - U(1)], U(3))
         full[token + U(FULL)] += np.uint32(1)
         least, most = min(least, token + U(FULL)), max(most, token + U(FULL))
+    for i in range(least, most + U(1)):
+        full[i] += odd[i]
     low, high = _cut_outliers(full, np.int64(least), np.int64(most), np.int64(count))
     patches = U(0)
     if U(low) > least or U(high) < most:
@@ -320,24 +331,24 @@ def context_gain(residuals, widest, cells):
     for i in range(sizes):
         for j in range(sizes):
             cells[SIZES * i + j] = 0
-        cells[SIZES * SIZES + i] = 0
     before = U(0)
     for i in range(U(residuals.size)):
         size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(SIZES - 1))
         cells[before * U(SIZES) + size] += np.uint32(1)
-        cells[U(SIZES * SIZES) + size] += np.uint32(1)
         before = size
     bits, used = NLOGN[residuals.size], 0
     for i in range(sizes):
-        total = np.int64(0)
-        if cells[SIZES * SIZES + i] == 0:
+        total, all_before = np.int64(0), np.int64(0)
+        for j in range(sizes):
+            all_before += np.int64(cells[SIZES * j + i])
+        if all_before == 0:
             continue
         for j in range(sizes):
             seen = np.int64(cells[SIZES * i + j])
             total += seen
             bits += NLOGN[seen]
             used += int(seen > 0)
-        bits -= NLOGN[total] + NLOGN[cells[SIZES * SIZES + i]]
+        bits -= NLOGN[total] + NLOGN[all_before]
     return bits - 3 * used * ONE
 
 
