@@ -15,7 +15,7 @@ from rich.console import Console
 
 from squeezelab.dataset import MetricDataset, Series
 from squeezelab.errors import InvalidRequestError
-from squeezelab.experiment.run import measure_dataset
+from squeezelab.experiment.run import measure_dataset, name_missing
 from squeezelab.report.sentences import explain_text
 from squeezelab.results import Explained, Results
 
@@ -215,8 +215,9 @@ class Study:
 
     @property
     def sentences(self) -> list[str]:
-        """What a person can check."""
-        return explain_text(self.explained.facts, self.explained.timestamps, self.explained.values)
+        """What a person can check, and what did not run."""
+        told = explain_text(self.explained.facts, self.explained.timestamps, self.explained.values)
+        return told + [note for note in self.results.run.notes if note not in name_missing()]
 
     @property
     def tables(self) -> list[Table]:

@@ -7,6 +7,7 @@ import pytest
 from squeezelab import MetricDataset, Series, SeriesKey, bench, generate_metric_data
 from squeezelab.dataset import from_words, to_words
 from squeezelab.doubles import doubled
+from squeezelab.report.study import deltas_of
 
 TIMES = 15 * np.arange(4)
 COUNTER = 2**53 + 1 + np.arange(4)
@@ -140,6 +141,12 @@ def test_integers_are_explained_exactly() -> None:
     assert facts.distinct == 4, "as doubles they are all alike"
     assert facts.deltas_entropy.symbols == 2
     assert facts.decimals == 0
+
+
+def test_deltas_of_integers_are_drawn_as_they_are() -> None:
+    assert deltas_of(2**60 + np.array([0, 1, 3])).tolist() == [1, 2], "as doubles all are 2^60"
+    assert deltas_of(np.array([-(2**63), 2**63 - 1])).tolist() == [2.0**64], "which int64 cannot hold"
+    assert deltas_of(np.array([0.1, 0.3], np.float32)).tolist() == [float(np.float32(0.3)) - float(np.float32(0.1))]
 
 
 def test_by_metric_counts_what_prometheus_makes_of_integers() -> None:

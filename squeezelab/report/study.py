@@ -108,7 +108,7 @@ def draw_study(study: Study, path: Path) -> list[Path]:
         figure = Figure(figsize=(12, 8.5), layout="constrained")
         panels = figure.subplot_mosaic([["values", "values"], ["deltas", "codecs"]], height_ratios=[1, 1.15])
         _draw_values(panels["values"], study)
-        _draw_deltas(panels["deltas"], to_doubles(study.series.values), study.explained.facts.step)
+        _draw_deltas(panels["deltas"], deltas_of(study.series.values), study.explained.facts.step)
         _draw_codecs(panels["codecs"], study)
         return figure
 
@@ -161,10 +161,22 @@ def _moments(timestamps: npt.NDArray[np.int64], unit: str) -> npt.NDArray[Any]:
     return dates if dates.size and first <= dates.min() <= dates.max() < last else timestamps
 
 
-def _draw_deltas(axes: Axes, values: npt.NDArray[np.float64], step: float | None) -> None:
-    """Draw how often each delta occurs, or how many lie in each range where there are many."""
+def deltas_of(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the deltas of values: exact, where these are integers that no double holds.
+
+    Examples
+    --------
+    >>> deltas_of(2**60 + np.arange(3))
+    array([1., 1.])
+    """
+    if values.dtype.kind == "i" and values.size and int(values.max()) - int(values.min()) < 2**63:
+        return to_doubles(np.diff(values))
     with np.errstate(over="ignore", invalid="ignore"):
-        deltas = np.diff(values)
+        return np.diff(to_doubles(values))
+
+
+def _draw_deltas(axes: Axes, deltas: npt.NDArray[np.float64], step: float | None) -> None:
+    """Draw how often each delta occurs, or how many lie in each range where there are many."""
     deltas = np.clip(deltas[np.isfinite(deltas)], -DRAWABLE, DRAWABLE)
     axes.set_title("Deltas of values")
     if not deltas.size:
