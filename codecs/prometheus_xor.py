@@ -7,19 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64
-from squeezelab.codecs.base import DType, KernelCodec, Workspace, as_bytes
-from squeezelab.codecs.xor import encode_xor, put_xor, read_xor
+from squeezelab.codecs._prometheus import XOR, HalfOfChunks, put_delta_of_delta, take_delta_of_delta
+from squeezelab.codecs.base import as_bytes
+from squeezelab.codecs.xor import put_xor
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     READ_SLACK,
     WRITE_SLACK,
     U,
-    leading_zeros,
     peek_57,
     peek_64,
-    put_top,
     put_varint,
     scratch,
     store_word,
@@ -28,16 +26,13 @@ from squeezelab.kernels.bits import (
     zigzag,
 )
 
-SAMPLES_PER_CHUNK = 120
-"""How many samples Prometheus wants in a chunk."""
-
 MOST_SAMPLES = 2**16 - 1
 """How many a chunk's two bytes can count."""
 
 NO_LIMIT = U(2**62)
 
 
-class PrometheusXor(KernelCodec):
+class PrometheusXor(HalfOfChunks):
     """Half of Prometheus's chunks: their timestamps for an int64 column, their values for a float64 one.
 
     Prometheus compresses as Gorilla does, with wider codes for timestamps, which it counts in milliseconds, and begins
@@ -84,19 +79,8 @@ class PrometheusXor(KernelCodec):
     """
 
     name = "prometheus_xor"
-    max_expansion = 64
 
-    def worst_case_bytes(self, count: int) -> int:
-        """At most 10 bytes an item, and 20 more where a chunk begins."""
-        return 10 * count + 20 * -(-count // SAMPLES_PER_CHUNK)
-
-    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
-        """Return the kernel, and what it works in."""
-        return (encode_values if dtype == FLOAT64 else encode_timestamps), ()
-
-    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
-        """Return the kernel, and what it works in."""
-        return (decode_values if dtype == FLOAT64 else decode_timestamps), ()
+    version = XOR
 
 
 def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike, *, spare_byte: bool = False) -> bytes:
@@ -202,36 +186,6 @@ def worst_chunk_bytes(count: int) -> int:
     return 21 * count
 
 
-@kernel(forceinline=True)
-def _put_delta_of_delta(buffer, at, pending, fill, change):
-    if change == U(0):
-        return put_top(buffer, at, pending, fill, U(0), U(0), U(1))
-    if change + U(2**13 - 1) < U(2**14):
-        code = U(0b10) << U(62) | (change & U(2**14 - 1)) << U(48)
-        return put_top(buffer, at, pending, fill, code, U(0), U(16))
-    if change + U(2**16 - 1) < U(2**17):
-        code = U(0b110) << U(61) | (change & U(2**17 - 1)) << U(44)
-        return put_top(buffer, at, pending, fill, code, U(0), U(20))
-    if change + U(2**19 - 1) < U(2**20):
-        code = U(0b1110) << U(60) | (change & U(2**20 - 1)) << U(40)
-        return put_top(buffer, at, pending, fill, code, U(0), U(24))
-    return put_top(buffer, at, pending, fill, U(0b1111) << U(60) | change >> U(4), change << U(60), U(68))
-
-
-@kernel(forceinline=True)
-def _take_delta_of_delta(data, position, end, code):
-    """Return a delta of delta other than zero, whose code is given, and the position after it; it may lie beyond."""
-    ones = min(leading_zeros(~code), U(4))
-    if ones == U(4):
-        position += U(68)
-        return peek_64(data, position - U(64)) if position <= end else U(0), position
-    width = U(14) if ones == U(1) else U(17) if ones == U(2) else U(20)
-    bits = code << (ones + U(1)) >> (U(64) - width)
-    # One more above zero than below: the top bit alone is no sign.
-    negative = bits > U(1) << (width - U(1))
-    return bits - (U(1) << width if negative else U(0)), position + ones + U(1) + width
-
-
 @kernel
 def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
     """Write a chunk from byte ``at`` on, of all samples or as many as begin within ``most_bytes``; at least one.
@@ -254,7 +208,7 @@ def write_chunk(timestamps, values, most_bytes, spare_byte, buffer, at):
         if i == U(1):
             at = put_varint(buffer, at, step)
         else:
-            at, pending, fill = _put_delta_of_delta(buffer, at, pending, fill, step - delta)
+            at, pending, fill = put_delta_of_delta(buffer, at, pending, fill, step - delta)
         delta = step
         xor = values[i] ^ values[i - U(1)]
         at, pending, fill, outside, leading, width = put_xor(buffer, at, pending, fill, xor, outside, leading, width)
@@ -301,7 +255,7 @@ def read_chunk(data, start, stop, timestamps, values):
                 position += U(1)
                 code <<= U(1)
             else:
-                change, position = _take_delta_of_delta(data, position, end, code)
+                change, position = take_delta_of_delta(data, position, end, code)
                 if position >= end:
                     return False
                 delta += change
@@ -328,98 +282,3 @@ def read_chunk(data, start, stop, timestamps, values):
         i += U(1)
     after = (position + U(7)) >> U(3)
     return after == stop or (after + U(1) == stop and data[after] == 0)
-
-
-@kernel
-def encode_values(words, buffer):
-    """Write the values' half of all chunks into a buffer; return its bytes."""
-    at = U(0)
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at += encode_xor(words[first : first + SAMPLES_PER_CHUNK], buffer[np.int64(at) :])
-    return at
-
-
-@kernel
-def decode_values(data, start, stop, words):
-    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
-
-    `READ_SLACK` bytes after ``stop`` must be readable.
-    """
-    at = start
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        position = read_xor(data, at << U(3), stop << U(3), words[first : first + SAMPLES_PER_CHUNK])
-        at = (position + U(7)) >> U(3)
-        if at > stop:
-            return False
-    return at == stop
-
-
-@kernel
-def encode_timestamps(words, buffer):
-    """Write the timestamps' half of all chunks into a buffer; return its bytes."""
-    at = U(0)
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _write_timestamps(words[first : first + SAMPLES_PER_CHUNK], buffer, at)
-    return at
-
-
-@kernel
-def _write_timestamps(words, buffer, at):
-    at = put_varint(buffer, at, zigzag(words[0]))
-    if words.size == 1:
-        return at
-    delta = words[1] - words[0]
-    at = put_varint(buffer, at, delta)
-    pending, fill = U(0), U(0)
-    for i in range(2, words.size):
-        step = words[i] - words[i - 1]
-        at, pending, fill = _put_delta_of_delta(buffer, at, pending, fill, step - delta)
-        delta = step
-    return at + ((fill + U(7)) >> U(3))
-
-
-@kernel
-def decode_timestamps(data, start, stop, words):
-    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
-
-    `READ_SLACK` bytes after ``stop`` must be readable.
-    """
-    at = start
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _read_timestamps(data, at, stop, words[first : first + SAMPLES_PER_CHUNK])
-        if at > stop:
-            return False
-    return at == stop
-
-
-@kernel
-def _read_timestamps(data, at, stop, words):
-    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
-    count, beyond = U(words.size), stop + U(1)
-    number, at = take_varint(data, at, stop)
-    timestamp, delta = unzigzag(number), U(0)
-    words[U(0)] = timestamp
-    if count > U(1):
-        delta, at = take_varint(data, at, stop)
-        timestamp += delta
-        words[U(1)] = timestamp
-    position, end = at << U(3), stop << U(3)
-    i = U(2)
-    while i < count:
-        if position >= end:
-            return beyond
-        code = peek_57(data, position)
-        if code >> U(63) == U(0):
-            run = min(leading_zeros(code | U(127)), count - i)
-            position += run
-        else:
-            change, position = _take_delta_of_delta(data, position, end, code)
-            if position > end:
-                return beyond
-            delta += change
-            run = U(1)
-        for _ in range(run):
-            timestamp += delta
-            words[i] = timestamp
-            i += U(1)
-    return (position + U(7)) >> U(3)

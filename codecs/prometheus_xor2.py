@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64
-from squeezelab.codecs.base import DType, Workspace
+from squeezelab.codecs._prometheus import STALE, XOR2, HalfOfChunks, put_change, put_value, take_change, take_value
 from squeezelab.codecs.prometheus_xor import (
     NO_LIMIT,
-    SAMPLES_PER_CHUNK,
-    PrometheusXor,
     as_samples,
     decode_with,
 )
-from squeezelab.codecs.xor import put_coded_xor
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     WRITE_SLACK,
@@ -33,14 +27,11 @@ from squeezelab.kernels.bits import (
     zigzag,
 )
 
-STALE = U(0x7FF0000000000002)
-"""The NaN by which Prometheus says that a series has ended."""
-
 FIRST_WITH_START = U(127)
 """The header's seven bits count no further: from this sample on, each tells when its series started."""
 
 
-class PrometheusXor2(PrometheusXor):
+class PrometheusXor2(HalfOfChunks):
     """Half of Prometheus's XOR2 chunks: their timestamps for an int64 column, their values for a float64 one.
 
     XOR2 tells in one code whether an interval and whether a value repeats, which takes one bit for both where XOR takes
@@ -88,13 +79,7 @@ class PrometheusXor2(PrometheusXor):
 
     name = "prometheus_xor2"
 
-    def encoder(self, dtype: DType) -> tuple[Any, Workspace]:
-        """Return the kernel, and what it works in."""
-        return (encode_values if dtype == FLOAT64 else encode_timestamps), ()
-
-    def decoder(self, dtype: DType) -> tuple[Any, Workspace]:
-        """Return the kernel, and what it works in."""
-        return (decode_values if dtype == FLOAT64 else decode_timestamps), ()
+    version = XOR2
 
 
 def encode_chunk(timestamps: npt.ArrayLike, values: npt.ArrayLike) -> bytes:
@@ -176,95 +161,6 @@ def worst_chunk_bytes(count: int) -> int:
     return 28 * count
 
 
-@kernel(forceinline=True)
-def _put_change(buffer, at, pending, fill, change):
-    """Append the code of a delta of delta other than zero."""
-    if change + U(2**12) < U(2**13):
-        code = U(0b110) << U(61) | (change & U(2**13 - 1)) << U(48)
-        return put_top(buffer, at, pending, fill, code, U(0), U(16))
-    if change + U(2**19) < U(2**20):
-        code = U(0b1110) << U(60) | (change & U(2**20 - 1)) << U(40)
-        return put_top(buffer, at, pending, fill, code, U(0), U(24))
-    return put_top(buffer, at, pending, fill, U(0b11110) << U(59) | change >> U(5), change << U(59), U(69))
-
-
-@kernel(forceinline=True)
-def _take_change(data, position, end):
-    """Return a delta of delta and the position after its code, or 0 and the same position where there is none.
-
-    The position may lie beyond ``end``.
-    """
-    code = peek_57(data, position)
-    ones = leading_zeros(~code)
-    if ones < U(2) or ones > U(4):
-        return U(0), position
-    if ones == U(4):
-        position += U(69)
-        return peek_64(data, position - U(64)) if position <= end else U(0), position
-    size = U(16) if ones == U(2) else U(24)
-    width = size - ones - U(1)
-    bits = code << (ones + U(1)) >> (U(64) - width)
-    negative = bits >> (width - U(1)) == U(1)
-    return bits - (U(1) << width if negative else U(0)), position + size
-
-
-@kernel(forceinline=True)
-def _put_value(buffer, at, pending, fill, value, steady, last, outside, leading, width):
-    """Append the code of a value; ``last`` is the last one that was not stale, ``steady`` whether no change precedes.
-
-    Returns
-    -------
-    at, pending, fill, last, outside, leading, width
-        The writer's state, the value that the next XOR is with, and the window.
-    """
-    if value == STALE:
-        at, pending, fill = put_top(
-            buffer,
-            at,
-            pending,
-            fill,
-            U(0b11111) << U(59) if steady else U(0b111) << U(61),
-            U(0),
-            U(5) if steady else U(3),
-        )
-        return at, pending, fill, last, outside, leading, width
-    within, size = (U(0b100), U(3)) if steady else (U(0b10), U(2))
-    opens = U(0b101) if steady else U(0b110)
-    at, pending, fill, outside, leading, width = put_coded_xor(
-        buffer, at, pending, fill, value ^ last, within, size, opens, U(3), outside, leading, width
-    )
-    return at, pending, fill, value, outside, leading, width
-
-
-@kernel(forceinline=True)
-def _take_value(data, position, end, steady, last, width, trailing):
-    """Return a value, the last one that was not stale, the position after its code, and the window.
-
-    The position lies beyond ``end`` where no code begins, or a code is cut short.
-    """
-    code = peek_57(data, position)
-    kind = code >> U(61)
-    if kind < U(0b100):
-        return last, last, position + U(1), width, trailing
-    if code >> U(59) == U(0b11111) or (kind == U(0b111) and not steady):
-        return STALE, last, position + (U(5) if steady else U(3)), width, trailing
-    if kind == (U(0b101) if steady else U(0b110)):
-        leading = (code >> U(56)) & U(31)
-        width = (((code >> U(50)) - U(1)) & U(63)) + U(1)
-        position += U(14)
-        if leading + width > U(64):
-            return last, last, end + U(1), U(0), U(0)
-        trailing = U(64) - leading - width
-    elif steady and kind > U(0b101):
-        return last, last, end + U(1), U(0), U(0)
-    else:
-        position += U(3) if steady else U(2)
-    if width == U(0) or position + width > end:
-        return last, last, end + U(1), U(0), U(0)
-    last ^= (peek_64(data, position) >> (U(64) - width)) << trailing
-    return last, last, position + width, width, trailing
-
-
 @kernel
 def _put_start(buffer, at, pending, fill, change):
     """Append by how much the distance to the start has changed."""
@@ -314,9 +210,9 @@ def write_chunk(timestamps, values, most_bytes, buffer, at):
         if i == U(1):
             at = put_varint(buffer, at, step)
         elif not steady:
-            at, pending, fill = _put_change(buffer, at, pending, fill, step - delta)
+            at, pending, fill = put_change(buffer, at, pending, fill, step - delta)
         delta = step
-        at, pending, fill, last, outside, leading, width = _put_value(
+        at, pending, fill, last, outside, leading, width = put_value(
             buffer, at, pending, fill, values[i], steady, last, outside, leading, width
         )
         if i >= FIRST_WITH_START:
@@ -362,7 +258,7 @@ def read_chunk(data, start, stop, timestamps, values):
             return False
         steady = False
         if i > U(1):
-            change, after = _take_change(data, position, end)
+            change, after = take_change(data, position, end)
             if after >= end:
                 return False
             steady = after == position
@@ -370,7 +266,7 @@ def read_chunk(data, start, stop, timestamps, values):
             position = after
         timestamp += delta
         timestamps[i] = timestamp
-        value, last, position, width, trailing = _take_value(data, position, end, steady, last, width, trailing)
+        value, last, position, width, trailing = take_value(data, position, end, steady, last, width, trailing)
         values[i] = value
         if U(0) < first_start <= i:
             if position >= end:
@@ -378,140 +274,3 @@ def read_chunk(data, start, stop, timestamps, values):
             position = _skip_start(data, position)
         i += U(1)
     return (position + U(7)) >> U(3) == stop
-
-
-@kernel
-def encode_values(words, buffer):
-    """Write the values' half of all chunks into a buffer; return its bytes."""
-    at = U(0)
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _write_values(words[first : first + SAMPLES_PER_CHUNK], buffer, at)
-    return at
-
-
-@kernel
-def _write_values(words, buffer, at):
-    store_word(buffer, at, words[0])
-    at += U(8)
-    last = U(0) if words[0] == STALE else words[0]
-    pending, fill = U(0), U(0)
-    outside, leading, width = ~U(0), U(0), U(0)
-    for i in range(1, words.size):
-        at, pending, fill, last, outside, leading, width = _put_value(
-            buffer, at, pending, fill, words[i], i > 1, last, outside, leading, width
-        )
-    return at + U(fill > U(0))
-
-
-@kernel
-def decode_values(data, start, stop, words):
-    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
-
-    `READ_SLACK` bytes after ``stop`` must be readable.
-    """
-    at = start
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _read_values(data, at, stop, words[first : first + SAMPLES_PER_CHUNK])
-        if at > stop:
-            return False
-    return at == stop
-
-
-@kernel
-def _read_values(data, at, stop, words):
-    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
-    count, beyond = U(words.size), stop + U(1)
-    if at + U(8) > stop:
-        return beyond
-    words[U(0)] = peek_64(data, at << U(3))
-    last = U(0) if words[U(0)] == STALE else words[U(0)]
-    width, trailing = U(0), U(0)
-    position, end = (at + U(8)) << U(3), stop << U(3)
-    i = U(1)
-    while i < count:
-        if position >= end:
-            return beyond
-        run = min(leading_zeros(peek_57(data, position) | U(127)), count - i)
-        if run > U(0):
-            for _ in range(run):
-                words[i] = last
-                i += U(1)
-            position += run
-        else:
-            words[i], last, position, width, trailing = _take_value(
-                data, position, end, i > U(1), last, width, trailing
-            )
-            i += U(1)
-    return (position + U(7)) >> U(3)
-
-
-@kernel
-def encode_timestamps(words, buffer):
-    """Write the timestamps' half of all chunks into a buffer; return its bytes."""
-    at = U(0)
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _write_timestamps(words[first : first + SAMPLES_PER_CHUNK], buffer, at)
-    return at
-
-
-@kernel
-def _write_timestamps(words, buffer, at):
-    at = put_varint(buffer, at, zigzag(words[0]))
-    if words.size == 1:
-        return at
-    delta = words[1] - words[0]
-    at = put_varint(buffer, at, delta)
-    pending, fill = U(0), U(0)
-    for i in range(2, words.size):
-        step = words[i] - words[i - 1]
-        if step == delta:
-            at, pending, fill = put_top(buffer, at, pending, fill, U(0), U(0), U(1))
-        else:
-            at, pending, fill = _put_change(buffer, at, pending, fill, step - delta)
-        delta = step
-    return at + U(fill > U(0))
-
-
-@kernel
-def decode_timestamps(data, start, stop, words):
-    """Fill uint64 words from the payload ``data[start:stop]``; return whether it holds exactly these many.
-
-    `READ_SLACK` bytes after ``stop`` must be readable.
-    """
-    at = start
-    for first in range(0, words.size, SAMPLES_PER_CHUNK):
-        at = _read_timestamps(data, at, stop, words[first : first + SAMPLES_PER_CHUNK])
-        if at > stop:
-            return False
-    return at == stop
-
-
-@kernel
-def _read_timestamps(data, at, stop, words):
-    """Fill words from a byte on; return the one after, beyond ``stop`` where not all of them lie before it."""
-    count, beyond = U(words.size), stop + U(1)
-    number, at = take_varint(data, at, stop)
-    timestamp, delta = unzigzag(number), U(0)
-    words[U(0)] = timestamp
-    if count > U(1):
-        delta, at = take_varint(data, at, stop)
-        timestamp += delta
-        words[U(1)] = timestamp
-    position, end = at << U(3), stop << U(3)
-    i = U(2)
-    while i < count:
-        if position >= end:
-            return beyond
-        run = min(leading_zeros(peek_57(data, position) | U(127)), count - i)
-        position += run
-        if run == U(0):
-            change, after = _take_change(data, position, end)
-            if after == position or after > end:
-                return beyond
-            delta += change
-            position, run = after, U(1)
-        for _ in range(run):
-            timestamp += delta
-            words[i] = timestamp
-            i += U(1)
-    return (position + U(7)) >> U(3)

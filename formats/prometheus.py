@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs._frame import read_varint, varint
+from squeezelab.codecs._prometheus import SAMPLES_PER_CHUNK
 from squeezelab.codecs.base import as_bytes
 from squeezelab.codecs.prometheus_xor import (
-    SAMPLES_PER_CHUNK,
     read_chunk,
     write_chunk,
 )

@@ -9,9 +9,9 @@ from bit_strings import signed, to_bytes, uvarint, varint
 from columns import float64_columns, forge, int64_columns, same_bits
 from squeezelab import CorruptDataError
 from squeezelab.codecs._frame import FLOAT64, INT64
+from squeezelab.codecs._prometheus import SAMPLES_PER_CHUNK
 from squeezelab.codecs.prometheus_xor import (
     MOST_SAMPLES,
-    SAMPLES_PER_CHUNK,
     PrometheusXor,
     decode_chunk,
     encode_chunk,

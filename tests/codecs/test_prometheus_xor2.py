@@ -12,7 +12,8 @@ from columns import at_the_end_of_memory, float64_columns, forge, int64_columns,
 from squeezelab import CorruptDataError
 from squeezelab.codecs import prometheus_xor
 from squeezelab.codecs._frame import FLOAT64, INT64
-from squeezelab.codecs.prometheus_xor import MOST_SAMPLES, SAMPLES_PER_CHUNK
+from squeezelab.codecs._prometheus import SAMPLES_PER_CHUNK
+from squeezelab.codecs.prometheus_xor import MOST_SAMPLES
 from squeezelab.codecs.prometheus_xor2 import (
     PrometheusXor2,
     decode_chunk,
