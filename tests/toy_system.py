@@ -131,3 +131,29 @@ class SlowWorkshop(ToyWorkshop):
 
     def clock(self, method: str, *arguments: Any) -> tuple[float, Any]:
         return Workshop.clock(self, method, *arguments)
+
+
+class Scaled(Toy):
+    """Its wide table has much that does not grow with samples, and takes less for each; so has its option."""
+
+    layouts: ClassVar[tuple[str, ...]] = ("narrow", "wide")
+    options: ClassVar[Mapping[str, tuple[str, ...]]] = {"packed": ("", "yes")}
+    default_layout = "narrow"
+    part_samples = 5_000
+
+    @property
+    def workshop(self) -> type[Workshop]:
+        return ScaledWorkshop
+
+    def text(self, layout: Layout, setting: Setting) -> str:
+        return f"{setting.layout} {setting.options['packed']}"
+
+
+class ScaledWorkshop(ToyWorkshop):
+    def run(self, layout: str, text: str) -> Stored:
+        samples = sum(len(one.rows) for one in self.layouts["narrow"].tables)
+        packed = (30_000 - 2.5 * samples) if text.endswith("yes") else 0
+        return Stored(int(10 * samples if layout == "narrow" else 20_000 + 9.7 * samples + packed), {})
+
+    def clock(self, method: str, *arguments: Any) -> tuple[float, Any]:
+        return 0.001, getattr(self, method)(*arguments)

@@ -57,6 +57,7 @@ class ClickHouse(System):
         "index_granularity": ("", "65536"),
         "min_bytes_for_wide_part": ("", "0"),
     }
+    begin: ClassVar[Mapping[str, str]] = {"index_granularity": "65536"}
 
     def version(self) -> str:
         """Return the version of ClickHouse within chdb."""

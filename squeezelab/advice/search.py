@@ -32,8 +32,11 @@ SEARCH_SHARE = 0.6
 RUNS_AFTER_SURVEY, RUNS_AFTER_CHOICE, RUNS_TO_PROVE = 8, 6, 3
 """Runs on all of the data that time is kept for: while a part is searched, while the best few are sized on all, and
 where the search was on all."""
-NEAR = 1.15
-"""Finalists up to this many times the smallest are sized again on all of the data."""
+NEAR, NEAR_OF_LAYOUT = 1.15, 1.5
+"""Finalists up to this many times the smallest are sized again on all of the data; the first of each layout up to the
+second of these, and before all others, because what tables have in common weighs more on a part."""
+TUNED = 1.05
+"""Of these, those up to this many times the smallest are tried with all options."""
 Sizes = Mapping[Place, dict[str, int]]
 """Bytes by column and choice, the smallest first."""
 Found = tuple[int, Setting, Sizes]
@@ -192,7 +195,7 @@ class Search:
                 start = replace(default, order=order, options={**default.options, **self.system.begin})
                 found += self.refine(start, self.quick(layout))
         found.sort(key=lambda one: one[0])
-        best = [self.deepen(*one) for one in _few_of_each_layout(found)]
+        best = [self.deepen(*one) for before, one in _numbered(found) if before < FINALISTS]
         best.sort(key=lambda one: one[0])
         best[:FINALISTS] = [self.tune(*one) for one in best[:FINALISTS]]
         return sorted(best, key=lambda one: one[0])
@@ -257,15 +260,16 @@ class Search:
         self._scale, self._runs_to_come, self.slowest = 1.0, RUNS_AFTER_CHOICE, 0.0
         self.take(dataset)
         again: list[Found] = []
-        for size, setting, sizes in found:
-            if setting.layout not in self.taken or (again and (self.late or size > NEAR * found[0][0])):
+        for before, (size, setting, sizes) in sorted(_numbered(found), key=lambda one: one[0]):
+            far = size > (NEAR if before else NEAR_OF_LAYOUT) * found[0][0]
+            if setting.layout not in self.taken or (again and (far or self.late)):
                 continue
             self.told(f"{setting.layout} table by {setting.order}, on all")
             for whole, better, probed in self.refine(setting, {} if self.late else shortlist(sizes, KEPT)):
                 again.append((whole, better, {**sizes, **probed}))
         again.sort(key=lambda one: one[0])
-        for place, one in enumerate(again):
-            yield self.tune(*one) if place == 0 else one
+        tuned = [self.tune(*one) if one[0] <= TUNED * again[0][0] else one for one in again]
+        yield from sorted(tuned, key=lambda one: one[0])
 
     def quicker(self, setting: Setting, sizes: Sizes, *, vary: bool) -> Iterator[Setting]:
         """Yield settings like this one that cost less: each column at its smallest up to some effort.
@@ -335,13 +339,12 @@ class Search:
         return segments
 
 
-def _few_of_each_layout(found: Sequence[Found]) -> Iterator[Found]:
-    """Yield the first few of each layout, in their order: what there is no time for is then the least promising."""
+def _numbered(found: Sequence[Found]) -> Iterator[tuple[int, Found]]:
+    """Yield settings in their order, each with how many of its layout came before."""
     seen: Counter[str] = Counter()
     for one in found:
+        yield seen[one[1].layout], one
         seen[one[1].layout] += 1
-        if seen[one[1].layout] <= FINALISTS:
-            yield one
 
 
 def shortlist(sizes: Sizes, keep: int) -> dict[Place, list[str]]:
