@@ -165,5 +165,5 @@ def test_codecs_lists_the_shelf(tmp_path: Path) -> None:
     done = run("codecs", folder=tmp_path)
     assert done.returncode == 0
     assert "xor (float64 values): Gorilla's value compression" in done.stdout
-    assert "columnar: " in done.stdout
+    assert "columnar (values of float64, int64, float32): " in done.stdout
     assert not list(tmp_path.iterdir())
