@@ -46,7 +46,7 @@ from squeezelab.codecs.tally.workspace import (
 )
 from squeezelab.codecs.tally.writer import ADAPTIVE
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, load_little, take_varint, word_of
+from squeezelab.kernels.bits import U, borrowed, load_little, take_varint, word_of
 from squeezelab.kernels.xxh3 import ROOM
 
 NAME, VERSION = "tally", 2
@@ -95,7 +95,8 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
         The byte after the last block, which `SIZED` ones may leave before the end of the column; -1 if any does not
         hold exactly as many values as it should.
     """
-    at = U(0)
+    data, table, located, levels = borrowed(data), borrowed(table), borrowed(located), borrowed(levels)
+    words, work, at = borrowed(words), borrowed(work), U(0)
     for i in range(table.shape[0]):
         at, stop, coder = U(table[i, BEGIN]), U(table[i, END]), table[i, CODER]
         if form == FRAMES:

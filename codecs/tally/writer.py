@@ -23,7 +23,7 @@ from squeezelab.codecs.tally.workspace import (
     WORDS,
 )
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, count_ones, put_varint, store_little, trailing_zeros, word_of
+from squeezelab.kernels.bits import U, borrowed, count_ones, put_varint, store_little, trailing_zeros, word_of
 
 ADAPTIVE = 6
 """The kind of blocks of version 1."""
@@ -65,6 +65,7 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
         Up to which value blocks were written, the byte after them, and whether the next block needs a closer look;
         else the columns are done or the buffer is full.
     """
+    words, offsets, work, buffer = borrowed(words), borrowed(offsets), borrowed(work), borrowed(buffer)
     at, column = U(0), 0
     while column < offsets.size - 1 and offsets[column + 1] <= first:
         column += 1

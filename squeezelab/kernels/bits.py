@@ -120,6 +120,22 @@ store_little, store_half = _little_store(64), _little_store(32)
 
 
 @intrinsic
+def borrowed(typingctx: Any, array: Any) -> Any:
+    """Return an array whose references are not counted, as are none of its parts.
+
+    For what a kernel was called with: that lives until the kernel returns. To count takes an atomic operation for each
+    view that is made or handed on, which is much where columns are short.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, args[0])
+        view.meminfo = view.parent = cgutils.get_null_value(view.meminfo.type)
+        return view._getvalue()
+
+    return array(array), codegen
+
+
+@intrinsic
 def shift_down(typingctx: Any, word: Any, count: Any) -> Any:
     """Return a word in two's complement divided by a power of two, towards minus infinity."""
 
