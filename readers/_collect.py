@@ -202,7 +202,8 @@ def _join_values(parts: list[Samples], series: int) -> tuple[npt.NDArray[Any], l
 
 def _is_whole(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Tell which numbers are integers that doubles hold; -0.0 is none."""
-    whole = np.isfinite(values) & (np.abs(values) <= 2.0**53) & (values == np.rint(values))
+    with np.errstate(invalid="ignore"):  # NaNs that signal
+        whole = np.isfinite(values) & (np.abs(values) <= 2.0**53) & (values == np.rint(values))
     return np.asarray(whole & ~((values == 0) & np.signbit(values)))
 
 

@@ -175,7 +175,7 @@ def bench(
 def _print(tables: Sequence[Table]) -> Console:
     console = Console(file=io.StringIO(), record=True, width=WIDTH, highlight=False, markup=False)
     for table in tables:
-        console.print(table.to_rich())
+        console.print(table)
     return console
 
 

@@ -28,6 +28,22 @@ def count_inexact(numbers: npt.NDArray[Any]) -> int:
     return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
 
 
+def rounded_integers(dataset: MetricDataset) -> int:
+    """Count the integers of a data set that no double holds exactly."""
+    return sum(count_inexact(one.values) for one in dataset)
+
+
+def told_integers(count: int) -> str:
+    """Return so many integers in words.
+
+    Examples
+    --------
+    >>> told_integers(1), told_integers(2000)
+    ('1 integer', '2,000 integers')
+    """
+    return f"{count:,} integer{'s' * (count != 1)}"
+
+
 def name_some(names: Iterable[str]) -> str:
     """Return some different names in a line.
 
@@ -36,7 +52,7 @@ def name_some(names: Iterable[str]) -> str:
     >>> name_some(["a", "b", "a"]), name_some("abcde")
     ('a, b', 'a, b, c, ...')
     """
-    different = list(dict.fromkeys(names))
+    different = list(dict.fromkeys(" ".join(name.split()) for name in names))
     return ", ".join([*different[:MOST_NAMED], *(["..."] if len(different) > MOST_NAMED else [])])
 
 
@@ -61,14 +77,13 @@ def doubled(dataset: MetricDataset, who: str) -> tuple[MetricDataset, list[str]]
     >>> doubled(MetricDataset.from_series([one]), "Prometheus")[1]
     ... # doctest: +NORMALIZE_WHITESPACE
     ['Prometheus was given doubles in place of int64 (requests_total);
-    1 integers beyond 2^53 became the nearest double.']
+    1 integer beyond 2^53 became the nearest double.']
     """
     others = [dtype for dtype in dataset.value_dtypes if dtype != DOUBLE]
     if not others:
         return dataset, []
     kinds = " and ".join(f"{dtype} ({name_typed(dataset, dtype)})" for dtype in others)
-    inexact = sum(count_inexact(one.values) for one in dataset)
-    lost = (
-        f"{inexact:,} integers beyond 2^53 became the nearest double" if inexact else "they hold all of these exactly"
-    )
+    inexact = rounded_integers(dataset)
+    lost = f"{told_integers(inexact)} beyond 2^53 became the nearest double"
+    lost = lost if inexact else "they hold all of these numbers exactly"
     return dataset.as_doubles(), [f"{who} was given doubles in place of {kinds}; {lost}."]

@@ -138,8 +138,10 @@ def test_explain_takes_columns_of_several_types(run: Run, typed: str) -> None:
     told = run("explain", typed, "--codecs", "xor,zstd,pattern")
     assert sorted(path.stem for path in Path("reports/explain").glob("*.png")) == ["x-counter", "x-gauge", "x-single"]
     assert "10 distinct values" in told, "as doubles all of them are one"
-    assert "- Values of 1 series are float32 (single). What does not take these did not run (xor, pattern)" in told
-    assert "- Values of 1 series are int64 (counter). What does not take these did not run (xor)" in told
+    assert (
+        "- Values of 1 series are float32 (single). What does not take these did not run on them (xor, pattern)" in told
+    )
+    assert "- Values of 1 series are int64 (counter). What does not take these did not run on them (xor)" in told
 
 
 def test_what_was_given_doubles_or_nothing_is_in_the_conclusion(run: Run, typed: str) -> None:

@@ -117,7 +117,7 @@ def test_a_run_takes_integers_as_they_are_and_says_what_takes_doubles_alone() ->
     assert [one.codec for one in result.find("dataset")] == ["cbor", "tally"]
     assert all(one.bit_exact for one in result.measurements)
     assert result.dataset.dtypes == {"int64": 1}
-    told = "Values of 1 series are int64 (m0). What does not take these did not run (xor, prometheus)"
+    told = "Values of 1 series are int64 (m0). What does not take these did not run on them (xor, prometheus)"
     assert any(note.startswith(told) for note in result.run.notes)
 
 
@@ -168,7 +168,9 @@ def test_databases_get_doubles_and_it_is_said() -> None:
 def test_what_loses_nothing_is_said_to_lose_nothing() -> None:
     dataset, (note,) = doubled(of(2**40 + np.arange(4), SINGLES), "It")
     assert dataset.value_dtypes == (np.float64,)
-    assert note == "It was given doubles in place of int64 (m0) and float32 (m1); they hold all of these exactly."
+    assert (
+        note == "It was given doubles in place of int64 (m0) and float32 (m1); they hold all of these numbers exactly."
+    )
     assert doubled(dataset, "It") == (dataset, [])
 
 

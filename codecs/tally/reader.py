@@ -108,7 +108,7 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
                 return np.int64(-1)
         if form >= PAYLOADS:
             coder = np.int64(1)
-            if at < stop and data[at] == VERSION:
+            if at < stop and data[at] == VERSION and table[i, COUNT]:
                 coder, at = np.int64(VERSION), at + U(1)
         for first in range(0, table[i, COUNT], BLOCK):
             if form == LOCATED:

@@ -515,7 +515,7 @@ def _whole_runs(
     needed = [(part.series, one, values) for one in with_references(part.series, [span])]
     for columns, one, damaged in (*needed, (part.clocks, _clock_span(part, span), clocks)):
         first = int(columns.blocks[one.column])
-        held &= [first + i not in damaged for i in range(one.first, one.last)]
+        held &= np.array([first + i not in damaged for i in range(one.first, one.last)], np.bool_)
     return [Span(span.column, span.first + first, span.first + last) for first, last in _runs(held)]
 
 

@@ -18,7 +18,7 @@ from squeezelab.advice.search import Proven, Search
 from squeezelab.advice.worker import SystemFailedError, Worker
 from squeezelab.console import progress_bar
 from squeezelab.dataset import MetricDataset
-from squeezelab.doubles import doubled
+from squeezelab.doubles import doubled, rounded_integers, told_integers
 from squeezelab.errors import SqueezelabError
 from squeezelab.experiment.timing import bootstrap_interval
 from squeezelab.results import Advice, NoisyDigits, ProvenSetting, Segment
@@ -46,7 +46,9 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
     """
     started, samples = time.monotonic(), len(dataset)
     told: list[str] = []
+    rounded = 0
     if not system.takes(dataset):
+        rounded = rounded_integers(dataset)
         dataset, told = doubled(dataset, system.title)
     dataset = part_of(dataset, system.most_samples)
     with workshop(system) as worker, progress_bar() as bar:
@@ -67,6 +69,11 @@ def advise_one(system: System, dataset: MetricDataset, *, objective: str = "size
         more = system.more(search.taken[advised.setting.layout], advised.setting)
         statements = {system.file: advised.text, **more}
         settings = [_measured(search, role, one, len(dataset), further.get(one)) for role, one in roles]
+        if rounded:  # what came back is what was put in, which is not what was given
+            lost = f"{told_integers(rounded)} rounded to doubles"
+            settings = [
+                replace(one, bit_exact=False, lost=f"{lost}, {one.lost}" if one.lost else lost) for one in settings
+            ]
     if search.cut:
         search.notes.insert(0, f"the budget of {budget:g} s ended the search before everything was tried: give more")
     if len(dataset) < samples:

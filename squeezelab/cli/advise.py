@@ -47,10 +47,12 @@ def advise(
     AdviceReport(loaded.name, given, [*words, *failed], cost, loaded.provenance).write(folder)
     for one in given:
         stdout.print(f"\n{one.title} ({one.version}): paste this\n", soft_wrap=True)
-        for text in one.statements.values():
+        for file, text in one.statements.items():
+            if len(one.statements) > 1:  # the same in several languages, or a step each
+                stdout.print(f"{file}:", soft_wrap=True)
             stdout.out(text, highlight=False)
         for note in one.notes:
             stdout.print(f"- {note}", soft_wrap=True)
     for table in advice_tables(given, cost):
-        stdout.print(table.to_rich())
+        stdout.print(table)
     stdout.print(f"\nAdvice: {folder / 'advice.md'}, and each text as a file beside it", soft_wrap=True)

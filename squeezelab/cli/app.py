@@ -85,9 +85,9 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     with stopwatch.stage("report"), working("Drawing charts"):
         written = [path for path in write_report(results, folder) if path.suffix in (".html", ".md")]
     for table in [*Bench(results).tables, *advice_tables(results.advice, results.cost)]:
-        stdout.print(table.to_rich())
+        stdout.print(table)
     if results.cost:
-        stdout.print(cost_table(results).to_rich())
+        stdout.print(cost_table(results))
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")

@@ -44,7 +44,7 @@ def documents(
     if plain:
         made, comparison = compare_ways(output, services, **span)
         for table in (ways_table(comparison), quality_table(comparison)):
-            stdout.print(table.to_rich())
+            stdout.print(table)
         paths = write_comparison(comparison, reports / "documents")
         stdout.print(f"Report: {paths[0]}", soft_wrap=True)
     else:

@@ -70,7 +70,7 @@ def losses(
         page, text, *_ = write_losses(measured, reports / "losses" / data)
     table = smallest_table(measured)
     if table.rows:
-        stdout.print(table.to_rich())
+        stdout.print(table)
     for sentence in answers(measured):
         stdout.print(f"- {sentence}", soft_wrap=True)
     for word in (*measured.notes, *(f"Left out: {one}" for one in measured.left_out)):

@@ -97,7 +97,7 @@ def explain(
     announce_compilation()
     for study in study_each(loaded.dataset, chosen_codecs, name=loaded.name):
         for table in study.tables:
-            stdout.print(table.to_rich())
+            stdout.print(table)
         for sentence in study.sentences:
             stdout.print(f"- {sentence}", soft_wrap=True)
         picture, drawing = study.draw(reports / "explain")

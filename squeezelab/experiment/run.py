@@ -370,7 +370,7 @@ def tell_untaken(dataset: MetricDataset, dtypes: Mapping[str, int], plan: Plan) 
         if len(dtypes) == 1:
             codecs, files = [], codecs + files
         told = [f"ran on the other series ({', '.join(bare_names(codecs))})"] if codecs else []
-        told += [f"{'not at all' if told else 'did not run'} ({', '.join(bare_names(files))})"] if files else []
+        told += [f"{'not at all' if told else 'did not run on them'} ({', '.join(bare_names(files))})"] if files else []
         if told:
             which = f"Values of {count:,} series are {name} ({name_typed(dataset, dtype)})."
             yield f"{which} What does not take these {' or '.join(told)}; with --doubles it takes all."

@@ -88,18 +88,18 @@ def segments_table(advice: Advice) -> Table:
             one.table,
             one.column,
             one.chosen,
+            one.best or ("-" if one.best_bytes is None else "nothing"),
             f"{one.count:,}",
             *("-" if size is None else f"{size:,}" for size in (one.encoded_bytes, one.best_bytes)),
             "-" if not one.encoded_bytes or not one.best_bytes else f"{one.encoded_bytes / one.best_bytes - 1:.1%}",
-            one.best or ("-" if one.best_bytes is None else "nothing"),
         ]
         for one in advice.segments
     ]
     note = "Least: the column by itself, in the same table and order. Regret: bytes over the least"
     if advice.regret is not None:
         note += f"; over the smallest that the system was made to write it is {advice.regret:.1%} for all"
-    headers = ["table", "column", "chosen", "segments", "bytes", "least", "regret", "by"]
-    return Table(f"{advice.title}: chosen by itself", headers, rows, f"{note}.", names=3)
+    headers = ["table", "column", "chosen", "least by", "segments", "bytes", "least", "regret"]
+    return Table(f"{advice.title}: chosen by itself", headers, rows, f"{note}.", names=4)
 
 
 def noise_table(advice: Advice) -> Table:
@@ -134,8 +134,11 @@ def comparison_table(advice: Sequence[Advice]) -> Table:
         sizes = (f"{each.bytes_per_sample:.3f}" for each in (default, advised))
         hour = _milliseconds(advised.hour_s, advised.hour_ci)
         rows.append([one.title, _told_exact(advised), *sizes, saved, *further, hour])
-    headers = ["system", "exact", "default B/sample", "advised", "saved", "default B/further", "advised", "hour ms"]
-    note = "On the same samples, where no part is named above. Hour: one of one series, read with the advised setting."
+    headers = ["system", "exact", "B/sample", "advised", "saved", "B/further", "advised", "hour ms"]
+    note = (
+        "On the same samples, where no part is named above: bytes by today's default and as advised. Hour: one of one "
+        "series, read with the advised setting."
+    )
     return Table("Systems beside each other", headers, rows, note, names=2)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from rich.box import SIMPLE
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 
 NARROWEST_WORDS = 16
@@ -43,8 +44,17 @@ class Table:
         ]
         return "\n".join([f"## {self.title}", "", *lines, "", *([self.note, ""] if self.note else [])])
 
-    def to_rich(self) -> RichTable:
-        """Return the table for a terminal."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the table as wide as a terminal is."""
+        yield self.to_rich(options.max_width)
+
+    def to_rich(self, width: int = 120) -> RichTable:
+        """Return the table for a terminal of so many characters a line.
+
+        Words are folded where they do not fit, numbers are not: words share what these leave.
+        """
+        longest = [max(map(len, column)) for column in zip(self.headers, *self.rows, strict=True)]
+        left = width - sum(longest[self.names :]) - len(longest) - 1
         table = RichTable(
             title=self.title,
             caption=self.note or None,
@@ -55,14 +65,13 @@ class Table:
         )
         for i, header in enumerate(self.headers):
             named = i < self.names
-            # However narrow the terminal, words are not folded to a letter a line.
-            longest = max((len(row[i]) for row in self.rows), default=0)
             table.add_column(
                 header,
                 justify="left" if named else "right",
                 no_wrap=not named,
                 overflow="fold",
-                min_width=min(longest, NARROWEST_WORDS) if named else None,
+                # Else a long text takes all from a short one, which is folded to a letter a line.
+                min_width=min(longest[i], NARROWEST_WORDS, max(1, left // self.names)) if named else None,
             )
         for row in self.rows:
             table.add_row(*row)

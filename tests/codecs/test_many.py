@@ -124,6 +124,11 @@ def test_a_forged_frame_is_rejected_or_read_as_it_is_alone(spec: str, dtype: np.
         assert [decoded.tobytes() for decoded in codec.decode_many([frame, one])] == [column.tobytes(), expected]
 
 
+def test_an_empty_column_has_no_payload() -> None:
+    """Of tally, not even the byte that tells the version."""
+    rejects(get_codec("tally"), [forge("tally", FLOAT64, b"\2", 0)])
+
+
 def test_a_frame_that_claims_more_than_its_bytes_can_hold_is_rejected_before_memory_is_asked_for() -> None:
     codec = get_codec("xor")
     rejects(codec, [codec.encode(np.zeros(3)), forge("xor", FLOAT64, b"\0" * 50, 2**60)])

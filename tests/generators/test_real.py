@@ -561,7 +561,9 @@ def test_a_clone_that_fails_half_way_leaves_nothing(origin, clones, fake_git):
 
 
 def test_an_interrupted_clone_leaves_nothing_and_stops_git(origin, clones, fake_git, tmp_path):
-    fake_git(f'mkdir "$folder"; touch "$folder/half"; echo $$ >{tmp_path}/pid; kill -INT $PPID; exec sleep 20')
+    # Twice: what Python is in the middle of, as removing an object, can swallow one.
+    interrupting = "kill -INT $PPID; sleep 2; kill -INT $PPID; exec sleep 20"
+    fake_git(f'mkdir "$folder"; touch "$folder/half"; echo $$ >{tmp_path}/pid; {interrupting}')
     with pytest.raises(KeyboardInterrupt) as interrupt:
         real.generate("small", 0)
     assert folders(clones) == []

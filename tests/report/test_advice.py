@@ -12,9 +12,10 @@ from rich.console import Console
 from squeezelab import MetricDataset
 from squeezelab.experiment.run import measure_dataset
 from squeezelab.report import write_report
-from squeezelab.report.advice import advice_markdown, settings_table, times_table
+from squeezelab.report.advice import advice_markdown, advice_tables, settings_table, times_table
 from squeezelab.report.markdown import ratios_markdown
 from squeezelab.report.page import report_html
+from squeezelab.report.table import Table
 from squeezelab.results import Advice, CostBasis, NoisyDigits, ProvenSetting, Results, Segment
 
 TEXT = "CREATE TABLE `m` (\n    `a</script>'\"\\\\` Float64 CODEC(ZSTD(3))\n);\n-- ```\n"
@@ -101,13 +102,31 @@ def test_a_setting_with_two_roles_stands_once_and_others_are_numbered() -> None:
     )
 
 
+def drawn(table: Table, width: int) -> str:
+    console = Console(width=width, file=io.StringIO())
+    console.print(table)
+    return console.file.getvalue()
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_a_narrow_terminal_folds_words_not_letters(width: int) -> None:
     given = advice()
     given = replace(
         given, settings=[replace(one, description="narrow table, by series, values ZSTD(22)") for one in given.settings]
     )
-    console = Console(width=width, file=io.StringIO())
-    console.print(settings_table(given).to_rich())
-    assert "narrow table," in console.file.getvalue()
-    assert len(console.file.getvalue().splitlines()) < 20
+    text = drawn(settings_table(given), width)
+    assert "narrow" in text
+    assert len(text.splitlines()) < 20
+
+
+def test_numbers_are_whole_at_80_characters() -> None:
+    """Whatever words stand beside them: a number that is cut is another number."""
+    given = advice("a system of a very long name, with its writer")
+    timed = {"hour_s": 0.01234, "hour_ci": (0.0121, 0.0139), "ingest_s": 1.234, "ingest_ci": (1.2, 1.31)}
+    lossy = [replace(one, bit_exact=False, lost="1,482 integers rounded to doubles", **timed) for one in given.settings]
+    given = replace(given, settings=lossy, segments=[Segment("a" * 30, "b" * 30, "c" * 40, 1, 65321, "d" * 30, 54321)])
+    for table in advice_tables([given, given], CostBasis(1e6, 1e6, 0.5)):
+        text = drawn(table, 80)
+        for row in table.rows:
+            for number in row[table.names :]:
+                assert number in text, table.title

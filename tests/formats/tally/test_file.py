@@ -11,7 +11,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from columns import same_bits
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, TallyFile
+from squeezelab.codecs.tally import BLOCK
 from squeezelab.errors import DataSourceError, InvalidRequestError
+from squeezelab.formats import get_format
 from squeezelab.formats.tally import append_series, compact, pack_series
 from squeezelab.formats.tally import format as tally_format
 from squeezelab.formats.tally import writing as tally_writing
@@ -281,6 +283,22 @@ def test_what_is_lost_is_named_and_the_rest_is_read(path: Path) -> None:
         assert same_bits(one.timestamps, old.timestamps[kept])
     assert 1 <= len(salvaged.lost) <= 2  # what is predicted from it goes with it
     assert salvaged.lost[0].startswith("metric_0{")
+
+
+def test_damage_beside_a_series_without_samples_is_damage(tmp_path: Path) -> None:
+    """A series without samples has no blocks that could be whole or not."""
+    full = Series(SeriesKey("full", {}), np.arange(3 * BLOCK) * 7, np.sqrt(np.arange(3.0 * BLOCK)))
+    empty = Series(SeriesKey("empty", {}), np.empty(0, np.int64), np.empty(0))
+    path = tmp_path / "metrics.tally"
+    get_format("tally").write(MetricDataset.from_series([empty, full]), path)
+    (part,) = TallyFile.open(path).parts
+    damaged = bytearray(path.read_bytes())
+    damaged[int(part.series.begins[-1]) + 9] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(CorruptDataError, match="full"):
+        TallyFile.open(path).read_all()
+    left_over, rest = TallyFile.open(path, salvage=True)
+    assert (left_over.values.size, rest.values.size) == (0, 2 * BLOCK)
 
 
 def test_nothing_can_be_salvaged_of_nothing() -> None:
