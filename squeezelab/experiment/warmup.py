@@ -26,7 +26,7 @@ def warm_up(codecs: Sequence[str], formats: Sequence[str]) -> bool:
     folder, cores = kernel_folder(), os.cpu_count() or 1
     if folder is None or cores < 2 or any(folder.rglob("*.nbi")):
         return False
-    stderr.print(f"Compiling kernels on {cores} cores: this first run takes some seconds longer.")
+    stderr.print(f"Compiling kernels on {cores} cores: this first run takes up to {120 // cores} seconds longer.")
     work = [*(f"codec {spec}" for spec in codecs), *(f"format {spec}" for spec in formats)]
     children = [
         subprocess.Popen(
