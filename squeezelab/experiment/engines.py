@@ -248,9 +248,10 @@ def _with_further(
         return whole
     with _Running(engine, deadline) as running:
         less = running.fill(half).bytes_on_disk
-    fixed, further = line_through((len(half), less), (len(dataset), whole.bytes_on_disk))
-    if further <= 0:  # files grow by whole blocks, and this was less than one
+    line = line_through((len(half), less), (len(dataset), whole.bytes_on_disk))
+    if line is None:
         return whole
+    fixed, further = line
     return replace(whole, further_bytes=further, fixed_bytes=max(0.0, fixed))
 
 

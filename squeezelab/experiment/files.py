@@ -193,7 +193,10 @@ def _weigh_further(first: Proofs, samples: int, sizes: Mapping[str, int]) -> dic
     """
     whole = {name: first.proofs[name].encoded_bytes for name in sizes}
     most = len(first.proven)
-    return {name: line_through((samples, sizes[name]), (most, whole[name])) for name in sizes} if samples < most else {}
+    if samples == most:
+        return {}
+    lines = {name: line_through((samples, sizes[name]), (most, whole[name])) for name in sizes}
+    return {name: line for name, line in lines.items() if line is not None}
 
 
 def _measurements(

@@ -91,15 +91,17 @@ def halve(dataset: MetricDataset) -> MetricDataset:
     return take(dataset, [Window(i, 0, (length + 1) // 2) for i, length in enumerate(lengths) if length])
 
 
-def line_through(few: tuple[int, float], more: tuple[int, float]) -> tuple[float, float]:
+def line_through(few: tuple[int, float], more: tuple[int, float]) -> tuple[float, float] | None:
     """Return the bytes that something takes however little it holds, and those of each further sample.
 
-    They are those of the line through two points, samples and bytes each.
+    They are those of the line through two points, samples and bytes each; None where it did not grow from one to the
+    other: files of databases do so by blocks, and what is less than one tells nothing.
 
     Examples
     --------
     >>> line_through((100, 1300), (200, 1500))
     (1100.0, 2.0)
+    >>> line_through((100, 8192), (200, 8192))
     """
     slope = (more[1] - few[1]) / (more[0] - few[0])
-    return more[1] - slope * more[0], slope
+    return (more[1] - slope * more[0], slope) if slope > 0 else None

@@ -5,10 +5,11 @@ import pytest
 
 from squeezelab import MetricDataset
 from squeezelab.codecs import get_codec
+from squeezelab.codecs.raw import Raw
 from squeezelab.experiment.proof import prove, spread
 from squeezelab.experiment.run import _choose_fitting, _cut_columns, measure_dataset
 from squeezelab.experiment.timing import Cell, Timing
-from squeezelab.experiment.trial import Proven
+from squeezelab.experiment.trial import Proven, prove_codecs
 
 
 class Halved:
@@ -276,3 +277,28 @@ def test_another_dtype_is_not_what_was_given() -> None:
             return np.frombuffer(encoded, np.int64)
 
     assert not prove(Reinterpreting(), np.array([0.0, 1.0])).bit_exact
+
+
+def test_what_a_codec_loads_the_first_time_is_not_taken_for_its_time(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[float] = []
+
+    class Loading(Raw):
+        def encode(self, buf: object) -> bytes:
+            calls.append(1 if calls else 100)
+            return super().encode(buf)
+
+    monkeypatch.setattr("squeezelab.experiment.trial.perf_counter", lambda: sum(calls))
+    proven = prove_codecs(small.select([0, 1]), 0, {"values": {"loading": Loading()}})
+    assert proven.seconds["values", "loading"] == 2
+
+
+def test_of_a_file_that_grows_by_blocks_no_further_bytes_are_told(
+    small: MetricDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be 0, and to keep metrics in it would cost nothing."""
+    monkeypatch.setattr("squeezelab.formats.table.Table.encode", lambda self, dataset: bytes(8192))
+    monkeypatch.setattr("squeezelab.formats.table.Table.decode", lambda self, data: small)
+    (one,) = measure_dataset(small, codecs=[], formats=["table"], budget=0).find("dataset")
+    assert (one.fixed_bytes, one.further_bytes) == (None, None)
