@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -560,10 +561,16 @@ def test_a_clone_that_fails_half_way_leaves_nothing(origin, clones, fake_git):
     assert folders(clones) == []
 
 
-def test_an_interrupted_clone_leaves_nothing_and_stops_git(origin, clones, fake_git, tmp_path):
-    # Twice: what Python is in the middle of, as removing an object, can swallow one.
-    interrupting = "kill -INT $PPID; sleep 2; kill -INT $PPID; exec sleep 20"
-    fake_git(f'mkdir "$folder"; touch "$folder/half"; echo $$ >{tmp_path}/pid; {interrupting}')
+@pytest.fixture
+def interruptible():
+    """Have Python heed an interrupt also where it was started in the background of a shell, which has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupted_clone_leaves_nothing_and_stops_git(origin, clones, fake_git, tmp_path, interruptible):
+    fake_git(f'mkdir "$folder"; touch "$folder/half"; echo $$ >{tmp_path}/pid; kill -INT $PPID; exec sleep 20')
     with pytest.raises(KeyboardInterrupt) as interrupt:
         real.generate("small", 0)
     assert folders(clones) == []
