@@ -91,9 +91,9 @@ def conclude(results: Results, folder: Path, stopwatch: Stopwatch) -> None:
     published = published_table(results)
     for figure, theirs, ours, _ in published.rows:
         stdout.print(f"{figure}: {ours}, published {theirs}")
-    asked_for_all = results.run.settings["codecs"] == list(DEFAULT_CODECS)
+    unasked = [] if results.run.settings["codecs"] == list(DEFAULT_CODECS) else name_missing()
     for note in results.run.notes:
-        if asked_for_all or note not in name_missing():
+        if note not in unasked:
             stdout.print(f"- {note}", soft_wrap=True)
     stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in stopwatch.stages.items())
     texts = ", as text ".join(map(str, written)) or folder
