@@ -10,9 +10,9 @@ in fields that are loaded one by one::
     bits 40-45  bits that follow in the lane's plane, 0 to 54
     bits 46-63  the token's lowest integer without these bits, signed
 
-A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. It leaves the
-integers round by round, each above the width of its bits in the plane, and a second pass takes these and puts the
-integers where they belong: all at once would take more registers than there are.
+A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. Bits in planes have
+a pass of their own, as all at once would take more registers than there are: it finds integers where they belong, each
+above the width of its bits, as an entry has both.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.
@@ -48,6 +48,8 @@ LOWEST = U(1) << U(23)
 MOST_RAW = U(10)
 """Raw bits in a state: one step with 11 bits of table and these leaves enough for one word to fill it again."""
 FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS = 1536, 1024
+MOST_FOR_TWO = 28
+"""Twice so many bits and 7 are in one word."""
 
 
 class Layout(NamedTuple):
@@ -111,9 +113,9 @@ class Cursors(NamedTuple):
     states, sums, offsets
         The state, the sum of what was read, and where the table of the present epoch begins.
     begins, planes, ends
-        The place of the lane's first value, the position in its plane, and the one where that must end.
-    mixed : uint64[BLOCK]
-        Room for integers of lanes in turn.
+        The place of the lane's first value, the position in its plane, and the one where that must end, in the data.
+    room : uint64[BLOCK]
+        For bits of planes.
     """
 
     states: Words
@@ -122,16 +124,16 @@ class Cursors(NamedTuple):
     begins: Words
     planes: Words
     ends: Words
-    mixed: Words
+    room: Words
 
 
 class Stretch(NamedTuple):
-    """Integers in turn: of how many lanes and rounds, how many of the lanes go on, and their first place in a lane."""
+    """Rounds of lanes: how many, their first place in a lane, whether there are planes, and which bits sums keep."""
 
-    lanes: np.uint64
-    few: np.uint64
     rounds: np.uint64
     first: np.uint64
+    wide: bool
+    keep: np.uint64
 
 
 @kernel(forceinline=True, inner=True)
@@ -204,103 +206,188 @@ def entry_of(share, raw, width, lowest):
 
 
 @kernel(forceinline=True, inner=True)
-def _step(data, at, tables, first, log, mask, state):
-    """Return an integer above the width of its bits in the plane, the lane's state, and where the next word is."""
+def _take(tables, first, log, mask, state):
+    """Return what a state is without a token and its raw bits, what the token's entry says of these, and the bits."""
     entry = state & mask
     rest = _rest_at(tables, first, entry)
     raw = rest & U(255)
     full = _share_at(tables, first, entry) * (state >> log) + _place_at(tables, first, entry)
-    left = full >> raw
-    low = left < LOWEST
-    state = choose(low, (left << U(32)) | load_half(data, at), left)
-    return shift_down(rest, U(8)) + ((full & ((U(1) << raw) - U(1))) << U(6)), state, at + (U(low) << U(2))
+    return full >> raw, rest, full & ((U(1) << raw) - U(1))
 
 
-@kernel(inner=True)
-def _read_four(data, at, limit, tables, cursors, count):
-    """Decode integers of four lanes in turn, while words begin up to a limit; return how many, and the next place."""
-    entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
-    mask, i = (U(1) << log) - U(1), U(0)
+@kernel(forceinline=True, inner=True)
+def _filled(left, low, word):
+    """Return a state with a word below it if it is low; the rotation is a shift, as what is low has half a word."""
+    return choose(low, (left << U(32)) | (left >> U(32)) | word, left)
+
+
+@kernel(forceinline=True, inner=True)
+def _number(wide, rest, bits):
+    """Return an integer, or where it has bits in a plane what `_add_planes` takes."""
+    return rest + (bits << U(14)) if wide else shift_down(rest, U(14)) + bits
+
+
+@kernel(forceinline=True, inner=True)
+def _read_pair(data, at, n, tables, log, mask, lanes):
+    """Decode a token of two lanes: their states and tables; return the states, what was read, and the words taken.
+
+    Both words that the second lane may take in are loaded before it is known which.
+    """
+    s0, s1, o0, o1 = lanes
+    left0, rest0, bits0 = _take(tables, o0, log, mask, s0)
+    left1, rest1, bits1 = _take(tables, o1, log, mask, s1)
+    low0, low1 = left0 < LOWEST, left1 < LOWEST
+    one, two = load_half(data, at + (n << U(2))), load_half(data, at + (n << U(2)) + U(4))
+    s0, s1 = _filled(left0, low0, one), _filled(left1, low1, choose(low0, two, one))
+    return s0, s1, rest0, bits0, rest1, bits1, n + U(low0) + U(low1)
+
+
+@kernel(forceinline=True, inner=True)
+def _read_four(data, at, limit, tables, cursors, stretch, out):
+    """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place."""
+    rounds, first, wide, keep = stretch
+    entries, log, states, offsets = tables.entries, tables.log, cursors.states, cursors.offsets
+    mask, i, n = (U(1) << log) - U(1), U(0), U(0)
+    if at > limit:
+        return i, at
+    most = (limit - at) >> U(2)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
     o0, o1, o2, o3 = offsets[0], offsets[1], offsets[2], offsets[3]
-    while i < count and at <= limit:
-        mixed[i], s0, at = _step(data, at, entries, o0, log, mask, s0)
-        mixed[i + U(1)], s1, at = _step(data, at, entries, o1, log, mask, s1)
-        mixed[i + U(2)], s2, at = _step(data, at, entries, o2, log, mask, s2)
-        mixed[i + U(3)], s3, at = _step(data, at, entries, o3, log, mask, s3)
-        i += U(4)
+    sums, begins = cursors.sums, cursors.begins
+    a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
+    b0, b1, b2, b3 = begins[0] + first, begins[1] + first, begins[2] + first, begins[3] + first
+    while i < rounds and n <= most:
+        s0, s1, r0, t0, r1, t1, n = _read_pair(data, at, n, entries, log, mask, (s0, s1, o0, o1))
+        a0, a1 = (a0 & keep) + _number(wide, r0, t0), (a1 & keep) + _number(wide, r1, t1)
+        out[b0 + i], out[b1 + i] = a0, a1
+        s2, s3, r2, t2, r3, t3, n = _read_pair(data, at, n, entries, log, mask, (s2, s3, o2, o3))
+        a2, a3 = (a2 & keep) + _number(wide, r2, t2), (a3 & keep) + _number(wide, r3, t3)
+        out[b2 + i], out[b3 + i] = a2, a3
+        i += U(1)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
-    return i, at
+    if not wide:
+        sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
+    return i, at + (n << U(2))
 
 
-@kernel(inner=True)
-def _read_two(data, at, limit, tables, cursors, count):
+@kernel(forceinline=True, inner=True)
+def _read_two(data, at, limit, tables, cursors, stretch, out):
     """Decode integers of two lanes, as `_read_four` does."""
-    entries, log, states, offsets, mixed = tables.entries, tables.log, cursors.states, cursors.offsets, cursors.mixed
-    mask, i = (U(1) << log) - U(1), U(0)
-    s0, s1, o0, o1 = states[0], states[1], offsets[0], offsets[1]
-    while i < count and at <= limit:
-        mixed[i], s0, at = _step(data, at, entries, o0, log, mask, s0)
-        mixed[i + U(1)], s1, at = _step(data, at, entries, o1, log, mask, s1)
-        i += U(2)
+    rounds, first, wide, keep = stretch
+    entries, log, states, sums = tables.entries, tables.log, cursors.states, cursors.sums
+    mask, i, n = (U(1) << log) - U(1), U(0), U(0)
+    if at > limit:
+        return i, at
+    most = (limit - at) >> U(2)
+    s0, s1, o0, o1, a0, a1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1], sums[0], sums[1]
+    b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
+    while i < rounds and n <= most:
+        left, rest, bits = _take(entries, o0, log, mask, s0)
+        s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
+        n += U(left < LOWEST)
+        a0 = (a0 & keep) + _number(wide, rest, bits)
+        out[b0 + i] = a0
+        left, rest, bits = _take(entries, o1, log, mask, s1)
+        s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
+        n += U(left < LOWEST)
+        a1 = (a1 & keep) + _number(wide, rest, bits)
+        out[b1 + i] = a1
+        i += U(1)
     states[0], states[1] = s0, s1
-    return i, at
+    if not wide:
+        sums[0], sums[1] = a0, a1
+    return i, at + (n << U(2))
+
+
+@kernel(forceinline=True, inner=True)
+def _width(rest):
+    """Return how many bits an integer has in its plane."""
+    return (rest >> U(8)) & U(63)
+
+
+@kernel(forceinline=True, inner=True)
+def _in_plane(data, position):
+    """Return at least 57 bits from a position on, the lowest ones first."""
+    return load_little(data, position >> U(3)) >> (position & U(7))
 
 
 @kernel(inner=True)
-def _read_last(data, at, stop, tables, cursors, lanes, first, count):
-    """Decode integers of lanes in turn where the words may end; what damaged data lack is not read."""
-    mask, states = (U(1) << tables.log) - U(1), cursors.states
-    for i in range(first, count):
-        lane, place = i & (lanes - U(1)), min(at, stop)
-        cursors.mixed[i], states[lane], after = _step(
-            data, place, tables.entries, cursors.offsets[lane], tables.log, mask, states[lane]
-        )
-        at += after - place
+def _read_plane(data, position, widths, most, room):
+    """Fill room with bits of a plane, and above those what follows them; no number has more bits than ``most``."""
+    i, count = U(0), U(widths.size)
+    if most <= U(MOST_FOR_TWO):
+        while i + U(1) < count:
+            word, width = _in_plane(data, position), _width(widths[i])
+            room[i], room[i + U(1)] = word, word >> width
+            position += width + _width(widths[i + U(1)])
+            i += U(2)
+    while i < count:
+        room[i] = _in_plane(data, position)
+        position += _width(widths[i])
+        i += U(1)
+
+
+@kernel(inner=True)
+def _add_planes(data, lane, cursors, stretch, out):
+    """Make integers of what was read of a lane, with the bits of its plane, or their sums."""
+    rounds, first, _, keep = stretch
+    begin, room, total = cursors.begins[lane] + first, cursors.room, cursors.sums[lane]
+    own, span, most = out[begin : begin + rounds], U(0), U(0)
+    for i in range(rounds):
+        span, most = span + _width(own[i]), max(most, _width(own[i]))
+    position = cursors.planes[lane]
+    cursors.planes[lane] += span
+    if cursors.planes[lane] > cursors.ends[lane]:
+        return
+    _read_plane(data, position, own, most, room)
+    for i in range(rounds):
+        width = _width(own[i])
+        own[i] = (shift_down(own[i], U(14)) << width) | (room[i] & ((U(1) << width) - U(1)))
+    if keep:
+        for i in range(rounds):
+            total += own[i]
+            own[i] = total
+        cursors.sums[lane] = total
+
+
+@kernel(inner=True)
+def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
+    """Decode integers of the first few lanes where the words may end; what damaged data lack is not read."""
+    rounds, first, _, keep = stretch
+    mask = (U(1) << tables.log) - U(1)
+    for i in range(first, first + rounds):
+        for lane in range(lanes):
+            left, rest, bits = _take(tables.entries, cursors.offsets[lane], tables.log, mask, cursors.states[lane])
+            cursors.states[lane] = _filled(left, left < LOWEST, load_half(data, min(at, stop)))
+            at += U(left < LOWEST) << U(2)
+            number, width = shift_down(rest, U(14)) + bits, _width(rest)
+            plane = _in_plane(data, min(cursors.planes[lane], stop << U(3))) & ((U(1) << width) - U(1))
+            cursors.planes[lane] += width
+            cursors.sums[lane] = (cursors.sums[lane] & keep) + ((number << width) | plane)
+            out[cursors.begins[lane] + i] = cursors.sums[lane]
     return at
 
 
 @kernel(inner=True)
-def _spread(cursors, stretch, summed, out):
-    """Put integers of lanes in turn where they belong, or their sums."""
-    lanes, _, rounds, first = stretch
-    mixed, sums, begins = cursors.mixed, cursors.sums, cursors.begins
-    if not summed:
-        for lane in range(lanes):
-            begin = begins[lane] + first
-            for i in range(rounds):
-                out[begin + i] = shift_down(mixed[lanes * i + lane], U(6))
-        return
-    a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
-    b0, b1, b2, b3 = begins[0] + first, begins[1] + first, begins[2] + first, begins[3] + first
+def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
+    """Decode so many integers of each lane; return the next place."""
+    rounds, first, wide, keep = stretch
+    # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
     if lanes == U(4):
-        for i in range(rounds):
-            a0, a1 = a0 + shift_down(mixed[U(4) * i], U(6)), a1 + shift_down(mixed[U(4) * i + U(1)], U(6))
-            a2, a3 = a2 + shift_down(mixed[U(4) * i + U(2)], U(6)), a3 + shift_down(mixed[U(4) * i + U(3)], U(6))
-            out[b0 + i], out[b1 + i], out[b2 + i], out[b3 + i] = a0, a1, a2, a3
+        if wide:
+            own = Stretch(rounds, first, True, U(0))
+            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+        else:
+            own = Stretch(rounds, first, False, keep)
+            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+    elif wide:
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0)), out)
     else:
-        for i in range(rounds):
-            a0, a1 = a0 + shift_down(mixed[U(2) * i], U(6)), a1 + shift_down(mixed[U(2) * i + U(1)], U(6))
-            out[b0 + i], out[b1 + i] = a0, a1
-    sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
-
-
-@kernel(inner=True)
-def _spread_with_planes(data, stop, cursors, stretch, summed, out):
-    """Put integers of the first few of some lanes where they belong, with the bits of their planes."""
-    lanes, few, rounds, first = stretch
-    keep = ~U(0) if summed else U(0)
-    for lane in range(few):
-        total, begin, position = cursors.sums[lane], cursors.begins[lane] + first, cursors.planes[lane]
-        for i in range(rounds):
-            number = cursors.mixed[lanes * i + lane]
-            width = number & U(63)
-            word = load_little(data, min(position >> U(3), stop)) >> (position & U(7))
-            number = (shift_down(number, U(6)) << width) | (word & ((U(1) << width) - U(1)))
-            position += width
-            total = (total & keep) + number
-            out[begin + i] = total
-        cursors.sums[lane], cursors.planes[lane] = total, position
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep), out)
+    if wide:
+        for lane in range(lanes):
+            _add_planes(data, lane, cursors, Stretch(done, first, wide, keep), out)
+    return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds - done, first + done, wide, keep), out)
 
 
 @kernel(inner=True)
@@ -325,29 +412,16 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
         Whether all bits were used, and the states came to rest.
     """
     count, lanes, epochs = layout
-    per = count // lanes
-    # A round of four lanes takes in up to 16 bytes.
-    limit = stop - U(8) if lanes == U(4) else stop
+    per, keep = count // lanes, ~U(0) if summed else U(0)
     for epoch in range(epochs):
         for lane in range(lanes):
             cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
         first = epoch * per // epochs
-        rounds = (epoch + U(1)) * per // epochs - first
-        if lanes == U(4):
-            done, at = _read_four(data, at, limit, tables, cursors, rounds * lanes)
-        else:
-            done, at = _read_two(data, at, limit, tables, cursors, rounds * lanes)
-        if done < rounds * lanes:
-            at = _read_last(data, at, stop, tables, cursors, lanes, done, rounds * lanes)
-        stretch = Stretch(lanes, lanes, rounds, first)
-        if tables.wide:
-            _spread_with_planes(data, stop, cursors, stretch, summed, out)
-        else:
-            _spread(cursors, stretch, summed, out)
+        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, tables.wide, keep)
+        at = _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out)
     # What the first lanes have beyond the others has a round of its own.
     few = count - per * lanes
-    at = _read_last(data, at, stop, tables, cursors, lanes, U(0), few)
-    _spread_with_planes(data, stop, cursors, Stretch(lanes, few, U(1), per), summed, out)
+    at = _read_last(data, at, stop, tables, cursors, few, Stretch(U(1), per, tables.wide, keep), out)
     for lane in range(lanes):
         if cursors.states[lane] != LOWEST or (tables.wide and cursors.planes[lane] != cursors.ends[lane]):
             return False
