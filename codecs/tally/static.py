@@ -27,6 +27,7 @@ from squeezelab.codecs.tally.tables import (
     best_shape,
     cells_at,
     chosen_of,
+    entries_of,
     explicit_levels,
     fill_table,
     frequencies_of,
@@ -532,8 +533,10 @@ def _take_header(data, at, stop, layout):
 @kernel(inner=True)
 def _take_tables(data, position, limit, choice, layout, work):
     """Fill decoding tables, and whose they are; return whether they make sense, and the position after them."""
-    weights, shares, table = work[WEIGHTS], work[SHARES], work[TABLE : TABLE + 2].reshape(-1)
-    owner, tokens, log = owner_of(work), choice.tokens, choice.log
+    # Tables have two rows; `fill_table` goes beyond them.
+    weights, shares, table = work[WEIGHTS], work[SHARES], work[TABLE : TABLE + 3].reshape(-1)
+    owner, tokens, log, entries = owner_of(work), choice.tokens, choice.log, work[CHOSEN]
+    entries_of(tokens, choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), entries)
     for i in range(choice.tables):
         if choice.kind == U(EXPLICIT):
             position, whole = take_levels(data, position, limit, tokens, choice.sparse, weights)
@@ -543,8 +546,7 @@ def _take_tables(data, position, limit, choice, layout, work):
             shape, position = take_bits(data, position, limit, U(9))
             _fill_weights(shape, choice.lowest, tokens, work)
         frequencies_of(weights, tokens, log, shares)
-        mantissa = U(MANTISSAS[np.int64(choice.mantissa)])
-        fill_table(shares, tokens, choice.lowest, choice.shift, mantissa, table, i << log)
+        fill_table(shares, entries, tokens, table, i << log)
     owner[0] = U(0)
     for i in range(U(1), layout.lanes * layout.epochs):
         bit = U(0)

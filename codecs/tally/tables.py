@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, entry_of, token_of
 from squeezelab.codecs.tally.shapes import (
@@ -38,6 +42,8 @@ TOKENS, FULL = 1024, 512
 """Cells where tokens of three mantissa bits of any integer are counted, and the one of token 0."""
 HIGHEST_LEVEL = 24
 LOG2_E = 5909
+RUN = 8
+"""Entries of a decoding table that are written at once."""
 
 
 # Bits of tables, lowest first
@@ -105,28 +111,71 @@ def frequencies_of(weights, tokens, log, shares):
         shares[largest] -= less
         left += less
         if left >> U(63):
-            for i in range(tokens):
-                if shares[i] > shares[largest]:
-                    largest = U(i)
+            largest = _largest_of(shares, tokens, largest)
     shares[largest] += left
 
 
 @kernel(inner=True)
-def fill_table(shares, tokens, low, shift, mantissa, table, offset):
-    """Fill a decoding table: see `squeezelab.codecs.tally.lanes` for its entries."""
-    at = offset
+def _largest_of(shares, tokens, largest):
+    """Return the place of the first of the largest shares; where it was if that is one of them."""
+    most = U(0)
     for i in range(tokens):
-        token, share = i - low, shares[i]
+        most = max(most, shares[i])
+    if shares[largest] != most:
+        largest = U(0)
+        while shares[largest] != most:
+            largest += U(1)
+    return largest
+
+
+@kernel(inner=True)
+def entries_of(tokens, low, shift, mantissa, entries):
+    """Fill the first entry of each token, but for its frequency: see `squeezelab.codecs.tally.lanes`."""
+    for i in range(tokens):
+        token = i - low
         sign = U(0) - (token >> U(63))
         size = token ^ sign
         octave = size >> mantissa
-        raw = octave - U(1) if octave > U(1) else U(0)
-        lowest = (size - (raw << mantissa)) << raw
-        lowest = U(0) - (lowest + (U(1) << raw)) if sign else lowest
-        high = raw - MOST_RAW if raw > MOST_RAW else U(0)
-        entry = entry_of(share, raw - high, shift + high, shift_down(lowest, high))
-        for place in range(share):
-            table[at + place] = entry + (place << U(16))
+        raw = octave - min(octave, U(1))
+        # What is below zero is inverted as a token is, and has its lowest integer where its raw bits are all ones.
+        lowest = (((size - (raw << mantissa)) << raw) + (((U(1) << raw) - U(1)) & sign)) ^ sign
+        high = max(raw, MOST_RAW) - MOST_RAW
+        entries[i] = entry_of(U(0), raw - high, shift + high, shift_down(lowest, high))
+
+
+@intrinsic
+def _put_run(typingctx: Any, table: Any, at: Any, entry: Any) -> Any:
+    """Put the entries of `RUN` slots of a token, from one on, at a place of a table."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        vector, counts = ir.VectorType(args[2].type, RUN), ir.VectorType(ir.IntType(32), RUN)
+        if context.enable_boundscheck:
+            for place in (args[1], builder.add(args[1], args[1].type(RUN - 1))):
+                cgutils.do_boundscheck(context, builder, place, array.nitems)
+        nothing, places = ir.Constant(vector, ir.Undefined), ir.Constant(vector, [i << 16 for i in range(RUN)])
+        one = builder.insert_element(nothing, args[2], ir.IntType(32)(0))
+        run = builder.add(builder.shuffle_vector(one, nothing, ir.Constant(counts, [0] * RUN)), places)
+        pointer = builder.bitcast(builder.gep(array.data, [args[1]]), vector.as_pointer())
+        builder.store(run, pointer, align=8)
+        return context.get_dummy_value()
+
+    return types.void(table, types.uint64, types.uint64), codegen
+
+
+@kernel(inner=True)
+def fill_table(shares, entries, tokens, table, at):
+    """Fill a decoding table, and up to `RUN` entries after it, which anything may take.
+
+    Most tokens have few slots: as many as one store holds are written in any case, rather than as many as there are,
+    which is hard to guess.
+    """
+    for i in range(tokens):
+        share = shares[i]
+        entry = entries[i] | share
+        _put_run(table, at, entry)
+        for place in range(U(RUN), share, U(RUN)):
+            _put_run(table, at + place, entry + (place << U(16)))
         at += share
 
 
