@@ -496,11 +496,13 @@ def read_static(data, at, stop, summed, work, out):
         at = _take_planes(data, at, stop, layout.lanes, cursors)
         if at > stop:
             return False, False
-    summed = summed and flags & U(PATCHED) == U(0)
     table = work[TABLE : TABLE + 2].reshape(-1)
     tables = Tables(table, choice.log, flags & U(WIDE) != U(0), owner_of(work))
     whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
-    _add_exceptions(data, patches_at, stop, patches, out)
+    if summed and patches:
+        _add_exceptions_to_sums(data, patches_at, stop, patches, layout, out)
+    else:
+        _add_exceptions(data, patches_at, stop, patches, out)
     return whole, summed
 
 
@@ -599,6 +601,30 @@ def _add_exceptions(data, at, stop, patches, out):
         number, at = take_varint(data, at, stop)
         place += gap
         out[place] = unzigzag(number)
+
+
+@kernel(inner=True)
+def _add_exceptions_to_sums(data, at, stop, patches, layout, out):
+    """Put exceptions where they belong in integers that are summed up lane by lane: the sums after them change."""
+    count, lanes, _ = layout
+    done, lane, place, more = U(0), U(0), U(0), U(0)
+    for i in range(patches + U(1)):
+        gap, number = count - place, U(0)
+        if i < patches:
+            gap, at = take_varint(data, at, stop)
+            number, at = take_varint(data, at, stop)
+        place += gap
+        while done < place:
+            end = begin_of(lane + U(1), count, lanes)
+            part = out[done : min(end, place)]
+            for k in range(U(part.size)):
+                part[k] += more
+            done += U(part.size)
+            if done == end:
+                lane, more = lane + U(1), U(0)
+        if place < count:
+            before = out[place - U(1)] if place > begin_of(lane, count, lanes) else U(0)
+            more = before + unzigzag(number) - out[place]
 
 
 @kernel(inner=True)
