@@ -211,7 +211,7 @@ def predicted_block(column: Column, way: Split, others: Sequence[Words], level: 
 
 
 def _stream_from(integers: Words, others: Sequence[Words]) -> tuple[bytes, int]:
-    """Return a stream predicted from other columns' levels, and about how many bits contexts would save, in 2^-12."""
+    """Return a stream predicted from other columns' levels, and about how many bits models that learn would save."""
     space, integers = Workspace.of_thread(), as_constant(integers)
     first, least = int(integers.view(np.int64)[0]), U(extremes(integers)[0])
     divisor = max(U(common_divisor(integers, least)), U(1))

@@ -6,7 +6,8 @@ in fields that are loaded one by one::
 
     bits 0-15   frequency of the token
     bits 16-31  the slot's place among those of the token
-    bits 32-39  raw bits that follow in the state, 0 to 10
+    bits 32-35  raw bits that follow in the state, 0 to 10
+    bits 36-39  the table of the lane's next token, where that is told by this one
     bits 40-45  bits that follow in the lane's plane, 0 to 54
     bits 46-63  the token's lowest integer without these bits, signed
 
@@ -50,6 +51,7 @@ MOST_RAW = U(10)
 FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS = 1536, 1024
 MOST_FOR_TWO = 28
 """Twice so many bits and 7 are in one word."""
+MOST_CONTEXTS = 32
 
 
 class Layout(NamedTuple):
@@ -95,6 +97,8 @@ class Tables(NamedTuple):
         Decoding tables of 2^log entries, one after another.
     wide : bool
         Whether there are bits in planes.
+    chained : bool
+        Whether each token tells the table of the next one in its lane.
     owner : uint64[lanes * epochs]
         Where the table of each lane and epoch begins.
     """
@@ -102,6 +106,7 @@ class Tables(NamedTuple):
     entries: Words
     log: np.uint64
     wide: bool
+    chained: bool
     owner: Words
 
 
@@ -128,12 +133,25 @@ class Cursors(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Rounds of lanes: how many, their first place in a lane, whether there are planes, and which bits sums keep."""
+    """Rounds of lanes.
+
+    Attributes
+    ----------
+    rounds, first : uint64
+        How many, and their first place in a lane.
+    wide : bool
+        Whether there are planes.
+    keep : uint64
+        Which bits of sums are kept.
+    chained : bool
+        Whether tokens tell tables.
+    """
 
     rounds: np.uint64
     first: np.uint64
     wide: bool
     keep: np.uint64
+    chained: bool
 
 
 @kernel(forceinline=True, inner=True)
@@ -147,6 +165,18 @@ def token_of(number, mantissa):
     size = number ^ sign
     raw = (U(63) - mantissa) - leading_zeros(size | (U(1) << mantissa))
     return ((raw << mantissa) + (size >> raw)) ^ sign, raw
+
+
+@kernel(forceinline=True, inner=True)
+def context_of(token, mantissa):
+    """Return the context that a token is for the next one: 0 for 0, else one more than the bits of its integer.
+
+    Those of a negative integer are counted when it is inverted.
+    """
+    size = token ^ (U(0) - (token >> U(63)))
+    octave = size >> mantissa
+    bits = mantissa + octave if octave else U(64) - leading_zeros(size)
+    return min(bits + U(1), U(MOST_CONTEXTS - 1)) if token else U(0)
 
 
 @kernel(forceinline=True, inner=True)
@@ -200,19 +230,25 @@ _share_at, _place_at, _rest_at = _field(16, 0, signed=False), _field(16, 1, sign
 
 
 @kernel(forceinline=True, inner=True)
-def entry_of(share, raw, width, lowest):
+def entry_of(share, raw, following, width, lowest):
     """Return the first entry of a token; that of its slot i has i in bits 16 to 31 besides."""
-    return share | (raw << U(32)) | (width << U(40)) | (lowest << U(46))
+    return share | (raw << U(32)) | (following << U(36)) | (width << U(40)) | (lowest << U(46))
 
 
 @kernel(forceinline=True, inner=True)
-def _take(tables, first, log, mask, state):
+def _take(tables, first, log, mask, state, chained):
     """Return what a state is without a token and its raw bits, what the token's entry says of these, and the bits."""
     entry = state & mask
     rest = _rest_at(tables, first, entry)
-    raw = rest & U(255)
+    raw = rest & (U(15) if chained else U(255))
     full = _share_at(tables, first, entry) * (state >> log) + _place_at(tables, first, entry)
     return full >> raw, rest, full & ((U(1) << raw) - U(1))
+
+
+@kernel(forceinline=True, inner=True)
+def _following(rest, log):
+    """Return where the table of the lane's next token begins, by what an entry says."""
+    return ((rest >> U(4)) & U(15)) << log
 
 
 @kernel(forceinline=True, inner=True)
@@ -228,14 +264,14 @@ def _number(wide, rest, bits):
 
 
 @kernel(forceinline=True, inner=True)
-def _read_pair(data, at, n, tables, log, mask, lanes):
+def _read_pair(data, at, n, tables, log, mask, chained, lanes):
     """Decode a token of two lanes: their states and tables; return the states, what was read, and the words taken.
 
     Both words that the second lane may take in are loaded before it is known which.
     """
     s0, s1, o0, o1 = lanes
-    left0, rest0, bits0 = _take(tables, o0, log, mask, s0)
-    left1, rest1, bits1 = _take(tables, o1, log, mask, s1)
+    left0, rest0, bits0 = _take(tables, o0, log, mask, s0, chained)
+    left1, rest1, bits1 = _take(tables, o1, log, mask, s1, chained)
     low0, low1 = left0 < LOWEST, left1 < LOWEST
     one, two = load_half(data, at + (n << U(2))), load_half(data, at + (n << U(2)) + U(4))
     s0, s1 = _filled(left0, low0, one), _filled(left1, low1, choose(low0, two, one))
@@ -245,7 +281,7 @@ def _read_pair(data, at, n, tables, log, mask, lanes):
 @kernel(forceinline=True, inner=True)
 def _read_four(data, at, limit, tables, cursors, stretch, out):
     """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place."""
-    rounds, first, wide, keep = stretch
+    rounds, first, wide, keep, chained = stretch
     entries, log, states, offsets = tables.entries, tables.log, cursors.states, cursors.offsets
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
     if at > limit:
@@ -257,14 +293,17 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
     a0, a1, a2, a3 = sums[0], sums[1], sums[2], sums[3]
     b0, b1, b2, b3 = begins[0] + first, begins[1] + first, begins[2] + first, begins[3] + first
     while i < rounds and n <= most:
-        s0, s1, r0, t0, r1, t1, n = _read_pair(data, at, n, entries, log, mask, (s0, s1, o0, o1))
+        s0, s1, r0, t0, r1, t1, n = _read_pair(data, at, n, entries, log, mask, chained, (s0, s1, o0, o1))
         a0, a1 = (a0 & keep) + _number(wide, r0, t0), (a1 & keep) + _number(wide, r1, t1)
         out[b0 + i], out[b1 + i] = a0, a1
-        s2, s3, r2, t2, r3, t3, n = _read_pair(data, at, n, entries, log, mask, (s2, s3, o2, o3))
+        s2, s3, r2, t2, r3, t3, n = _read_pair(data, at, n, entries, log, mask, chained, (s2, s3, o2, o3))
         a2, a3 = (a2 & keep) + _number(wide, r2, t2), (a3 & keep) + _number(wide, r3, t3)
         out[b2 + i], out[b3 + i] = a2, a3
+        if chained:
+            o0, o1, o2, o3 = _following(r0, log), _following(r1, log), _following(r2, log), _following(r3, log)
         i += U(1)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
+    offsets[0], offsets[1], offsets[2], offsets[3] = o0, o1, o2, o3
     if not wide:
         sums[0], sums[1], sums[2], sums[3] = a0, a1, a2, a3
     return i, at + (n << U(2))
@@ -273,7 +312,7 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
 @kernel(forceinline=True, inner=True)
 def _read_two(data, at, limit, tables, cursors, stretch, out):
     """Decode integers of two lanes, as `_read_four` does."""
-    rounds, first, wide, keep = stretch
+    rounds, first, wide, keep, chained = stretch
     entries, log, states, sums = tables.entries, tables.log, cursors.states, cursors.sums
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
     if at > limit:
@@ -282,18 +321,20 @@ def _read_two(data, at, limit, tables, cursors, stretch, out):
     s0, s1, o0, o1, a0, a1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1], sums[0], sums[1]
     b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
     while i < rounds and n <= most:
-        left, rest, bits = _take(entries, o0, log, mask, s0)
+        left, rest, bits = _take(entries, o0, log, mask, s0, chained)
         s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
         a0 = (a0 & keep) + _number(wide, rest, bits)
         out[b0 + i] = a0
-        left, rest, bits = _take(entries, o1, log, mask, s1)
+        o0 = _following(rest, log) if chained else o0
+        left, rest, bits = _take(entries, o1, log, mask, s1, chained)
         s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
         a1 = (a1 & keep) + _number(wide, rest, bits)
         out[b1 + i] = a1
+        o1 = _following(rest, log) if chained else o1
         i += U(1)
-    states[0], states[1] = s0, s1
+    states[0], states[1], cursors.offsets[0], cursors.offsets[1] = s0, s1, o0, o1
     if not wide:
         sums[0], sums[1] = a0, a1
     return i, at + (n << U(2))
@@ -330,7 +371,7 @@ def _read_plane(data, position, widths, most, room):
 @kernel(inner=True)
 def _add_planes(data, lane, cursors, stretch, out):
     """Make integers of what was read of a lane, with the bits of its plane, or their sums."""
-    rounds, first, _, keep = stretch
+    rounds, first, _, keep, _ = stretch
     begin, room, total = cursors.begins[lane] + first, cursors.room, cursors.sums[lane]
     own, span, most = out[begin : begin + rounds], U(0), U(0)
     for i in range(rounds):
@@ -353,11 +394,13 @@ def _add_planes(data, lane, cursors, stretch, out):
 @kernel(inner=True)
 def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
     """Decode integers of the first few lanes where the words may end; what damaged data lack is not read."""
-    rounds, first, _, keep = stretch
-    mask = (U(1) << tables.log) - U(1)
+    rounds, first, _, keep, chained = stretch
+    log, mask = tables.log, (U(1) << tables.log) - U(1)
     for i in range(first, first + rounds):
         for lane in range(lanes):
-            left, rest, bits = _take(tables.entries, cursors.offsets[lane], tables.log, mask, cursors.states[lane])
+            left, rest, bits = _take(tables.entries, cursors.offsets[lane], log, mask, cursors.states[lane], chained)
+            if chained:
+                cursors.offsets[lane] = _following(rest, log)
             cursors.states[lane] = _filled(left, left < LOWEST, load_half(data, min(at, stop)))
             at += U(left < LOWEST) << U(2)
             number, width = shift_down(rest, U(14)) + bits, _width(rest)
@@ -371,23 +414,30 @@ def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
 @kernel(inner=True)
 def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
     """Decode so many integers of each lane; return the next place."""
-    rounds, first, wide, keep = stretch
+    rounds, first, wide, keep, chained = stretch
+    straight = U(0) if wide else keep
     # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
     if lanes == U(4):
-        if wide:
-            own = Stretch(rounds, first, True, U(0))
+        if chained:
+            own = Stretch(rounds, first, wide, straight, True)
+            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+        elif wide:
+            own = Stretch(rounds, first, True, U(0), False)
             done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
         else:
-            own = Stretch(rounds, first, False, keep)
+            own = Stretch(rounds, first, False, keep, False)
             done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+    elif chained:
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, wide, straight, True), out)
     elif wide:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0)), out)
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0), False), out)
     else:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep), out)
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep, False), out)
     if wide:
         for lane in range(lanes):
-            _add_planes(data, lane, cursors, Stretch(done, first, wide, keep), out)
-    return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds - done, first + done, wide, keep), out)
+            _add_planes(data, lane, cursors, Stretch(done, first, wide, keep, chained), out)
+    rest = Stretch(rounds - done, first + done, wide, keep, chained)
+    return _read_last(data, at, stop, tables, cursors, lanes, rest, out)
 
 
 @kernel(inner=True)
@@ -417,11 +467,12 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
         for lane in range(lanes):
             cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
         first = epoch * per // epochs
-        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, tables.wide, keep)
+        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, tables.wide, keep, tables.chained)
         at = _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out)
     # What the first lanes have beyond the others has a round of its own.
     few = count - per * lanes
-    at = _read_last(data, at, stop, tables, cursors, few, Stretch(U(1), per, tables.wide, keep), out)
+    last = Stretch(U(1), per, tables.wide, keep, tables.chained)
+    at = _read_last(data, at, stop, tables, cursors, few, last, out)
     for lane in range(lanes):
         if cursors.states[lane] != LOWEST or (tables.wide and cursors.planes[lane] != cursors.ends[lane]):
             return False
@@ -507,4 +558,19 @@ def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
                 at, s1 = _put(numbers[b1 + i], tokens, codes, o1, s1, buffer, at)
                 at, s0 = _put(numbers[b0 + i], tokens, codes, o0, s0, buffer, at)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
+    return at
+
+
+@kernel(inner=True)
+def write_lanes_in_chain(numbers, offsets, tokens, layout, codes, states, buffer, end):
+    """Encode all values of a stream as `write_lanes` does, each by the table at an offset of its own."""
+    count, lanes, _ = layout
+    low, at = tokens.low, end
+    for lane in range(lanes):
+        states[lane] = LOWEST
+    for back in range(U(1), count + U(1)):
+        turn = count - back
+        lane = turn & (lanes - U(1))
+        place = begin_of(lane, count, lanes) + turn // lanes
+        at, states[lane] = _put(numbers[place], tokens, codes, offsets[place] + low, states[lane], buffer, at)
     return at

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from squeezelab.codecs.tally.contexts import LEAST_BY_CONTEXTS, choose_contexts, context_gain, fill_offsets
+from squeezelab.codecs.tally.head import (
+    CONTEXTS,
+    EXPLICIT,
+    MOST_TOKENS,
+    PATCHED,
+    SEGMENTS,
+    SHAPE,
+    WIDE,
+    Choice,
+    is_wide,
+    put_header,
+    put_tables,
+    take_header,
+    take_tables,
+)
 from squeezelab.codecs.tally.lanes import (
     MOST_RAW,
     Codes,
     Cursors,
+    Layout,
     Tables,
     Tokens,
     begin_of,
     layout_of,
     read_lanes,
-    slot_of,
     token_of,
     write_lanes,
+    write_lanes_in_chain,
 )
-from squeezelab.codecs.tally.shapes import CELLS, HALF_POWERS, NLOGN, ONE, SIDE
+from squeezelab.codecs.tally.segments import chosen_of, owner_of, shapes_of_segments
+from squeezelab.codecs.tally.shapes import CELLS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
     FULL,
     MANTISSAS,
     TOKENS,
     best_shape,
     cells_at,
-    chosen_of,
-    entries_of,
     explicit_levels,
-    fill_table,
-    frequencies_of,
-    owner_of,
     put_bits,
-    put_levels,
-    shapes_of_segments,
     span_of,
     take_bits,
-    take_levels,
 )
 from squeezelab.codecs.tally.workspace import (
     BLOCK,
@@ -45,15 +53,13 @@ from squeezelab.codecs.tally.workspace import (
     CHOSEN,
     COUNTS,
     INVERSES,
-    INVERSES_OF_SHARES,
+    OTHER_RESIDUALS,
     PATCHES,
     RESIDUALS,
     SHARES,
     STATE,
     TABLE,
-    WEIGHTS,
     WORDS,
-    weights_of_shape,
 )
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -68,40 +74,6 @@ from squeezelab.kernels.bits import (
     zigzag,
 )
 
-EXPLICIT, SHAPE, SEGMENTS = range(3)
-PATCHED, WIDE, SPARSE = 16, 32, 64
-MOST_TOKENS, MOST_SHIFT = 800, 53
-SIZES = 32
-"""Sizes of residuals that are told apart to see whether contexts pay."""
-
-
-class Choice(NamedTuple):
-    """How residuals are coded: what a stream's header says.
-
-    Attributes
-    ----------
-    kind : uint64
-        `EXPLICIT`, `SHAPE` or `SEGMENTS`.
-    mantissa : uint64
-        Place in `MANTISSAS`.
-    sparse : bool
-        Whether runs of tokens that there are none of have the shortest code.
-    log, tables : uint64
-        Logarithm of a table's size, and how many tables there are.
-    lowest, tokens, shift : uint64
-        Minus the lowest token, how many tokens there are, and how many bits are raw in any case.
-    """
-
-    kind: np.uint64
-    mantissa: np.uint64
-    sparse: bool
-    log: np.uint64
-    tables: np.uint64
-    lowest: np.uint64
-    tokens: np.uint64
-    shift: np.uint64
-
-
 # Writing
 
 
@@ -114,7 +86,7 @@ def write_static(residuals, work, buffer, at):
     at : uint64
         The byte after them.
     gain : int64
-        About how many bits contexts would save, in 2^-12.
+        About how many bits models that learn would save, in 2^-12.
     """
     layout, cells = layout_of(U(residuals.size)), work[COUNTS].view(np.uint32)
     low, high, patches = _count_tokens(residuals, work)
@@ -127,20 +99,30 @@ def write_static(residuals, work, buffer, at):
             residuals, shift, layout, np.int64(first), np.int64(last), bits - raw * ONE, work
         )
         if groups > 1 and total + raw * ONE < bits:
+            bits = total + raw * ONE
             choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
         # Else a table by shape now has that of the first group: that of all residuals takes no fewer bytes in all.
-    wide = _is_wide(choice)
-    position = _put_header(choice, wide, patches, buffer, at) << U(3)
-    position = _put_tables(choice, layout, work, buffer, position)
+    letters = choice.tokens
+    if gain > bits // LEAST_BY_CONTEXTS:
+        choice, bits, letters = choose_contexts(residuals, layout, low, high, choice, bits, work)
+    wide = is_wide(choice)
+    position = put_header(choice, wide, patches, buffer, at) << U(3)
+    position = put_tables(choice, layout, letters, work, buffer, position)
     tokens = Tokens(choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), choice.log)
     codes, states = Codes(owner_of(work), work[SHARES], work[BOUNDS], work[INVERSES]), work[STATE][:4]
     room, end = work[WORDS : WORDS + 4].reshape(-1).view(np.uint8), U(2 * 8 * BLOCK)
-    begin = write_lanes(residuals, tokens, layout, codes, states, room, end)
+    if choice.kind == U(CONTEXTS):
+        offsets = work[OTHER_RESIDUALS]
+        fill_offsets(residuals, layout, tokens, owner_of(work), offsets)
+        begin = write_lanes_in_chain(residuals, offsets, tokens, layout, codes, states, room, end)
+    else:
+        begin = write_lanes(residuals, tokens, layout, codes, states, room, end)
     at = (_put_states(states, layout.lanes, buffer, position) + U(7)) >> U(3)
     if patches:
         at = _put_exceptions(work, patches, buffer, at)
     if wide:
         at = _put_planes(residuals, tokens, layout, buffer, at)
+    gain = max(gain, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values)))
     return _put_words(room, begin, end, buffer, at), gain
 
 
@@ -238,67 +220,7 @@ def _try_explicit(cells, count, limit, work):
     # Runs of tokens that there are none of are worth a shorter code where they are many.
     tokens, sparse = U(cells.size), 3 * used < 2 * cells.size
     levels, back = work[CHOSEN], work[CHOSEN][4096:].view(np.int64)
-    return explicit_levels(cells, tokens, count, _log_of(U(count), tokens), sparse, levels, back), sparse
-
-
-@kernel(inner=True)
-def _put_header(choice, wide, patches, buffer, at):
-    """Write what stands before the tables; return the byte after it."""
-    buffer[at] = (
-        choice.kind
-        | (choice.mantissa << U(2))
-        | (U(PATCHED) if patches else U(0))
-        | (U(WIDE) if wide else U(0))
-        | (U(SPARSE) if choice.sparse else U(0))
-    )
-    buffer[at + U(1)] = choice.log | ((choice.tables - U(1)) << U(4))
-    at = put_varint(buffer, at + U(2), choice.lowest)
-    at = put_varint(buffer, at, choice.tokens)
-    if wide:
-        buffer[at] = choice.shift
-        at += U(1)
-    return at
-
-
-@kernel(inner=True)
-def _put_tables(choice, layout, work, buffer, position):
-    """Write the tables, and whose they are; fill what tokens are encoded with. Return the position after them."""
-    shares, slots, inverses, weights = work[SHARES], work[BOUNDS], work[INVERSES], work[WEIGHTS]
-    owner, segments, tokens = owner_of(work), layout.lanes * layout.epochs, choice.tokens
-    buffer[position >> U(3)] = 0
-    if choice.kind == U(EXPLICIT):
-        position = put_levels(shares, tokens, choice.sparse, buffer, position)
-    for table in range(choice.tables):
-        if choice.kind == U(EXPLICIT):
-            for i in range(tokens):
-                weights[i] = HALF_POWERS[shares[i] - U(1)] if shares[i] else U(0)
-        else:
-            shape = chosen_of(work)[table]
-            position = put_bits(buffer, position, shape, U(9))
-            _fill_weights(shape, choice.lowest, tokens, work)
-        own, slot = shares[table * tokens :], U(0)
-        frequencies_of(weights, tokens, choice.log, own)
-        for i in range(tokens):
-            slots[table * tokens + i] = slot_of(own[i], slot, choice.log)
-            inverses[table * tokens + i] = work[INVERSES_OF_SHARES, own[i]]
-            slot += own[i]
-    if choice.kind != U(SEGMENTS):
-        for i in range(segments):
-            owner[i] = U(0)
-        return position
-    for i in range(U(1), segments):
-        position = put_bits(buffer, position, owner[i] - owner[i - U(1)], U(1))
-    for i in range(segments):
-        owner[i] *= tokens
-    return position
-
-
-@kernel(forceinline=True, inner=True)
-def _fill_weights(shape, lowest, tokens, work):
-    """Fill the weights of tokens in a shape."""
-    weights = weights_of_shape(work, shape)
-    for i in range(tokens):
-        work[WEIGHTS][i] = U(weights[U(SIDE) - lowest + i])
+    return explicit_levels(cells, tokens, count, _log_of(U(count), tokens), sparse, np.int64(0), levels, back), sparse
 
 
 @kernel(inner=True)
@@ -323,34 +245,14 @@ def _put_words(room, begin, end, buffer, at):
 
 
 @kernel(inner=True)
-def context_gain(residuals, widest, cells):
-    """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12.
-
-    The widest token, by three bits, tells up to which size there are any.
-    """
-    sizes = min((widest >> 3) + 5, SIZES)
-    for i in range(sizes):
-        for j in range(sizes):
-            cells[SIZES * i + j] = 0
-    before = U(0)
-    for i in range(U(residuals.size)):
-        size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(SIZES - 1))
-        cells[before * U(SIZES) + size] += np.uint32(1)
-        before = size
-    bits, used = NLOGN[residuals.size], 0
-    for i in range(sizes):
-        total, all_before = np.int64(0), np.int64(0)
-        for j in range(sizes):
-            all_before += np.int64(cells[SIZES * j + i])
-        if all_before == 0:
-            continue
-        for j in range(sizes):
-            seen = np.int64(cells[SIZES * i + j])
-            total += seen
-            bits += NLOGN[seen]
-            used += int(seen > 0)
-        bits -= NLOGN[total] + NLOGN[all_before]
-    return bits - 3 * used * ONE
+def _learnt_bits(full, low, high, count):
+    """Return about how many bits counted tokens would take with models that learn as they go, in 2^-12."""
+    bits = NLOGN[count]
+    for i in range(low, high + 1):
+        if full[i]:
+            octave = (i - FULL if i >= FULL else FULL - 1 - i) >> 3
+            bits += np.int64(full[i]) * max(octave - 1, 0) * ONE + 3 * ONE // 2 - NLOGN[full[i]]
+    return bits
 
 
 @kernel(inner=True)
@@ -364,7 +266,7 @@ def _cut_outliers(full, low, high, count):
             if full[i]:
                 rare += np.int64(full[i])
                 bits = abs(i - FULL) >> 3
-                gain -= np.int64(full[i]) * (12 + bits) * ONE
+                gain -= np.int64(full[i]) * (16 + bits) * ONE
             gain += step
             if gain > best:
                 best, cut = gain, i
@@ -425,20 +327,6 @@ def _count_six(residuals, cells):
     return np.int64(raw), np.int64(first) + begin, np.int64(first) + end
 
 
-@kernel(forceinline=True, inner=True)
-def _most_raw(choice):
-    """Return how many raw bits the widest token has."""
-    largest = max(choice.lowest, choice.tokens - choice.lowest)
-    octave = (largest - U(1)) >> U(MANTISSAS[np.int64(choice.mantissa)])
-    return octave - U(1) if octave > U(1) else U(0)
-
-
-@kernel(forceinline=True, inner=True)
-def _is_wide(choice):
-    """Return whether any token has bits in a plane."""
-    return choice.shift > U(0) or _most_raw(choice) > MOST_RAW
-
-
 @kernel(inner=True)
 def _put_planes(residuals, tokens, layout, buffer, at):
     """Write the lanes' planes, one after another, and before them how many bits each has but the last byte's rest."""
@@ -478,10 +366,12 @@ def read_static(data, at, stop, summed, work, out):
     if stop - at < U(8) or count < U(8):
         return False, False
     layout = layout_of(count)
-    whole, flags, choice, at = _take_header(data, at, stop, layout)
+    whole, flags, choice, at = take_header(data, at, stop, layout)
     if not whole:
         return False, False
-    whole, position = _take_tables(data, at << U(3), stop << U(3), choice, layout, work)
+    if choice.kind == U(CONTEXTS):
+        layout = Layout(count, layout.lanes, U(1))
+    whole, position = take_tables(data, at << U(3), stop << U(3), choice, layout, work)
     if not whole:
         return False, False
     state = work[STATE]
@@ -497,67 +387,13 @@ def read_static(data, at, stop, summed, work, out):
         if at > stop:
             return False, False
     table = work[TABLE : TABLE + 2].reshape(-1)
-    tables = Tables(table, choice.log, flags & U(WIDE) != U(0), owner_of(work))
+    tables = Tables(table, choice.log, flags & U(WIDE) != U(0), choice.kind == U(CONTEXTS), owner_of(work))
     whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
     if summed and patches:
         _add_exceptions_to_sums(data, patches_at, stop, patches, layout, out)
     else:
         _add_exceptions(data, patches_at, stop, patches, out)
     return whole, summed
-
-
-@kernel(inner=True)
-def _take_header(data, at, stop, layout):
-    """Return whether what stands before the tables makes sense, the first byte, the choice, and the byte after it."""
-    flags, second = U(data[at]), U(data[at + U(1)])
-    kind, mantissa, sparse = flags & U(3), (flags >> U(2)) & U(3), flags & U(SPARSE) != U(0)
-    log, tables, wide = second & U(15), (second >> U(4)) + U(1), flags & U(WIDE) != U(0)
-    lowest, at = take_varint(data, at + U(2), stop)
-    tokens, at = take_varint(data, at, stop)
-    shift = U(0)
-    if wide and at < stop:
-        shift = U(data[at])
-        at += U(1)
-    choice = Choice(kind, min(mantissa, U(2)), sparse, log, tables, lowest, tokens, shift)
-    if kind > U(SEGMENTS) or mantissa > U(2) or at >= stop or log < U(10) or log > U(11) or flags >> U(7):
-        return False, flags, choice, at
-    if tokens == U(0) or tokens > U(MOST_TOKENS) or lowest > tokens or shift > U(MOST_SHIFT):
-        return False, flags, choice, at
-    if tables > U(1) and (kind != U(SEGMENTS) or tables > layout.lanes * layout.epochs or log > U(10)):
-        return False, flags, choice, at
-    raw = _most_raw(choice)
-    if shift + raw > U(63) or (not wide and raw > MOST_RAW):
-        return False, flags, choice, at
-    fits = kind == U(EXPLICIT) or not (mantissa or lowest > U(SIDE) or tokens - lowest > U(SIDE))
-    return fits, flags, choice, at
-
-
-@kernel(inner=True)
-def _take_tables(data, position, limit, choice, layout, work):
-    """Fill decoding tables, and whose they are; return whether they make sense, and the position after them."""
-    # Tables have two rows; `fill_table` goes beyond them.
-    weights, shares, table = work[WEIGHTS], work[SHARES], work[TABLE : TABLE + 3].reshape(-1)
-    owner, tokens, log, entries = owner_of(work), choice.tokens, choice.log, work[CHOSEN]
-    entries_of(tokens, choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), entries)
-    for i in range(choice.tables):
-        if choice.kind == U(EXPLICIT):
-            position, whole = take_levels(data, position, limit, tokens, choice.sparse, weights)
-            if not whole:
-                return False, position
-        else:
-            shape, position = take_bits(data, position, limit, U(9))
-            _fill_weights(shape, choice.lowest, tokens, work)
-        frequencies_of(weights, tokens, log, shares)
-        fill_table(shares, entries, tokens, table, i << log)
-    owner[0] = U(0)
-    for i in range(U(1), layout.lanes * layout.epochs):
-        bit = U(0)
-        if choice.kind == U(SEGMENTS):
-            bit, position = take_bits(data, position, limit, U(1))
-        owner[i] = owner[i - U(1)] + (bit << log)
-        if owner[i] >= choice.tables << log:
-            return False, position
-    return True, position
 
 
 @kernel(inner=True)

@@ -84,7 +84,7 @@ def write_stream(integers, level, given, work, buffer, at):
     at : uint64
         The byte after it.
     gain : int64
-        About how many bits contexts would save, in 2^-12.
+        About how many bits models that learn would save, in 2^-12.
     """
     count, begin, start, head = U(integers.size), at, at, U(0)
     residuals, levels = work[RESIDUALS][:count], work[LEVELS][:count]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from squeezelab.codecs.tally.lanes import MOST_RAW, begin_of, entry_of, token_of
+from squeezelab.codecs.tally.lanes import MOST_RAW, context_of, entry_of, token_of
 from squeezelab.codecs.tally.shapes import (
     CELLS,
     FAMILIES,
@@ -23,7 +22,7 @@ from squeezelab.codecs.tally.shapes import (
     SCALES,
     SIDE,
 )
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, STATE, WEIGHTS, lengths_of_shapes
+from squeezelab.codecs.tally.workspace import WEIGHTS, lengths_of_shapes
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -129,8 +128,11 @@ def _largest_of(shares, tokens, largest):
 
 
 @kernel(inner=True)
-def entries_of(tokens, low, shift, mantissa, entries):
-    """Fill the first entry of each token, but for its frequency: see `squeezelab.codecs.tally.lanes`."""
+def entries_of(tokens, low, shift, mantissa, following, entries):
+    """Fill the first entry of each token, but for its frequency: see `squeezelab.codecs.tally.lanes`.
+
+    Of each context ``following`` has the number of the next token's table.
+    """
     for i in range(tokens):
         token = i - low
         sign = U(0) - (token >> U(63))
@@ -140,7 +142,8 @@ def entries_of(tokens, low, shift, mantissa, entries):
         # What is below zero is inverted as a token is, and has its lowest integer where its raw bits are all ones.
         lowest = (((size - (raw << mantissa)) << raw) + (((U(1) << raw) - U(1)) & sign)) ^ sign
         high = max(raw, MOST_RAW) - MOST_RAW
-        entries[i] = entry_of(U(0), raw - high, shift + high, shift_down(lowest, high))
+        own = following[context_of(token, mantissa)]
+        entries[i] = entry_of(U(0), raw - high, own, shift + high, shift_down(lowest, high))
 
 
 @intrinsic
@@ -192,7 +195,7 @@ def symbol_of_step(step, sparse):
 
 
 @kernel(inner=True)
-def explicit_levels(cells, tokens, count, log, sparse, levels, back):
+def explicit_levels(cells, tokens, count, log, sparse, start, levels, back):
     """Choose the level of each token's frequency; return about how many bits table and tokens take, in 2^-12.
 
     Levels are found by dynamic programming over the nearest one, the one below and the one above (Viterbi, 1967).
@@ -222,7 +225,7 @@ def explicit_levels(cells, tokens, count, log, sparse, levels, back):
                 if first and k:
                     break
                 earlier = c0 if k == 0 else (c1 if k == 1 else c2)
-                step = level - (l0 + k) if not first else level
+                step = level - (l0 + k) if not first else level - start
                 total = earlier + (gamma_bits(symbol_of_step(step, sparse)) << FRACTION)
                 if total < best:
                     best, came = total, k
@@ -253,9 +256,9 @@ def explicit_levels(cells, tokens, count, log, sparse, levels, back):
 
 
 @kernel(inner=True)
-def put_levels(levels, tokens, sparse, buffer, position):
+def put_levels(levels, tokens, sparse, start, buffer, position):
     """Append an explicit table: steps between levels, and runs of tokens that there are none of."""
-    last, i = U(0), U(0)
+    last, i = start, U(0)
     while i < tokens:
         if levels[i]:
             position = put_gamma(buffer, position, U(symbol_of_step(np.int64(levels[i] - last), sparse)))
@@ -272,9 +275,9 @@ def put_levels(levels, tokens, sparse, buffer, position):
 
 
 @kernel(inner=True)
-def take_levels(data, position, stop, tokens, sparse, weights):
+def take_levels(data, position, stop, tokens, sparse, start, weights):
     """Fill weights from an explicit table; return the position after it, and whether it makes sense."""
-    level, i, some = U(0), U(0), False
+    level, i, some = start, U(0), False
     marker = U(0) if sparse else U(3)
     while i < tokens:
         symbol, position = take_gamma(data, position, stop)
@@ -404,144 +407,3 @@ def span_of(cells):
     while cells[high - 1] == 0:
         high -= 1
     return low, high
-
-
-class Segments(NamedTuple):
-    """Lanes and epochs, or groups of neighbours among them, each with a shape.
-
-    Attributes
-    ----------
-    cells : uint32[33 * 256]
-        Counts of the tokens of each segment, 256 cells for one, and room for a further one.
-    members : int64[32]
-        Whose cells those of a group are in.
-    costs, sizes : int64[32]
-        Of a group the bits, in 2^-12, and how many values.
-    gains, joint : int64[32]
-        What it saves to join a group with the next, -2 where that is not known, and the shape of both.
-    owner, chosen : uint64[32]
-        The group of each segment, and the shape of each group.
-    """
-
-    cells: npt.NDArray[np.uint32]
-    members: npt.NDArray[np.int64]
-    costs: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-    gains: npt.NDArray[np.int64]
-    joint: npt.NDArray[np.int64]
-    owner: npt.NDArray[np.uint64]
-    chosen: npt.NDArray[np.uint64]
-
-
-@kernel(forceinline=True, inner=True)
-def owner_of(work):
-    """Return where is told which table each lane and epoch has."""
-    return work[STATE][64:96]
-
-
-@kernel(forceinline=True, inner=True)
-def chosen_of(work):
-    """Return where is told which shape each table has."""
-    return work[STATE][96:128]
-
-
-@kernel(inner=True)
-def shapes_of_segments(residuals, shift, layout, low, high, best, work):
-    """Give each lane and epoch a shape, neighbours one while that saves bits; return how many, and the bits.
-
-    How many is 0 where not even shapes for all of them take fewer bits than ``best``, but for a few.
-    """
-    room = work[COSTS].view(np.int64)
-    segments = Segments(
-        work[COUNTS].view(np.uint32)[4096 : 4096 + 33 * 256], room[:32], room[32:64], room[64:96], room[96:128],
-        room[128:160], owner_of(work), chosen_of(work),
-    )  # fmt: skip
-    total = _count_segments(residuals, shift, layout, low, high, segments, work)
-    if total - 4 * ONE >= best:
-        return np.int64(0), total
-    count = np.int64(layout.lanes * layout.epochs)
-    groups = _join_segments(segments, count, low, high, work)
-    total = np.int64(count + 1) * ONE
-    for j in range(groups):
-        total += segments.costs[j] + 9 * ONE
-    return groups, total
-
-
-@kernel(inner=True)
-def _count_segments(residuals, shift, layout, low, high, segments, work):
-    """Count the tokens of each lane and epoch, and choose their shapes; return the bits of all."""
-    count, lanes, epochs = layout
-    per, total = count // lanes, np.int64(15 * ONE)
-    for lane in range(lanes):
-        begin, end = begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)
-        for epoch in range(epochs):
-            segment = np.int64(lane * epochs + epoch)
-            own = segments.cells[256 * segment : 256 * segment + 256]
-            for i in range(CELLS):
-                own[i] = 0
-            last = begin + (epoch + U(1)) * per // epochs if epoch + U(1) < epochs else end
-            first = begin + epoch * per // epochs
-            for i in range(first, last):
-                token, _ = token_of(shift_down(residuals[i], shift), U(3))
-                own[token + U(SIDE)] += np.uint32(1)
-            size = np.int64(last - first)
-            shape, cost = best_shape(work, own, low, high, size)
-            segments.sizes[segment], segments.costs[segment], segments.chosen[segment] = size, cost, U(shape)
-            segments.members[segment], segments.owner[segment] = segment, U(segment)
-            segments.gains[segment] = -2
-            total += cost
-    return total
-
-
-@kernel(inner=True)
-def _join_segments(segments, count, low, high, work):
-    """Join the two neighbours that save most, while any do; return how many groups are left."""
-    groups = count
-    while groups > 1:
-        most, at = np.int64(0), -1
-        for j in range(groups - 1):
-            if segments.gains[j] == -2:
-                _try_to_join(segments, j, low, high, work)
-            if segments.gains[j] > most:
-                most, at = segments.gains[j], j
-        if at < 0:
-            break
-        groups -= 1
-        _join(segments, at, groups)
-        for i in range(count):
-            if segments.owner[i] > U(at):
-                segments.owner[i] -= U(1)
-    return groups
-
-
-@kernel(inner=True)
-def _try_to_join(segments, j, low, high, work):
-    """Fill what it saves to join a group with the next."""
-    cells, members, costs = segments.cells, segments.members, segments.costs
-    both = cells[256 * 32 : 256 * 33]
-    one, two = cells[256 * members[j] :], cells[256 * members[j + 1] :]
-    for i in range(U(CELLS)):
-        both[i] = one[i] + two[i]
-    shape, cost = best_shape(work, both, low, high, segments.sizes[j] + segments.sizes[j + 1])
-    segments.gains[j] = max(costs[j] + costs[j + 1] + 9 * ONE + ONE // 2 - cost, np.int64(-1))
-    segments.joint[j] = shape
-
-
-@kernel(inner=True)
-def _join(segments, at, left):
-    """Join a group with the next, so that ``left`` are left."""
-    cells, members, costs, sizes, gains, joint, _, chosen = segments
-    one, two = cells[256 * members[at] :], cells[256 * members[at + 1] :]
-    for i in range(U(CELLS)):
-        one[i] += two[i]
-    costs[at] += costs[at + 1] + 9 * ONE + ONE // 2 - gains[at]
-    chosen[at] = U(joint[at])
-    sizes[at] += sizes[at + 1]
-    for j in range(at + 1, left):
-        costs[j], chosen[j], members[j], sizes[j] = costs[j + 1], chosen[j + 1], members[j + 1], sizes[j + 1]
-    for j in range(at, left - 1):
-        gains[j], joint[j] = gains[j + 1], joint[j + 1]
-    if at > 0:
-        gains[at - 1] = -2
-    if at < left - 1:
-        gains[at] = -2

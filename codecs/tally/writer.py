@@ -162,7 +162,7 @@ def _write_streams(division, distinct, level, work, buffer, at):
     coder : uint64
         Of the stream that has an integer for each value.
     gain : int64
-        About how many bits contexts would save in it, in 2^-12.
+        About how many bits models that learn would save in it, in 2^-12.
     """
     kind, divisor, count, missed = division
     buffer[at] = kind | (U(RANKED) if distinct else U(0)) | (U(DISTANT) if missed else U(0))

@@ -1,0 +1,224 @@
+"""Tables by contexts: what the token before tells, in its lane, of the next one.
+
+A context is the size of the token before; neighbours share a table where that takes fewer bits. Metrics have such
+contexts where quiet spells and busy ones alternate, or a counter stands still at times. A reader is led to the next
+table by the entry it has read: it takes hardly longer than with one table.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from squeezelab.codecs.tally.head import CONTEXTS, FIRST_LEVEL, Choice, alphabet_of, contexts_of
+from squeezelab.codecs.tally.lanes import MOST_CONTEXTS, begin_of, context_of, token_of
+from squeezelab.codecs.tally.segments import (
+    EITHER_WAY,
+    EXPLICITLY,
+    add_segment,
+    chosen_of,
+    join_segments,
+    owner_of,
+    segments_of,
+)
+from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
+from squeezelab.codecs.tally.tables import FULL, MANTISSAS, TOKENS, cells_at, explicit_levels, gamma_bits
+from squeezelab.codecs.tally.workspace import BOUNDS, CHOSEN, COUNTS, SHARES, STATE, THIRD
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U, leading_zeros, shift_down, zigzag
+
+LOG = 10
+"""Of the size of a table."""
+MIDDLES = (SIDE, 128)
+"""The cell of token 0, by place in `MANTISSAS`."""
+LEAST_BY_CONTEXTS = 512
+"""Contexts that promise to save less than one in so many bits are not tried."""
+
+
+@kernel(inner=True)
+def context_gain(residuals, widest, cells):
+    """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12.
+
+    The widest token, by three bits, tells up to which size there are any.
+    """
+    sizes = min((widest >> 3) + 5, MOST_CONTEXTS)
+    for i in range(sizes):
+        for j in range(sizes):
+            cells[MOST_CONTEXTS * i + j] = 0
+    before = U(0)
+    for i in range(U(residuals.size)):
+        size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(MOST_CONTEXTS - 1))
+        cells[before * U(MOST_CONTEXTS) + size] += np.uint32(1)
+        before = size
+    bits, used = NLOGN[residuals.size], 0
+    for i in range(sizes):
+        total, all_before = np.int64(0), np.int64(0)
+        for j in range(sizes):
+            all_before += np.int64(cells[MOST_CONTEXTS * j + i])
+        if all_before == 0:
+            continue
+        for j in range(sizes):
+            seen = np.int64(cells[MOST_CONTEXTS * i + j])
+            total += seen
+            bits += NLOGN[seen]
+            used += int(seen > 0)
+        bits -= NLOGN[total] + NLOGN[all_before]
+    return bits - 3 * used * ONE
+
+
+@kernel(inner=True)
+def choose_contexts(residuals, layout, low, high, choice, bits, work):
+    """Return the choice, or one of tables by contexts that takes fewer bits; these; and how many tokens there are.
+
+    The cells low to high have the counts of all tokens of three mantissa bits. What tables need is left in the row
+    `SHARES`, one after another: levels, or the range of a shape.
+    """
+    limit, widest, kept = bits - bits // LEAST_BY_CONTEXTS, max(high - FULL, FULL - 1 - low), choice.tokens
+    for place in range(2 if widest >= 8 else 1):
+        tried, raw, letters = _choose_tokens(low, high, widest, place, work)
+        groups, total = _choose_tables(residuals, layout, tried, letters, work)
+        total += raw * ONE
+        if total >= limit:
+            continue
+        limit, bits, kept = total, total, letters if tried.sparse else tried.tokens
+        choice = Choice(
+            tried.kind, tried.mantissa, tried.sparse, tried.log, U(groups), tried.lowest, tried.tokens, tried.shift
+        )
+        for i in range(choice.tables * choice.tokens):
+            work[SHARES][i] = work[BOUNDS][i]
+        for i in range(letters):
+            alphabet_of(work)[i] = _tried_alphabet(work)[i]
+        for i in range(U(MOST_CONTEXTS)):
+            owner_of(work)[i], chosen_of(work)[i] = work[STATE][U(128) + i], work[STATE][U(160) + i]
+    return choice, bits, kept
+
+
+@kernel(forceinline=True, inner=True)
+def _tried_alphabet(work):
+    return work[THIRD][256:]
+
+
+@kernel(inner=True)
+def _choose_tokens(low, high, widest, place, work):
+    """Return a choice of contexts with tokens of so many mantissa bits, the raw bits, and how many tokens there are."""
+    cells, shift = work[COUNTS].view(np.uint32), U(0 if place else max(0, (widest - SIDE + 8) >> 3))
+    own, alphabet, letters = cells[TOKENS : TOKENS + 256], _tried_alphabet(work), U(0)
+    raw, first, last = cells_at(cells, low, high, shift, U(MANTISSAS[place]), U(MIDDLES[place]), own)
+    for i in range(first, last):
+        if own[i]:
+            alphabet[letters] = U(i - first)
+            letters += U(1)
+    tokens = U(last - first)
+    sparse = place == 1 or U(3) * letters < U(2) * tokens
+    return Choice(U(CONTEXTS), U(place), sparse, U(LOG), U(1), U(MIDDLES[place] - first), tokens, shift), raw, letters
+
+
+@kernel(inner=True)
+def _choose_tables(residuals, layout, choice, letters, work):
+    """Give each context a table, neighbours one while that saves bits.
+
+    Returns
+    -------
+    groups, bits : int64
+        How many tables, and how many bits they and their tokens take, in 2^-12. What tables need is left in the row
+        `BOUNDS`.
+    """
+    segments = segments_of(work, work[STATE][128:160], work[STATE][160:192])
+    contexts, first = np.int64(contexts_of(choice)), MIDDLES[np.int64(choice.mantissa)] - np.int64(choice.lowest)
+    last, ways = first + np.int64(choice.tokens), EITHER_WAY
+    _count_by_context(residuals, layout, choice, segments.cells)
+    if choice.sparse:
+        _keep_letters(segments.cells, contexts, first, letters, _tried_alphabet(work))
+        first, last, ways = 0, np.int64(letters), EXPLICITLY
+    groups = 0
+    for context in range(contexts):
+        size = np.int64(0)
+        for i in range(U(256 * context + first), U(256 * context + last)):
+            size += np.int64(segments.cells[i])
+        if size:
+            add_segment(segments, groups, context, size, first, last, ways, work)
+            groups += 1
+        else:
+            segments.owner[context] = U(max(groups, 1) - 1)
+    groups = join_segments(segments, contexts, groups, first, last, ways, work)
+    total = np.int64(contexts + groups) * ONE
+    if choice.sparse:
+        total += _alphabet_bits(_tried_alphabet(work), letters)
+    for group in range(groups):
+        total += _finish_table(segments, group, first, last, choice, work)
+    return groups, total
+
+
+@kernel(inner=True)
+def _finish_table(segments, group, first, last, choice, work):
+    """Choose an explicit table or a shape for good, leave what it needs, and return the bits it takes."""
+    begin, tokens = 256 * segments.members[group], np.int64(choice.tokens)
+    own, size = segments.cells[begin + first : begin + last], segments.sizes[group]
+    levels = work[BOUNDS][group * tokens : (group + 1) * tokens]
+    back, letters, start = work[CHOSEN][4096:].view(np.int64), U(own.size), np.int64(FIRST_LEVEL)
+    sparse = True
+    cost = explicit_levels(own, letters, size, choice.log, sparse, start, levels, back)
+    other = explicit_levels(own, letters, size, choice.log, not sparse, start, levels, back)
+    if cost < other:
+        explicit_levels(own, letters, size, choice.log, sparse, start, levels, back)
+    else:
+        cost, sparse = other, False
+    if segments.chosen[group] >= U(SHAPES) or cost < segments.costs[group]:
+        segments.chosen[group] = U(SHAPES) + U(sparse)
+        return cost
+    least, most = 0, own.size - 1
+    while own[least] == 0:
+        least += 1
+    while own[most] == 0:
+        most -= 1
+    levels[0] = U(least) | (U(most) << U(8))
+    return segments.costs[group]
+
+
+@kernel(inner=True)
+def _count_by_context(residuals, layout, choice, cells):
+    """Count tokens apart for each token before, 256 cells for one."""
+    mantissa, shift = U(MANTISSAS[np.int64(choice.mantissa)]), choice.shift
+    middle = U(MIDDLES[np.int64(choice.mantissa)])
+    for i in range(contexts_of(choice) << U(8)):
+        cells[i] = 0
+    for lane in range(layout.lanes):
+        context = U(0)
+        begin, end = begin_of(lane, layout.values, layout.lanes), begin_of(lane + U(1), layout.values, layout.lanes)
+        for i in range(begin, end):
+            token, _ = token_of(shift_down(residuals[i], shift), mantissa)
+            cells[(context << U(8)) + token + middle] += np.uint32(1)
+            context = context_of(token, mantissa)
+
+
+@kernel(inner=True)
+def _keep_letters(cells, contexts, first, letters, alphabet):
+    """Move the counts of tokens that there are to the first cells of each context; the others are none."""
+    for context in range(U(contexts)):
+        own = cells[context << U(8) : (context + U(1)) << U(8)]
+        for i in range(letters):
+            own[i] = own[U(first) + alphabet[i]]
+        for i in range(letters, U(own.size)):
+            own[i] = 0
+
+
+@kernel(inner=True)
+def _alphabet_bits(alphabet, letters):
+    """Return how many bits it takes to tell which tokens there are, in 2^-12."""
+    bits, begin = np.int64(0), U(0)
+    for i in range(U(1), letters):
+        if alphabet[i] != alphabet[i - U(1)] + U(1):
+            bits += gamma_bits(i - begin - U(1)) + gamma_bits(alphabet[i] - alphabet[i - U(1)] - U(2))
+            begin = i
+    return (bits + gamma_bits(letters - begin - U(1))) << FRACTION
+
+
+@kernel(inner=True)
+def fill_offsets(residuals, layout, tokens, owner, offsets):
+    """Fill where the table of each residual begins."""
+    for lane in range(layout.lanes):
+        context = U(0)
+        begin, end = begin_of(lane, layout.values, layout.lanes), begin_of(lane + U(1), layout.values, layout.lanes)
+        for i in range(begin, end):
+            offsets[i] = owner[context]
+            token, _ = token_of(shift_down(residuals[i], tokens.shift), tokens.mantissa)
+            context = context_of(token, tokens.mantissa)
