@@ -194,8 +194,8 @@ class TallyFile:
     def between(self, begin: Moment | None = None, end: Moment | None = None) -> TallyFile:
         """Choose samples from one time up to, and without, another: numbers in the file's unit, dates, or datetimes.
 
-        The index has the first and last timestamp of each block: if a series is not in the order of time, samples may
-        be missing whose block begins and ends elsewhere.
+        Files of version 1 have the first and last timestamp of each block in place of the earliest and latest: of a
+        series that is not in the order of time, samples may be missing there.
         """
         chosen = copy.copy(self)
         chosen._begin = self._begin if begin is None else self._moment(begin)

@@ -57,7 +57,7 @@ class Part:
     clocks, series : Columns
         Columns of timestamps, and those of values, one a series.
     bounds : int64[blocks of clocks, 2]
-        First and last timestamp of each.
+        Earliest and latest timestamp of each; in version 1 the first and the last one.
     clock_of : int64[series]
         Which clock has a series' timestamps.
     statistics : dict of str to float64[blocks of series]
@@ -86,7 +86,7 @@ class Part:
         return int(self.series.counts.sum())
 
     def bounds_of(self, number: int) -> Integers:
-        """Return int64[blocks, 2], the first and last timestamps of a series' blocks."""
+        """Return int64[blocks, 2], the earliest and latest timestamps of a series' blocks."""
         clock = self.clock_of[number]
         return self.bounds[self.clocks.blocks[clock] : self.clocks.blocks[clock + 1]]
 

@@ -117,9 +117,12 @@ def _encode_values(columns: Sequence[Column], level: int) -> tuple[list[int], li
 
 
 def _bounds(timestamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the first and last timestamp of each block, one after the other."""
-    lasts = np.append(timestamps[BLOCK - 1 :: BLOCK], timestamps[-1:] if timestamps.size % BLOCK else [])
-    return np.stack([timestamps[::BLOCK], lasts.astype(np.int64)], axis=1).reshape(-1)
+    """Return the earliest and the latest timestamp of each block, one after the other."""
+    begins = np.arange(0, timestamps.size, BLOCK)
+    if not begins.size:
+        return np.empty(0, np.int64)
+    ends = np.minimum.reduceat(timestamps, begins), np.maximum.reduceat(timestamps, begins)
+    return np.stack(ends, axis=1).reshape(-1)
 
 
 def _statistics(values: Column) -> Doubles:

@@ -70,6 +70,15 @@ def test_times_are_numbers_or_dates(path: Path, begin: Any, end: Any) -> None:
     assert series.timestamps.tolist() == list(range(START + 150, START + 300, 15))
 
 
+def test_times_choose_samples_of_a_series_that_is_not_in_their_order(tmp_path: Path) -> None:
+    timestamps = np.random.default_rng(4).permutation(3 * BLOCK).astype(np.int64)
+    pack_series([Series(SeriesKey("a", {}), timestamps, timestamps / 4)], tmp_path / "a.tally")
+    found = TallyFile.open(tmp_path / "a.tally").between(1000, 1010).read(0)
+    assert sorted(found.timestamps.tolist()) == list(range(1000, 1010))
+    assert found.timestamps.tolist() == [t for t in timestamps.tolist() if 1000 <= t < 1010]
+    assert np.array_equal(found.values, found.timestamps / 4)
+
+
 def test_a_time_that_is_none_is_rejected(path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="no time"):
         TallyFile.open(path).between("yesterday")
