@@ -331,22 +331,6 @@ def _read(data: Bytes, table: Integers, located: Words, form: int, column: Colum
     return after
 
 
-def read_columns(data: Bytes, *given: Any) -> int:
-    """Fill the words of columns from blocks that lie anywhere; return -1 if any is not whole.
-
-    It takes what `squeezelab.formats.tally.columns` has: counts, the first block of each column, where blocks begin and
-    end, references, coders, where words and levels go, False, whether columns hold doubles, two workspaces and one that
-    is not needed any more, levels and words.
-    """
-    counts, blocks, begins, ends, references, coders, words_at, levels_at, *_ = given
-    is_double, _, rows, _, levels, words = given[-6:]
-    nothing = np.zeros(counts.size, np.int64)
-    table = np.column_stack((counts, nothing, nothing, coders, blocks[:-1], words_at, levels_at, references))
-    located, form = np.stack((begins, ends)), reader.LOCATED
-    after: int = reader.read_columns(data, table, located, form, is_double, levels, words, rows)
-    return after
-
-
 def decode_payload(data: Bytes, begin: int, end: int, column: Column) -> bool:
     """Fill a column from its payload, ``data[begin:end]``; return whether that holds exactly n values."""
     return _read_one(data, begin, end, reader.PAYLOADS, column)

@@ -14,9 +14,8 @@ import numpy.typing as npt
 import xxhash
 
 from squeezelab.codecs._frame import Bytes
-from squeezelab.codecs.tally import BLOCK
-from squeezelab.codecs.tally.columns import MOST_REFERENCES, Workspace, read_columns
-from squeezelab.codecs.tally.shapes import BANK
+from squeezelab.codecs.tally import BLOCK, reader
+from squeezelab.codecs.tally.columns import MOST_REFERENCES, Workspace
 from squeezelab.codecs.tally.streams import Words
 from squeezelab.errors import CorruptDataError
 from squeezelab.formats.base import Buffer
@@ -210,10 +209,12 @@ def _decode(data: Bytes, columns: Columns, is_double: bool) -> Words:
     levels_at = np.where(referred, BLOCK + begins_of(columns.counts * referred)[:-1], -1)
     levels = np.empty(BLOCK + int((columns.counts * referred).sum()), np.uint64)
     words = np.empty(int(columns.counts.sum()), np.uint64)
-    offsets, space = begins_of(columns.counts)[:-1], Workspace.of_thread()
-    after = read_columns(
-        data, *columns, offsets, levels_at, False, is_double, BANK, space.rows, space.others, levels, words
-    )
+    table = reader.table_of(columns.counts.size)
+    table[:, reader.COUNT], table[:, reader.CODER] = columns.counts, columns.coders
+    table[:, reader.FIRST_BLOCK], table[:, reader.WORDS_AT] = columns.blocks[:-1], begins_of(columns.counts)[:-1]
+    table[:, reader.LEVELS_AT], table[:, reader.REFERENCES :] = levels_at, columns.references
+    located, rows = np.stack((columns.begins, columns.ends)), Workspace.of_thread().rows
+    after = reader.read_columns(data, table, located, reader.LOCATED, is_double, levels, words, rows)
     if after < 0:
         raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
     return words
