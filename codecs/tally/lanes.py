@@ -10,9 +10,9 @@ in fields that are loaded one by one::
     bits 40-45  bits that follow in the lane's plane, 0 to 54
     bits 46-63  the token's lowest integer without these bits, signed
 
-A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. Bits in planes have
-a pass of their own, as all at once would take more registers than there are: it finds integers where they belong, each
-above the width of its bits, as an entry has both.
+A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. With four lanes,
+bits in planes have a pass of their own, as all at once would take more registers than there are: it finds integers
+where they belong, each above the width of its bits, as an entry has both.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.
@@ -222,6 +222,28 @@ def _filled(left, low, word):
 
 
 @kernel(forceinline=True, inner=True)
+def _width(rest):
+    """Return how many bits an integer has in its plane."""
+    return (rest >> U(8)) & U(63)
+
+
+@kernel(forceinline=True, inner=True)
+def _in_plane(data, position):
+    """Return at least 57 bits from a position on, the lowest ones first."""
+    return load_little(data, position >> U(3)) >> (position & U(7))
+
+
+@kernel(forceinline=True, inner=True)
+def _with_plane(data, position, stop, wide, rest, bits):
+    """Return an integer with its bits in a plane, if any are, and the position after these."""
+    number, width = shift_down(rest, U(14)) + bits, _width(rest)
+    if not wide:
+        return number, position
+    plane = _in_plane(data, min(position, stop)) & ((U(1) << width) - U(1))
+    return (number << width) | plane, position + width
+
+
+@kernel(forceinline=True, inner=True)
 def _number(wide, rest, bits):
     """Return an integer, or where it has bits in a plane what `_add_planes` takes."""
     return rest + (bits << U(14)) if wide else shift_down(rest, U(14)) + bits
@@ -244,7 +266,10 @@ def _read_pair(data, at, n, tables, log, mask, lanes):
 
 @kernel(forceinline=True, inner=True)
 def _read_four(data, at, limit, tables, cursors, stretch, out):
-    """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place."""
+    """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place.
+
+    What has bits in planes is left to `_add_planes`.
+    """
     rounds, first, wide, keep = stretch
     entries, log, states, offsets = tables.entries, tables.log, cursors.states, cursors.offsets
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
@@ -272,43 +297,32 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
 
 @kernel(forceinline=True, inner=True)
 def _read_two(data, at, limit, tables, cursors, stretch, out):
-    """Decode integers of two lanes, as `_read_four` does."""
+    """Decode integers of two lanes, as `_read_four` does, but with the bits of their planes."""
     rounds, first, wide, keep = stretch
-    entries, log, states, sums = tables.entries, tables.log, cursors.states, cursors.sums
+    entries, log, states, sums, planes = tables.entries, tables.log, cursors.states, cursors.sums, cursors.planes
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
     if at > limit:
         return i, at
-    most = (limit - at) >> U(2)
-    s0, s1, o0, o1, a0, a1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1], sums[0], sums[1]
+    most, stop = (limit - at) >> U(2), limit << U(3)
+    s0, s1, o0, o1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1]
+    a0, a1, p0, p1 = sums[0], sums[1], planes[0], planes[1]
     b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
     while i < rounds and n <= most:
         left, rest, bits = _take(entries, o0, log, mask, s0)
         s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        a0 = (a0 & keep) + _number(wide, rest, bits)
+        number, p0 = _with_plane(data, p0, stop, wide, rest, bits)
+        a0 = (a0 & keep) + number
         out[b0 + i] = a0
         left, rest, bits = _take(entries, o1, log, mask, s1)
         s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        a1 = (a1 & keep) + _number(wide, rest, bits)
+        number, p1 = _with_plane(data, p1, stop, wide, rest, bits)
+        a1 = (a1 & keep) + number
         out[b1 + i] = a1
         i += U(1)
-    states[0], states[1] = s0, s1
-    if not wide:
-        sums[0], sums[1] = a0, a1
+    states[0], states[1], sums[0], sums[1], planes[0], planes[1] = s0, s1, a0, a1, p0, p1
     return i, at + (n << U(2))
-
-
-@kernel(forceinline=True, inner=True)
-def _width(rest):
-    """Return how many bits an integer has in its plane."""
-    return (rest >> U(8)) & U(63)
-
-
-@kernel(forceinline=True, inner=True)
-def _in_plane(data, position):
-    """Return at least 57 bits from a position on, the lowest ones first."""
-    return load_little(data, position >> U(3)) >> (position & U(7))
 
 
 @kernel(inner=True)
@@ -360,10 +374,8 @@ def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
             left, rest, bits = _take(tables.entries, cursors.offsets[lane], tables.log, mask, cursors.states[lane])
             cursors.states[lane] = _filled(left, left < LOWEST, load_half(data, min(at, stop)))
             at += U(left < LOWEST) << U(2)
-            number, width = shift_down(rest, U(14)) + bits, _width(rest)
-            plane = _in_plane(data, min(cursors.planes[lane], stop << U(3))) & ((U(1) << width) - U(1))
-            cursors.planes[lane] += width
-            cursors.sums[lane] = (cursors.sums[lane] & keep) + ((number << width) | plane)
+            number, cursors.planes[lane] = _with_plane(data, cursors.planes[lane], stop << U(3), True, rest, bits)
+            cursors.sums[lane] = (cursors.sums[lane] & keep) + number
             out[cursors.begins[lane] + i] = cursors.sums[lane]
     return at
 
@@ -373,20 +385,18 @@ def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
     """Decode so many integers of each lane; return the next place."""
     rounds, first, wide, keep = stretch
     # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
-    if lanes == U(4):
-        if wide:
-            own = Stretch(rounds, first, True, U(0))
-            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
-        else:
-            own = Stretch(rounds, first, False, keep)
-            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
-    elif wide:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0)), out)
-    else:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep), out)
-    if wide:
+    if lanes == U(4) and wide:
+        own = Stretch(rounds, first, True, U(0))
+        done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
         for lane in range(lanes):
             _add_planes(data, lane, cursors, Stretch(done, first, wide, keep), out)
+    elif lanes == U(4):
+        own = Stretch(rounds, first, False, keep)
+        done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+    elif wide:
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, keep), out)
+    else:
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep), out)
     return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds - done, first + done, wide, keep), out)
 
 
