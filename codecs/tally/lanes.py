@@ -93,15 +93,15 @@ class Tables(NamedTuple):
     ----------
     entries, log : uint64[...], uint64
         Decoding tables of 2^log entries, one after another.
-    wide : bool
-        Whether there are bits in planes.
+    widest : uint64
+        The most bits that an integer has in a plane.
     owner : uint64[lanes * epochs]
         Where the table of each lane and epoch begins.
     """
 
     entries: Words
     log: np.uint64
-    wide: bool
+    widest: np.uint64
     owner: Words
 
 
@@ -234,13 +234,12 @@ def _in_plane(data, position):
 
 
 @kernel(forceinline=True, inner=True)
-def _with_plane(data, position, stop, wide, rest, bits):
+def _with_plane(data, position, wide, rest, bits):
     """Return an integer with its bits in a plane, if any are, and the position after these."""
     number, width = shift_down(rest, U(14)) + bits, _width(rest)
     if not wide:
         return number, position
-    plane = _in_plane(data, min(position, stop)) & ((U(1) << width) - U(1))
-    return (number << width) | plane, position + width
+    return (number << width) | (_in_plane(data, position) & ((U(1) << width) - U(1))), position + width
 
 
 @kernel(forceinline=True, inner=True)
@@ -297,13 +296,16 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
 
 @kernel(forceinline=True, inner=True)
 def _read_two(data, at, limit, tables, cursors, stretch, out):
-    """Decode integers of two lanes, as `_read_four` does, but with the bits of their planes."""
+    """Decode integers of two lanes, as `_read_four` does, but with the bits of planes, so many as surely are there."""
     rounds, first, wide, keep = stretch
     entries, log, states, sums, planes = tables.entries, tables.log, cursors.states, cursors.sums, cursors.planes
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
     if at > limit:
         return i, at
-    most, stop = (limit - at) >> U(2), limit << U(3)
+    if wide:
+        stop = limit << U(3)
+        rounds = min(rounds, (stop - min(max(planes[0], planes[1]), stop)) // tables.widest)
+    most = (limit - at) >> U(2)
     s0, s1, o0, o1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1]
     a0, a1, p0, p1 = sums[0], sums[1], planes[0], planes[1]
     b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
@@ -311,13 +313,13 @@ def _read_two(data, at, limit, tables, cursors, stretch, out):
         left, rest, bits = _take(entries, o0, log, mask, s0)
         s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        number, p0 = _with_plane(data, p0, stop, wide, rest, bits)
+        number, p0 = _with_plane(data, p0, wide, rest, bits)
         a0 = (a0 & keep) + number
         out[b0 + i] = a0
         left, rest, bits = _take(entries, o1, log, mask, s1)
         s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        number, p1 = _with_plane(data, p1, stop, wide, rest, bits)
+        number, p1 = _with_plane(data, p1, wide, rest, bits)
         a1 = (a1 & keep) + number
         out[b1 + i] = a1
         i += U(1)
@@ -374,15 +376,16 @@ def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
             left, rest, bits = _take(tables.entries, cursors.offsets[lane], tables.log, mask, cursors.states[lane])
             cursors.states[lane] = _filled(left, left < LOWEST, load_half(data, min(at, stop)))
             at += U(left < LOWEST) << U(2)
-            number, cursors.planes[lane] = _with_plane(data, cursors.planes[lane], stop << U(3), True, rest, bits)
+            number, _ = _with_plane(data, min(cursors.planes[lane], stop << U(3)), True, rest, bits)
+            cursors.planes[lane] += _width(rest)
             cursors.sums[lane] = (cursors.sums[lane] & keep) + number
             out[cursors.begins[lane] + i] = cursors.sums[lane]
     return at
 
 
 @kernel(inner=True)
-def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
-    """Decode so many integers of each lane; return the next place."""
+def _read_some(data, at, stop, lanes, tables, cursors, stretch, out):
+    """Decode rounds of a stretch while there surely is enough to read; return how many, and the next place."""
     rounds, first, wide, keep = stretch
     # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
     if lanes == U(4) and wide:
@@ -393,11 +396,24 @@ def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
     elif lanes == U(4):
         own = Stretch(rounds, first, False, keep)
         done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
+    elif wide and keep:
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, ~U(0)), out)
     elif wide:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, keep), out)
+        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0)), out)
     else:
         done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep), out)
-    return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds - done, first + done, wide, keep), out)
+    return done, at
+
+
+@kernel(inner=True)
+def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
+    """Decode so many integers of each lane; return the next place."""
+    rounds, first, wide, keep = stretch
+    some = rounds
+    while some and rounds:
+        some, at = _read_some(data, at, stop, lanes, tables, cursors, Stretch(rounds, first, wide, keep), out)
+        rounds, first = rounds - some, first + some
+    return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds, first, wide, keep), out)
 
 
 @kernel(inner=True)
@@ -422,18 +438,18 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
         Whether all bits were used, and the states came to rest.
     """
     count, lanes, epochs = layout
-    per, keep = count // lanes, ~U(0) if summed else U(0)
+    per, wide, keep = count // lanes, tables.widest > U(0), ~U(0) if summed else U(0)
     for epoch in range(epochs):
         for lane in range(lanes):
             cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
         first = epoch * per // epochs
-        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, tables.wide, keep)
+        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, wide, keep)
         at = _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out)
     # What the first lanes have beyond the others has a round of its own.
     few = count - per * lanes
-    at = _read_last(data, at, stop, tables, cursors, few, Stretch(U(1), per, tables.wide, keep), out)
+    at = _read_last(data, at, stop, tables, cursors, few, Stretch(U(1), per, wide, keep), out)
     for lane in range(lanes):
-        if cursors.states[lane] != LOWEST or (tables.wide and cursors.planes[lane] != cursors.ends[lane]):
+        if cursors.states[lane] != LOWEST or cursors.planes[lane] != cursors.ends[lane]:
             return False
     return at == stop
 

@@ -434,9 +434,15 @@ def _most_raw(choice):
 
 
 @kernel(forceinline=True, inner=True)
+def _widest(choice):
+    """Return how many bits the widest token has in a plane."""
+    return choice.shift + max(_most_raw(choice), MOST_RAW) - MOST_RAW
+
+
+@kernel(forceinline=True, inner=True)
 def _is_wide(choice):
     """Return whether any token has bits in a plane."""
-    return choice.shift > U(0) or _most_raw(choice) > MOST_RAW
+    return _widest(choice) > U(0)
 
 
 @kernel(inner=True)
@@ -497,7 +503,7 @@ def read_static(data, at, stop, summed, work, out):
         if at > stop:
             return False, False
     table = work[TABLE : TABLE + 2].reshape(-1)
-    tables = Tables(table, choice.log, flags & U(WIDE) != U(0), owner_of(work))
+    tables = Tables(table, choice.log, _widest(choice), owner_of(work))
     whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
     if summed and patches:
         _add_exceptions_to_sums(data, patches_at, stop, patches, layout, out)
@@ -571,7 +577,8 @@ def _take_states(data, position, limit, layout, cursors):
         if size > U(24):
             part, position = take_bits(data, position, limit, min(size - U(24), U(31)))
             state |= part << U(24)
-        cursors.states[lane], cursors.sums[lane], cursors.planes[lane] = state, U(0), U(0)
+        cursors.states[lane], cursors.sums[lane] = state, U(0)
+        cursors.planes[lane], cursors.ends[lane] = U(0), U(0)
         cursors.begins[lane] = begin_of(lane, layout.values, layout.lanes)
     return position
 
