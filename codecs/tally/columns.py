@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, signed_varint, varint
-from squeezelab.codecs._frames import FLOAT64_TAG, survey_frames
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, signed_varint, varint
+from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED, plan_block, write_block
 from squeezelab.codecs.tally.modes import BITS, CUT, GRID, Mode, Parts, find_modes, order, split
@@ -358,9 +359,9 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     expansion : int
         The most bytes that a byte of payload can stand for.
     """
-    data, tags = np.frombuffer(b"".join(frames) or b"\0", np.uint8), np.empty(len(frames), np.uint8)
-    begins, places = np.zeros(len(frames) + 1, np.int64), np.zeros(len(frames) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, frames), np.int64, len(frames)), out=begins[1:])
+    data, tags = np.frombuffer(b"".join(frames) or b"\0", BYTE), np.empty(len(frames), BYTE)
+    begins = np.fromiter(accumulate(map(len, frames), initial=0), np.int64, len(frames) + 1)
+    places = np.empty(len(frames) + 1, np.int64)
     if not survey_frames(data, begins, expansion, tags, places):
         return None
     table = reader.table_of(len(frames))
@@ -369,6 +370,5 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     words = np.empty(places[-1], np.uint64)
     if _read(data, table, NOT_LOCATED, reader.FRAMES, words) < 0:
         return None
-    kinds, bounds = (words.view(np.int64), words.view(np.float64)), places.tolist()
-    are_doubles = (tags == FLOAT64_TAG).tolist()
-    return [kinds[kind][i:j] for kind, i, j in zip(are_doubles, bounds[:-1], bounds[1:], strict=True)]
+    kinds, bounds = {INT64_TAG: words.view(INT64), FLOAT64_TAG: words.view(FLOAT64)}, places.tolist()
+    return [kinds[tag][i:j] for tag, i, j in zip(tags.tobytes(), bounds[:-1], bounds[1:], strict=True)]

@@ -106,9 +106,9 @@ def _most_raw(choice):
 
 
 @kernel(forceinline=True, inner=True)
-def is_wide(choice):
-    """Return whether any token has bits in a plane."""
-    return choice.shift > U(0) or _most_raw(choice) > MOST_RAW
+def widest(choice):
+    """Return how many bits the widest token has in a plane."""
+    return choice.shift + max(_most_raw(choice), MOST_RAW) - MOST_RAW
 
 
 @kernel(forceinline=True, inner=True)

@@ -11,9 +11,9 @@ in fields that are loaded one by one::
     bits 40-45  bits that follow in the lane's plane, 0 to 54
     bits 46-63  the token's lowest integer without these bits, signed
 
-A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. Bits in planes have
-a pass of their own, as all at once would take more registers than there are: it finds integers where they belong, each
-above the width of its bits, as an entry has both.
+A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. With four lanes,
+bits in planes have a pass of their own, as all at once would take more registers than there are: it finds integers
+where they belong, each above the width of its bits, as an entry has both.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.
@@ -95,8 +95,8 @@ class Tables(NamedTuple):
     ----------
     entries, log : uint64[...], uint64
         Decoding tables of 2^log entries, one after another.
-    wide : bool
-        Whether there are bits in planes.
+    widest : uint64
+        The most bits that an integer has in a plane.
     chained : bool
         Whether each token tells the table of the next one in its lane.
     owner : uint64[lanes * epochs]
@@ -105,7 +105,7 @@ class Tables(NamedTuple):
 
     entries: Words
     log: np.uint64
-    wide: bool
+    widest: np.uint64
     chained: bool
     owner: Words
 
@@ -258,6 +258,27 @@ def _filled(left, low, word):
 
 
 @kernel(forceinline=True, inner=True)
+def _width(rest):
+    """Return how many bits an integer has in its plane."""
+    return (rest >> U(8)) & U(63)
+
+
+@kernel(forceinline=True, inner=True)
+def _in_plane(data, position):
+    """Return at least 57 bits from a position on, the lowest ones first."""
+    return load_little(data, position >> U(3)) >> (position & U(7))
+
+
+@kernel(forceinline=True, inner=True)
+def _with_plane(data, position, wide, rest, bits):
+    """Return an integer with its bits in a plane, if any are, and the position after these."""
+    number, width = shift_down(rest, U(14)) + bits, _width(rest)
+    if not wide:
+        return number, position
+    return (number << width) | (_in_plane(data, position) & ((U(1) << width) - U(1))), position + width
+
+
+@kernel(forceinline=True, inner=True)
 def _number(wide, rest, bits):
     """Return an integer, or where it has bits in a plane what `_add_planes` takes."""
     return rest + (bits << U(14)) if wide else shift_down(rest, U(14)) + bits
@@ -280,7 +301,10 @@ def _read_pair(data, at, n, tables, log, mask, chained, lanes):
 
 @kernel(forceinline=True, inner=True)
 def _read_four(data, at, limit, tables, cursors, stretch, out):
-    """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place."""
+    """Decode integers of four lanes while words begin up to a limit; return how many of each, and the next place.
+
+    What has bits in planes is left to `_add_planes`.
+    """
     rounds, first, wide, keep, chained = stretch
     entries, log, states, offsets = tables.entries, tables.log, cursors.states, cursors.offsets
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
@@ -311,45 +335,38 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
 
 @kernel(forceinline=True, inner=True)
 def _read_two(data, at, limit, tables, cursors, stretch, out):
-    """Decode integers of two lanes, as `_read_four` does."""
+    """Decode integers of two lanes, as `_read_four` does, but with the bits of planes, so many as surely are there."""
     rounds, first, wide, keep, chained = stretch
-    entries, log, states, sums = tables.entries, tables.log, cursors.states, cursors.sums
+    entries, log, states, sums, planes = tables.entries, tables.log, cursors.states, cursors.sums, cursors.planes
     mask, i, n = (U(1) << log) - U(1), U(0), U(0)
     if at > limit:
         return i, at
+    if wide:
+        stop = limit << U(3)
+        rounds = min(rounds, (stop - min(max(planes[0], planes[1]), stop)) // tables.widest)
     most = (limit - at) >> U(2)
-    s0, s1, o0, o1, a0, a1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1], sums[0], sums[1]
+    s0, s1, o0, o1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1]
+    a0, a1, p0, p1 = sums[0], sums[1], planes[0], planes[1]
     b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
     while i < rounds and n <= most:
         left, rest, bits = _take(entries, o0, log, mask, s0, chained)
         s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        a0 = (a0 & keep) + _number(wide, rest, bits)
+        number, p0 = _with_plane(data, p0, wide, rest, bits)
+        a0 = (a0 & keep) + number
         out[b0 + i] = a0
         o0 = _following(rest, log) if chained else o0
         left, rest, bits = _take(entries, o1, log, mask, s1, chained)
         s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
         n += U(left < LOWEST)
-        a1 = (a1 & keep) + _number(wide, rest, bits)
+        number, p1 = _with_plane(data, p1, wide, rest, bits)
+        a1 = (a1 & keep) + number
         out[b1 + i] = a1
         o1 = _following(rest, log) if chained else o1
         i += U(1)
-    states[0], states[1], cursors.offsets[0], cursors.offsets[1] = s0, s1, o0, o1
-    if not wide:
-        sums[0], sums[1] = a0, a1
+    states[0], states[1], sums[0], sums[1], planes[0], planes[1] = s0, s1, a0, a1, p0, p1
+    cursors.offsets[0], cursors.offsets[1] = o0, o1
     return i, at + (n << U(2))
-
-
-@kernel(forceinline=True, inner=True)
-def _width(rest):
-    """Return how many bits an integer has in its plane."""
-    return (rest >> U(8)) & U(63)
-
-
-@kernel(forceinline=True, inner=True)
-def _in_plane(data, position):
-    """Return at least 57 bits from a position on, the lowest ones first."""
-    return load_little(data, position >> U(3)) >> (position & U(7))
 
 
 @kernel(inner=True)
@@ -403,41 +420,50 @@ def _read_last(data, at, stop, tables, cursors, lanes, stretch, out):
                 cursors.offsets[lane] = _following(rest, log)
             cursors.states[lane] = _filled(left, left < LOWEST, load_half(data, min(at, stop)))
             at += U(left < LOWEST) << U(2)
-            number, width = shift_down(rest, U(14)) + bits, _width(rest)
-            plane = _in_plane(data, min(cursors.planes[lane], stop << U(3))) & ((U(1) << width) - U(1))
-            cursors.planes[lane] += width
-            cursors.sums[lane] = (cursors.sums[lane] & keep) + ((number << width) | plane)
+            number, _ = _with_plane(data, min(cursors.planes[lane], stop << U(3)), True, rest, bits)
+            cursors.planes[lane] += _width(rest)
+            cursors.sums[lane] = (cursors.sums[lane] & keep) + number
             out[cursors.begins[lane] + i] = cursors.sums[lane]
     return at
+
+
+@kernel(inner=True)
+def _read_some(data, at, stop, lanes, tables, cursors, stretch, out):
+    """Decode rounds of a stretch while there surely is enough to read; return how many, and the next place."""
+    rounds, first, wide, keep, chained = stretch
+    # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
+    limit, straight = stop - U(8) if lanes == U(4) else stop, U(0) if wide else keep
+    if lanes == U(4):
+        if chained:
+            own = Stretch(rounds, first, wide, straight, True)
+            done, at = _read_four(data, at, limit, tables, cursors, own, out)
+        elif wide:
+            done, at = _read_four(data, at, limit, tables, cursors, Stretch(rounds, first, True, U(0), False), out)
+        else:
+            done, at = _read_four(data, at, limit, tables, cursors, Stretch(rounds, first, False, keep, False), out)
+        for lane in range(lanes if wide else U(0)):
+            _add_planes(data, lane, cursors, Stretch(done, first, wide, keep, chained), out)
+    elif chained:
+        done, at = _read_two(data, at, limit, tables, cursors, Stretch(rounds, first, wide, keep, True), out)
+    elif wide and keep:
+        done, at = _read_two(data, at, limit, tables, cursors, Stretch(rounds, first, True, ~U(0), False), out)
+    elif wide:
+        done, at = _read_two(data, at, limit, tables, cursors, Stretch(rounds, first, True, U(0), False), out)
+    else:
+        done, at = _read_two(data, at, limit, tables, cursors, Stretch(rounds, first, False, keep, False), out)
+    return done, at
 
 
 @kernel(inner=True)
 def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
     """Decode so many integers of each lane; return the next place."""
     rounds, first, wide, keep, chained = stretch
-    straight = U(0) if wide else keep
-    # A round of four lanes takes in up to 16 bytes. What is constant makes a loop of its own.
-    if lanes == U(4):
-        if chained:
-            own = Stretch(rounds, first, wide, straight, True)
-            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
-        elif wide:
-            own = Stretch(rounds, first, True, U(0), False)
-            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
-        else:
-            own = Stretch(rounds, first, False, keep, False)
-            done, at = _read_four(data, at, stop - U(8), tables, cursors, own, out)
-    elif chained:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, wide, straight, True), out)
-    elif wide:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, True, U(0), False), out)
-    else:
-        done, at = _read_two(data, at, stop, tables, cursors, Stretch(rounds, first, False, keep, False), out)
-    if wide:
-        for lane in range(lanes):
-            _add_planes(data, lane, cursors, Stretch(done, first, wide, keep, chained), out)
-    rest = Stretch(rounds - done, first + done, wide, keep, chained)
-    return _read_last(data, at, stop, tables, cursors, lanes, rest, out)
+    some = rounds
+    while some and rounds:
+        left = Stretch(rounds, first, wide, keep, chained)
+        some, at = _read_some(data, at, stop, lanes, tables, cursors, left, out)
+        rounds, first = rounds - some, first + some
+    return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds, first, wide, keep, chained), out)
 
 
 @kernel(inner=True)
@@ -462,19 +488,19 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
         Whether all bits were used, and the states came to rest.
     """
     count, lanes, epochs = layout
-    per, keep = count // lanes, ~U(0) if summed else U(0)
+    per, wide, keep = count // lanes, tables.widest > U(0), ~U(0) if summed else U(0)
     for epoch in range(epochs):
         for lane in range(lanes):
             cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
         first = epoch * per // epochs
-        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, tables.wide, keep, tables.chained)
+        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, wide, keep, tables.chained)
         at = _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out)
     # What the first lanes have beyond the others has a round of its own.
     few = count - per * lanes
-    last = Stretch(U(1), per, tables.wide, keep, tables.chained)
+    last = Stretch(U(1), per, wide, keep, tables.chained)
     at = _read_last(data, at, stop, tables, cursors, few, last, out)
     for lane in range(lanes):
-        if cursors.states[lane] != LOWEST or (tables.wide and cursors.planes[lane] != cursors.ends[lane]):
+        if cursors.states[lane] != LOWEST or cursors.planes[lane] != cursors.ends[lane]:
             return False
     return at == stop
 

@@ -14,11 +14,11 @@ from squeezelab.codecs.tally.head import (
     SHAPE,
     WIDE,
     Choice,
-    is_wide,
     put_header,
     put_tables,
     take_header,
     take_tables,
+    widest,
 )
 from squeezelab.codecs.tally.lanes import (
     MOST_RAW,
@@ -105,7 +105,7 @@ def write_static(residuals, work, buffer, at):
     letters = choice.tokens
     if gain > bits // LEAST_BY_CONTEXTS:
         choice, bits, letters = choose_contexts(residuals, layout, low, high, choice, bits, work)
-    wide = is_wide(choice)
+    wide = widest(choice) > U(0)
     position = put_header(choice, wide, patches, buffer, at) << U(3)
     position = put_tables(choice, layout, letters, work, buffer, position)
     tokens = Tokens(choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), choice.log)
@@ -387,7 +387,7 @@ def read_static(data, at, stop, summed, work, out):
         if at > stop:
             return False, False
     table = work[TABLE : TABLE + 2].reshape(-1)
-    tables = Tables(table, choice.log, flags & U(WIDE) != U(0), choice.kind == U(CONTEXTS), owner_of(work))
+    tables = Tables(table, choice.log, widest(choice), choice.kind == U(CONTEXTS), owner_of(work))
     whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
     if summed and patches:
         _add_exceptions_to_sums(data, patches_at, stop, patches, layout, out)
@@ -407,7 +407,8 @@ def _take_states(data, position, limit, layout, cursors):
         if size > U(24):
             part, position = take_bits(data, position, limit, min(size - U(24), U(31)))
             state |= part << U(24)
-        cursors.states[lane], cursors.sums[lane], cursors.planes[lane] = state, U(0), U(0)
+        cursors.states[lane], cursors.sums[lane] = state, U(0)
+        cursors.planes[lane], cursors.ends[lane] = U(0), U(0)
         cursors.begins[lane] = begin_of(lane, layout.values, layout.lanes)
     return position
 
