@@ -403,9 +403,9 @@ static u64 gamma_number(Bytes *b, int *at)
     return ((u64)1 << k | low_bits(b, at, k)) - 1;
 }
 
-static void explicit_weights(Bytes *b, int *at, u64 count, int sparse, u64 *weights)
+static void explicit_weights(Bytes *b, int *at, u64 count, u64 marker, u64 level, u64 *weights)
 {
-    u64 marker = sparse ? 0 : 3, level = 0, some = 0;
+    u64 some = 0;
     for (u64 i = 0; i < count;) {
         u64 n = gamma_number(b, at);
         if (n == marker) {
@@ -465,6 +465,54 @@ static u64 lane_begin(u64 n, int lane)
     return (u64)lane * (n / lanes) + ((u64)lane < rest ? (u64)lane : rest);
 }
 
+static int context_after(int token, int mantissa)
+{
+    int z = token < 0 ? -1 - token : token, bits = z >> mantissa ? mantissa + (z >> mantissa) : 0;
+    for (; !(z >> mantissa) && z; z >>= 1)
+        bits++;
+    return !token ? 0 : bits < 30 ? bits + 1 : 31;
+}
+
+static void read_owners(Bytes *b, int *at, int count, int tables, int *owner) /* the table of each segment or context */
+{
+    for (int i = 1; i < count; i++)
+        if ((owner[i] = owner[i - 1] + (int)low_bits(b, at, 1)) >= tables)
+            fail("a segment or context has no table");
+}
+
+static u64 read_alphabet(Bytes *b, int *at, u64 count, u64 *alphabet) /* tokens counted from the lowest */
+{
+    u64 letters = 0, end = 0;
+    for (int there = 1; end < count || there; there = !there)
+        for (u64 run = gamma_number(b, at) + 1; run; run--, end++) {
+            if (end >= count)
+                fail("an alphabet has too many tokens");
+            if (there)
+                alphabet[letters++] = end;
+        }
+    return letters;
+}
+
+/* A table of contexts: weights of the tokens of an alphabet, all of them if that is not given. */
+static void context_weights(Bytes *b, int *at, u64 low, u64 count, int mantissa, const u64 *alphabet,
+                            u64 letters, u64 *weights)
+{
+    u64 found[800], shape[240], first, last;
+    memset(weights, 0, count * sizeof *weights);
+    if (alphabet || low_bits(b, at, 1)) {
+        explicit_weights(b, at, alphabet ? letters : count, low_bits(b, at, 1) ? 0 : 3, 6, found);
+        for (u64 i = 0; i < (alphabet ? letters : count); i++)
+            weights[alphabet ? alphabet[i] : i] = found[i];
+        return;
+    }
+    shape_weights((int)low_bits(b, at, 9), shape);
+    first = low_bits(b, at, 8);
+    last = low_bits(b, at, 8);
+    if (first > last || last >= count || mantissa != 3 || low > 120 || count - low > 120)
+        fail("a shape has tokens that there are not");
+    memcpy(weights + first, shape + 120 - low + first, (last - first + 1) * sizeof *weights);
+}
+
 static void read_lanes(Bytes *b, u64 *out, u64 n)
 {
     static Slot table[16][2048];
@@ -472,27 +520,36 @@ static void read_lanes(Bytes *b, u64 *out, u64 n)
     static const int mantissas[] = {3, 1, 6, 0};
     int first = *take(b, 1), second = *take(b, 1), kind = first & 3, mantissa = mantissas[first >> 2 & 3];
     int g = second & 15, tables = 1 + (second >> 4), at = 0, lanes = lanes_of(n), epochs = n >= 1024 ? 4 : 1;
-    int wide = first >> 5 & 1, owner[16] = {0}, bits[4] = {0};
+    int wide = first >> 5 & 1, sparse = first >> 6 & 1, owner[32] = {0}, context[4] = {0}, bits[4] = {0};
     u64 low = varint(b), count = varint(b), shift = wide ? *take(b, 1) : 0, p = n / (u64)lanes;
-    u64 weights[800], states[4], patches = 0, plane_bits[4], used[4] = {0};
+    u64 weights[800], alphabet[800], letters = 0, states[4], patches = 0, plane_bits[4], used[4] = {0};
     Bytes planes[4];
-    if (first > 127 || kind > 2 || !mantissa || (g != 10 && g != 11) || !count || count > 800 || low > count
-        || shift > 53 || tables > lanes * epochs || (tables > 1 && (kind != 2 || g != 10))
-        || (kind && (mantissa != 3 || low > 120 || count - low > 120)))
+    if (first > 127 || !mantissa || (g != 10 && g != 11) || !count || count > 800 || low > count
+        || shift > 53 || (kind == 2 && tables > lanes * epochs) || (tables > 1 && (kind < 2 || g != 10))
+        || ((kind == 1 || kind == 2) && (mantissa != 3 || low > 120 || count - low > 120)))
         fail("tables are of no known kind");
+    int raws[] = {token_range(-(i64)low, mantissa, weights), token_range((i64)(count - low) - 1, mantissa, weights)};
+    if ((raws[0] > raws[1] ? raws[0] : raws[1]) > (wide ? 63 - (int)shift : 10))
+        fail("a token is too long");
+    if (kind == 3) {
+        int least = context_after(-(int)low, mantissa), most = context_after((int)count - (int)low - 1, mantissa);
+        read_owners(b, &at, 1 + (least > most ? least : most), tables, owner);
+        letters = sparse ? read_alphabet(b, &at, count, alphabet) : 0;
+    }
     for (int i = 0; i < tables; i++) {
         u64 shape[240];
         if (kind == 0)
-            explicit_weights(b, &at, count, first >> 6 & 1, weights);
+            explicit_weights(b, &at, count, sparse ? 0 : 3, 0, weights);
+        else if (kind == 3)
+            context_weights(b, &at, low, count, mantissa, sparse ? alphabet : NULL, letters, weights);
         else {
             shape_weights((int)low_bits(b, &at, 9), shape);
             memcpy(weights, shape + 120 - low, count * sizeof *weights);
         }
         fill_slots(weights, count, low, g, table[i]);
     }
-    for (int i = 1; kind == 2 && i < lanes * epochs; i++)
-        if ((owner[i] = owner[i - 1] + (int)low_bits(b, &at, 1)) >= tables)
-            fail("a segment has no table");
+    if (kind == 2)
+        read_owners(b, &at, lanes * epochs, tables, owner);
     for (int i = 0; i < lanes; i++) {
         int size = 23 + (int)low_bits(b, &at, 5);
         states[i] = (u64)1 << size | low_bits(b, &at, size);
@@ -515,13 +572,12 @@ static void read_lanes(Bytes *b, u64 *out, u64 n)
             u64 x = states[lane], lowest;
             while (epoch + 1 < epochs && i >= (u64)(epoch + 1) * p / (u64)epochs)
                 epoch++;
-            const Slot *slot = &table[owner[lane * epochs + epoch]][x & (((u64)1 << g) - 1)];
+            const Slot *slot = &table[owner[kind == 3 ? context[lane] : lane * epochs + epoch]][x & (((u64)1 << g) - 1)];
+            context[lane] = context_after(slot->token, mantissa);
             x = (u64)slot->slots * (x >> g) + (u64)slot->place;
             raw = token_range(slot->token, mantissa, &lowest);
             in_state = raw < 10 ? raw : 10;
             below = raw - in_state;
-            if (below + shift > 63 || raw + shift > 63 || (below && !wide))
-                fail("a residual is too long");
             lowest += (x & (((u64)1 << in_state) - 1)) << below;
             if ((x >>= in_state) < 1 << 23) {
                 const u8 *word = take(b, 4);

@@ -729,36 +729,39 @@ class Slot(NamedTuple):
     place: int
 
 
+class Head(NamedTuple):
+    """What a stream says of its tables before them: how they are given, M, and so on, as the page names it."""
+
+    kind: int
+    mantissa: int
+    sparse: int
+    g: int
+    low: int
+    count: int
+
+
 def read_lanes(source: Bytes, n: int) -> list[int]:
     first, second = source.byte(), source.byte()
-    kind, mantissa = first & 3, (3, 1, 6)[first >> 2 & 3]
+    kind, mantissa = first & 3, (3, 1, 6, 0)[first >> 2 & 3]
     patched, wide, sparse = first >> 4 & 1, first >> 5 & 1, first >> 6 & 1
     assert first < 128
-    assert kind < 3
+    assert mantissa
     g, tables = second & 15, 1 + (second >> 4)
     assert g in (10, 11)
-    assert tables == 1 or (kind == 2 and g == 10)
+    assert tables == 1 or (kind >= 2 and g == 10)
     low, count = source.varint(), source.varint()
     assert 1 <= count <= 800
     assert low <= count
     shift = source.byte() if wide else 0
     assert shift <= 53
+    widest = max(token_range(token, mantissa)[0] for token in (-low, count - low - 1))
+    assert widest <= (63 - shift if wide else 10)
 
     lanes, p = lanes_of(n), n // len(lanes_of(n))
     epochs = 4 if n >= 1024 else 1
     bits = LowBits(source)
-    made = []
-    for _ in range(tables):
-        if kind == 0:
-            weights = explicit_weights(bits, count, sparse)
-        else:
-            assert mantissa == 3
-            shape = shape_weights(bits.take(9))
-            weights = [shape[token] for token in range(-low, count - low)]
-        made.append(slots_of(weights, low, g))
-    owner = [0]
-    for _ in range(len(lanes) * epochs - 1):
-        owner.append(owner[-1] + bits.take(1) if kind == 2 else 0)
+    head = Head(kind, mantissa, sparse, g, low, count)
+    made, owner = read_tables(bits, head, tables, len(lanes) * epochs)
     states = []
     for _ in lanes:
         size = bits.take(5) + 23
@@ -772,18 +775,18 @@ def read_lanes(source: Bytes, n: int) -> list[int]:
     planes = [LowBits(Bytes(source.take(-(-size // 8)))) for size in plane_bits]
     used = [0] * len(lanes)
 
-    out = [0] * n
+    out, contexts = [0] * n, [0] * len(lanes)
     for i in range(len(lanes[0])):
         for lane, places in enumerate(lanes):
             if i == len(places):
                 continue
             epoch = next(e for e in range(epochs) if i < (e + 1) * p // epochs or e + 1 == epochs)
             x = states[lane]
-            slot = made[owner[lane * epochs + epoch]][x % 2**g]
+            slot = made[owner[contexts[lane] if kind == 3 else lane * epochs + epoch]][x % 2**g]
+            contexts[lane] = context_after(slot.token, mantissa)
             x = slot.slots * (x // 2**g) + slot.place
             raw, lowest = token_range(slot.token, mantissa)
             in_state, below = min(raw, 10), max(raw - 10, 0)
-            assert wide or not below
             top, x = x % 2**in_state, x >> in_state
             if x < 2**23:
                 x = x << 32 | int.from_bytes(source.take(4), "little")
@@ -795,6 +798,60 @@ def read_lanes(source: Bytes, n: int) -> list[int]:
     for place, residual in patches:
         out[place] = residual
     return out
+
+
+def read_tables(bits: LowBits, head: Head, tables: int, segments: int) -> tuple[list[list[Slot]], list[int]]:
+    """Read tables, and which of them each segment or context has."""
+    kind, mantissa, sparse, g, low, count = head
+    owner = owners(bits, contexts_of(low, count, mantissa), tables) if kind == 3 else [0] * segments
+    alphabet = read_alphabet(bits, count) if kind == 3 and sparse else list(range(count))
+    assert kind != 2 or tables <= segments
+    made = []
+    for _ in range(tables):
+        if kind == 0:
+            weights = explicit_weights(bits, count, 0 if sparse else 3)
+        elif kind == 3 and (sparse or bits.take(1)):
+            marker = 0 if bits.take(1) else 3
+            found = dict(zip(alphabet, explicit_weights(bits, len(alphabet), marker, 6), strict=True))
+            weights = [found.get(i, 0) for i in range(count)]
+        else:
+            assert (mantissa, low <= 120, count - low <= 120) == (3, True, True)
+            shape = shape_weights(bits.take(9))
+            a, b = (bits.take(8), bits.take(8)) if kind == 3 else (0, count - 1)
+            assert a <= b < count
+            weights = [shape[i - low] if a <= i <= b else 0 for i in range(count)]
+        made.append(slots_of(weights, low, g))
+    return made, owners(bits, segments, tables) if kind == 2 else owner
+
+
+def owners(bits: LowBits, count: int, tables: int) -> list[int]:
+    """Read which table each segment or context has."""
+    owner = list(itertools.accumulate((bits.take(1) for _ in range(count - 1)), initial=0))
+    assert owner[-1] < tables
+    return owner
+
+
+def context_after(token: int, mantissa: int) -> int:
+    z = token if token >= 0 else -1 - token
+    raw = max(z // 2**mantissa - 1, 0)
+    h = (z - raw * 2**mantissa) * 2**raw
+    return min(1 + h.bit_length(), 31) if token else 0
+
+
+def contexts_of(low: int, count: int, mantissa: int) -> int:
+    return max(context_after(token, mantissa) for token in (-low, count - low - 1)) + 1
+
+
+def read_alphabet(bits: LowBits, count: int) -> list[int]:
+    """Read which tokens there are, counted from the lowest."""
+    alphabet = list(range(bits.gamma() + 1))
+    end = len(alphabet)
+    while end < count:
+        begin = end + bits.gamma() + 1
+        end = begin + bits.gamma() + 1
+        alphabet += range(begin, end)
+    assert end == count
+    return alphabet
 
 
 def token_range(token: int, mantissa: int) -> tuple[int, int]:
@@ -822,9 +879,8 @@ def slots_of(weights: list[int], low: int, g: int) -> list[Slot]:
     return [Slot(i - low, one, place) for i, one in enumerate(slots) for place in range(one)]
 
 
-def explicit_weights(bits: LowBits, count: int, sparse: int) -> list[int]:
+def explicit_weights(bits: LowBits, count: int, marker: int, level: int = 0) -> list[int]:
     weights: list[int] = []
-    marker, level = 0 if sparse else 3, 0
     while len(weights) < count:
         number = bits.gamma()
         if number == marker:

@@ -1,14 +1,17 @@
 """examples/tally.c, a reader in C written from docs/format.md, finds what the package finds, bit by bit."""
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures.make import contexts
 
 from columns import SPECIAL_WORDS
-from squeezelab import MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
+from fuzz.forging import forge_tally
+from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
 from squeezelab.dataset import to_words
 from squeezelab.formats.tally import Tally, append_series, pack_series
 
@@ -69,7 +72,6 @@ def read(program: Path, path: Path) -> str:
 
 
 def of_several_dtypes(rng: np.random.Generator) -> MetricDataset:
-    times = 15 * np.arange(9000)
     odd = np.array([0x7F800001, 0xFFC00001, 0x80000000, 1, 0x7F800000], np.uint32).view(np.float32)
     columns = {
         "counter": 2**60 + np.cumsum(rng.integers(0, 1000, 9000)),
@@ -80,8 +82,12 @@ def of_several_dtypes(rng: np.random.Generator) -> MetricDataset:
         "doubles": np.round(rng.normal(size=9000), 2),
         "as many doubles": np.round(rng.normal(size=9000), 2),
     }
+    return of_columns(columns)
+
+
+def of_columns(columns: dict[str, np.ndarray]) -> MetricDataset:
     return MetricDataset.from_series(
-        [Series(SeriesKey(name, {}), times[: one.size], one) for name, one in columns.items()]
+        [Series(SeriesKey(name, {}), 15 * np.arange(one.size), one) for name, one in columns.items()]
     )
 
 
@@ -103,12 +109,13 @@ def several() -> dict[str, MetricDataset]:
     return made | {
         "synthetic": generate_metric_data().select(range(0, 50, 4)),
         "typed": of_several_dtypes(rng),
+        "contexts": of_columns(contexts()),
         "nothing": MetricDataset.from_series([]),
     }
 
 
 @pytest.mark.parametrize("level", [1, 2])
-@pytest.mark.parametrize("name", ["references_and_blocks", "rates", "any", "special", "synthetic", "typed", "nothing"])
+@pytest.mark.parametrize("name", sorted(several()))
 def test_it_reads_version_2(reader: Path, tmp_path: Path, name: str, level: int) -> None:
     dataset = several()[name]
     Tally(level).write(dataset, tmp_path / "a.tally")
@@ -133,6 +140,23 @@ def test_it_reads_all_parts_and_passes_over_an_unfinished_one(reader: Path, tmp_
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_it_reads_what_was_written(reader_of_version_1: Path, path: Path) -> None:
     assert read(reader_of_version_1, path) == expected(TallyFile.open(path).read_all())
+
+
+@pytest.mark.parametrize("name", ["contexts", "typed", "rates"])
+def test_of_blocks_damaged_under_checksums_that_are_right_it_finds_what_the_package_finds(
+    reader: Path, tmp_path: Path, name: str
+) -> None:
+    make, rng = forge_tally(several()[name], indexes=0), random.Random(8)
+    for _ in range(150):
+        forged = make(rng)
+        (tmp_path / "a.tally").write_bytes(forged)
+        done = subprocess.run([reader, "--bits", tmp_path / "a.tally"], capture_output=True, timeout=20)
+        try:
+            found = Tally().decode(forged)
+        except CorruptDataError:
+            assert done.returncode == 2
+        else:
+            assert done.stdout.decode("utf-8", "surrogatepass") == expected(found)
 
 
 def test_damage_is_an_error_and_no_crash(reader: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _choose_tokens(low, high, widest, place, work):
             alphabet[letters] = U(i - first)
             letters += U(1)
     tokens = U(last - first)
-    sparse = place == 1 or U(3) * letters < U(2) * tokens
+    sparse = bool(place == 1 or U(3) * letters < U(2) * tokens)
     return Choice(U(CONTEXTS), U(place), sparse, U(LOG), U(1), U(MIDDLES[place] - first), tokens, shift), raw, letters
 
 
@@ -128,7 +128,7 @@ def _choose_tables(residuals, layout, choice, letters, work):
     _count_by_context(residuals, layout, choice, segments.cells)
     if choice.sparse:
         _keep_letters(segments.cells, contexts, first, letters, _tried_alphabet(work))
-        first, last, ways = 0, np.int64(letters), EXPLICITLY
+        first, last, ways = np.int64(0), np.int64(letters), EXPLICITLY
     groups = 0
     for context in range(contexts):
         size = np.int64(0)
@@ -208,7 +208,7 @@ def _alphabet_bits(alphabet, letters):
     for i in range(U(1), letters):
         if alphabet[i] != alphabet[i - U(1)] + U(1):
             bits += gamma_bits(i - begin - U(1)) + gamma_bits(alphabet[i] - alphabet[i - U(1)] - U(2))
-            begin = i
+            begin = U(i)
     return (bits + gamma_bits(letters - begin - U(1))) << FRACTION
 
 

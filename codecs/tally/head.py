@@ -203,7 +203,7 @@ def put_alphabet(alphabet, letters, buffer, position):
         position = put_gamma(buffer, position, i - begin - U(1))
         if i < letters:
             position = put_gamma(buffer, position, alphabet[i] - alphabet[i - U(1)] - U(2))
-        begin = i
+        begin = U(i)
     return position
 
 

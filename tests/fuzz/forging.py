@@ -9,6 +9,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
+from fixtures.make import contexts
 
 from columns import forge
 from squeezelab import MetricDataset, Series, SeriesKey
@@ -84,6 +85,7 @@ def columns() -> list[np.ndarray]:
         walk[:300].astype(np.float32),
         rng.normal(size=200),
         rng.integers(0, 2**64, 100, np.uint64).view(np.float64),
+        *(contexts()[name] for name in ("still_counter", "sparse", "ranks", "scales_in_four_lanes")),
     ]
 
 
@@ -201,20 +203,20 @@ def prometheus_body(rng: random.Random, *, xor2: bool) -> bytes:
     return b"".join([*map(varint, head), *pieces])
 
 
-def forge_tally() -> Forge:
-    """Return what makes tally files with a damaged block or index."""
+def forge_tally(whole: MetricDataset | None = None, indexes: float = 0.4) -> Forge:
+    """Return what makes tally files with a damaged block, or index: that often."""
     made = []
     for level in (1, 2):
-        file = get_format(f"tally:level={level}").encode(dataset())
+        file = get_format(f"tally:level={level}").encode(whole or dataset())
         opened = TallyFile(file)
         opened.read_all()
         places = [place for one in opened.parts for columns in (one.clocks, one.series) for place in blocks(columns)]
         made.append((file, opened.end, opened.indexes, places))
 
     def make(rng: random.Random) -> bytes:
-        file, end, indexes, places = rng.choice(made)
-        if rng.random() < 0.4:
-            return file[:end] + tally_writing.seal([mutate(index, rng) for index in indexes])
+        file, end, parts, places = rng.choice(made)
+        if rng.random() < indexes:
+            return file[:end] + tally_writing.seal([mutate(index, rng) for index in parts])
         begin, stop = rng.choice(places)
         # Of the same length, so that what tells where blocks begin stays right.
         block = mutate(file[begin:stop], rng)[: stop - begin].ljust(stop - begin, b"\0")
