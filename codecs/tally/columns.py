@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, Bytes, read_varint, signed_varint, varint
+from squeezelab.codecs._frame import FLOAT64, Bytes, pack_frame, read_varint, signed_varint, varint
 from squeezelab.codecs._frames import FLOAT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED, plan_block, write_block
@@ -36,17 +36,20 @@ from squeezelab.codecs.tally.workspace import BLOCK, OTHER_LEVELS, make_rows
 from squeezelab.codecs.tally.workspace import MOST_REFERENCES as MOST_REFERENCES
 from squeezelab.codecs.tally.writer import ADAPTIVE as ADAPTIVE
 from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
+from squeezelab.codecs.tally.writer import NAME as NAME
+from squeezelab.codecs.tally.writer import VERSION as VERSION
 from squeezelab.kernels.bits import U
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 
-NAME, VERSION = reader.NAME, reader.VERSION
 FAST, SMALL, SMALLEST = 1, 2, 3
 WORTH_ADAPTING = 0.97
 FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
 MUCH = 24
+MARK = bytes([VERSION])
+"""Begins a payload. Those of version 1 begin with the size of a block, which is 5 or more."""
 NO_LEVELS, NOT_LOCATED = np.empty(0, np.uint64), np.empty((2, 0), np.uint64)
 
 _kept = threading.local()
@@ -62,12 +65,16 @@ class Workspace(NamedTuple):
         For what is written.
     table : int64[1, FIELDS]
         Of a column that is read by itself.
+    offsets, places : int64[2], int64[2, 1]
+        Of a column that is written by itself.
     others : uint64[MOST_REFERENCES, BLOCK]
     """
 
     rows: Words
     buffer: Bytes
     table: Integers
+    offsets: Integers
+    places: Integers
     others: Words
 
     @classmethod
@@ -77,7 +84,8 @@ class Workspace(NamedTuple):
         if space is None:
             rows, buffer = make_rows(), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
             others = rows[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
-            space = _kept.space = cls(rows, buffer, reader.table_of(1), others)
+            offsets, places = np.zeros(2, np.int64), np.zeros((2, 1), np.int64)
+            space = _kept.space = cls(rows, buffer, reader.table_of(1), offsets, places, others)
         return space
 
 
@@ -100,13 +108,14 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         For each column its blocks.
     """
     parts, done, space = [], 0, Workspace.of_thread()
-    words, sizes, buffer = as_constant(column.view(np.uint64)), np.zeros(offsets.size - 1, np.int64), space.buffer
+    words, buffer = _words_of(column), space.buffer
+    places = np.zeros((2, offsets.size - 1), np.int64)
     if column.size > BLOCK:
         buffer = np.empty(min(9 * column.size, 1 << 22) + 2 * MOST_BLOCK_BYTES, np.uint8)
     while done < column.size:
         begin = done
         done, at, hard = write_columns(
-            words, column.dtype == FLOAT64, offsets, begin, U(level), space.rows, buffer, sizes
+            words, column.dtype == FLOAT64, offsets, begin, level, False, space.rows, buffer, places
         )
         if at:
             parts.append(buffer[: int(at)].tobytes())
@@ -115,13 +124,57 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
             last = min(done + BLOCK, int(offsets[owner + 1]))
             block = _encode_hard(column[done:last], level)
             parts.append(varint(len(block)) + block)
-            sizes[owner] += len(parts[-1])
+            places[1, owner] += len(parts[-1])
             done = last
     whole = b"".join(parts)
     if offsets.size == 2:
         return [whole]
-    ends = np.cumsum(sizes).tolist()
+    ends = np.cumsum(places[1]).tolist()
     return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
+    """Return the frames of columns of one dtype, int64 or float64, each of at most a block; none is empty."""
+    space, dtype, first = Workspace.of_thread(), columns[0].dtype, 0
+    frames: list[bytes] = []
+    offsets, places = np.zeros(len(columns) + 1, np.int64), np.zeros((2, len(columns)), np.int64)
+    np.cumsum([column.size for column in columns], out=offsets[1:])
+    words = _words_of(np.concatenate(columns))
+    while len(frames) < len(columns):
+        first, _, hard = write_columns(
+            words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places
+        )
+        done = int(np.searchsorted(offsets, first))
+        begins, sizes = places[:, len(frames) : done].tolist()
+        frames += [space.buffer[begin : begin + size].tobytes() for begin, size in zip(begins, sizes, strict=True)]
+        if hard:
+            frames.append(_encode_hard_frame(columns[done], level))
+            first = offsets[done + 1]
+    return frames
+
+
+def encode_frame(column: Column, level: int) -> bytes:
+    """Return the frame of a column of int64 or float64, of at most a block; it is not empty."""
+    space = Workspace.of_thread()
+    offsets, places = space.offsets, space.places
+    offsets[1] = column.size
+    places[1, 0] = 0
+    _, end, hard = write_columns(
+        _words_of(column), column.dtype == FLOAT64, offsets, 0, level, True, space.rows, space.buffer, places
+    )
+    return _encode_hard_frame(column, level) if hard else space.buffer[places[0, 0] : end].tobytes()
+
+
+def _encode_hard_frame(column: Column, level: int) -> bytes:
+    block = _encode_hard(column, level)
+    return pack_frame(NAME, column.dtype, column.size, MARK + varint(len(block)) + block)
+
+
+def _words_of(column: Column) -> Words:
+    """Return the bits of a column, read-only: kernels are compiled anew for arrays that may be written to."""
+    words = column.view(np.uint64)
+    words.flags.writeable = False
+    return words
 
 
 def blocks_within(framed: bytes) -> list[bytes]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
+from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, put_header
 from squeezelab.codecs.tally.adaptive import Division, write_adaptive
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED
 from squeezelab.codecs.tally.modes import _DIVISORS, _SPREAD, BITS, DIVIDE, least_divisor, ordered
@@ -18,13 +20,26 @@ from squeezelab.codecs.tally.workspace import (
     NOISE,
     NUMBERS,
     RANKS,
+    STATE,
     TABLE,
     WEIGHTS,
     WORDS,
 )
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, borrowed, count_ones, put_varint, store_little, trailing_zeros, word_of
+from squeezelab.kernels.bits import (
+    U,
+    borrowed,
+    count_ones,
+    put_varint,
+    store_little,
+    store_word,
+    trailing_zeros,
+    word_of,
+)
+from squeezelab.kernels.xxh3 import ROOM, hash_bytes
 
+NAME, VERSION = "tally", 2
+SEED = U(seed_of(NAME))
 ADAPTIVE = 6
 """The kind of blocks of version 1."""
 MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
@@ -37,8 +52,8 @@ MOST_PLACES = 1 << 21
 
 
 @kernel
-def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
-    """Write columns as blocks, with their sizes before them, until one needs a closer look.
+def write_columns(words, is_double, offsets, first, level, framed, work, buffer, places):
+    """Write columns as blocks, with their sizes before them, or as frames, until a block needs a closer look.
 
     Parameters
     ----------
@@ -47,17 +62,19 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
     is_double : bool
         Whether they are doubles.
     offsets : int64[columns + 1]
-        Where each begins.
+        Where each begins; none is empty.
     first : int64
-        Which value to begin with: the first of a block.
-    level : uint64
+        Which value to begin with: the first of a block, or of a column that is to be framed.
+    level : int64
         1, 2 or 3.
+    framed : bool
+        Whether each column becomes a frame; then none has more than a block.
     work : uint64[ROWS, BLOCK]
         `make_rows`.
     buffer : uint8[...]
         Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
-    sizes : int64[columns]
-        To those of the columns that were written, their bytes are added.
+    places : int64[2, columns]
+        Filled with where the frame of each column that was written begins; to what follows, its bytes are added.
 
     Returns
     -------
@@ -66,23 +83,40 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
         else the columns are done or the buffer is full.
     """
     words, offsets, work, buffer = borrowed(words), borrowed(offsets), borrowed(work), borrowed(buffer)
-    at, column = U(0), 0
+    at, column, room = U(0), 0, U(LONGEST_HEADER + 1 if framed else 0)
     while column < offsets.size - 1 and offsets[column + 1] <= first:
         column += 1
     while column < offsets.size - 1:
         while first < offsets[column + 1]:
             if U(buffer.size) - at < U(MOST_BLOCK_BYTES):
                 return first, at, False
-            last = min(first + BLOCK, offsets[column + 1])
-            end = write_block(words[first:last], is_double, level, work, buffer, at + U(3))
+            last, begin = min(first + BLOCK, offsets[column + 1]), at + room
+            end = write_block(words[first:last], is_double, U(level), work, buffer, begin + U(3))
             if end == U(0):
                 return first, at, True
-            begin = at
-            at = _with_size(buffer, at, end)
-            sizes[column] += np.int64(at - begin)
+            at = _with_size(buffer, begin, end)
+            if framed:
+                begin, at = _frame(U(last - first), is_double, begin, at, work[STATE][:ROOM], buffer)
+            places[0, column] = np.int64(begin)
+            places[1, column] += np.int64(at - begin)
             first = last
         column += 1
     return first, at, False
+
+
+@kernel(inner=True)
+def _frame(count, is_double, start, stop, room, buffer):
+    """Make a frame of blocks that lie in a buffer; return where it begins, and the byte after it."""
+    start -= U(1)
+    buffer[start] = VERSION
+    tag = U(FLOAT64_TAG) if is_double else U(INT64_TAG)
+    # How long the header is, is known when it is written: the second time right before the payload.
+    early = start - U(LONGEST_HEADER)
+    begin = start - (put_header(buffer, early, tag, count, stop - start) - early)
+    put_header(buffer, begin, tag, count, stop - start)
+    checksum = hash_bytes(buffer, begin, start - begin, SEED, room)
+    store_word(buffer, stop, hash_bytes(buffer, start, stop - start, checksum, room))
+    return begin, stop + U(8)
 
 
 @kernel(inner=True)
