@@ -118,14 +118,15 @@ class Tally(ColumnCodec):
         return pack_frame(NAME, buf.dtype, buf.size, self._pack_wide(buf))
 
     def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
-        """Encode short columns of int64, and those of float64, in one call each."""
-        taken = [(one, one.dtype) if _is_plain(one) else self._as_column(one) for one in columns]
-        frames: list[bytes] = [b""] * len(taken)
-        for dtype in WHOLE:
-            mine = [i for i, (column, own) in enumerate(taken) if own == dtype and 0 < column.size <= BLOCK]
-            if mine:
-                for i, frame in zip(mine, encode_frames([taken[i][0] for i in mine], self.level), strict=True):
-                    frames[i] = frame
+        """Encode plain short columns of int64, and those of float64, in one call each."""
+        frames: list[bytes] = [b""] * len(columns)
+        short: dict[np.dtype[Any], list[int]] = {dtype: [] for dtype in WHOLE}
+        for i, column in enumerate(columns):
+            if _is_plain(column) and 0 < column.size <= BLOCK:
+                short[column.dtype].append(i)
+        for mine in filter(None, short.values()):
+            for i, frame in zip(mine, encode_frames([columns[i] for i in mine], self.level), strict=True):
+                frames[i] = frame
         return [frame or self.encode(column) for frame, column in zip(frames, columns, strict=True)]
 
     def decode(self, buf: Any, out: Any = None) -> Any:

@@ -38,7 +38,7 @@ from squeezelab.codecs.tally.writer import ADAPTIVE as ADAPTIVE
 from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
 from squeezelab.codecs.tally.writer import NAME as NAME
 from squeezelab.codecs.tally.writer import VERSION as VERSION
-from squeezelab.kernels.bits import U
+from squeezelab.kernels.bits import U, scratch
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
@@ -139,7 +139,8 @@ def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
     frames: list[bytes] = []
     offsets, places = np.zeros(len(columns) + 1, np.int64), np.zeros((2, len(columns)), np.int64)
     np.cumsum([column.size for column in columns], out=offsets[1:])
-    words = _words_of(np.concatenate(columns))
+    room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
+    words = _words_of(np.concatenate(columns, out=room))
     while len(frames) < len(columns):
         first, _, hard = write_columns(
             words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places

@@ -394,19 +394,21 @@ def prepare_wide(numbers, tokens, row):
 
 @kernel(inner=True)
 def count_cells(row, least, most, cells):
-    """Count the cells of prepared integers, which are between two."""
-    even, odd = cells[:TOKENS], cells[TOKENS : 2 * TOKENS]
+    """Count the cells of prepared integers, which are between two; there is room for four times as many."""
+    one, two, three, four = cells[:TOKENS], cells[TOKENS:], cells[2 * TOKENS :], cells[3 * TOKENS :]
     for i in range(least, most + U(1)):
-        even[i] = odd[i] = 0
-    # In two halves: to add to a cell right after it was added to takes several cycles.
+        one[i] = two[i] = three[i] = four[i] = 0
+    # In four parts: to add to a cell right after it was added to takes several cycles.
     count = U(row.size)
-    for i in range(U(0), count & ~U(1), U(2)):
-        even[row[i] & U(0xFFFF)] += np.uint32(1)
-        odd[row[i + U(1)] & U(0xFFFF)] += np.uint32(1)
-    if count & U(1):
-        even[row[count - U(1)] & U(0xFFFF)] += np.uint32(1)
+    for i in range(U(0), count & ~U(3), U(4)):
+        one[row[i] & U(0xFFFF)] += np.uint32(1)
+        two[row[i + U(1)] & U(0xFFFF)] += np.uint32(1)
+        three[row[i + U(2)] & U(0xFFFF)] += np.uint32(1)
+        four[row[i + U(3)] & U(0xFFFF)] += np.uint32(1)
+    for i in range(count & ~U(3), count):
+        one[row[i] & U(0xFFFF)] += np.uint32(1)
     for i in range(least, most + U(1)):
-        even[i] += odd[i]
+        one[i] += two[i] + three[i] + four[i]
 
 
 @kernel(forceinline=True, inner=True)

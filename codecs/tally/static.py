@@ -121,7 +121,7 @@ def write_static(residuals, work, buffer, at):
     """
     layout, cells = layout_of(U(residuals.size)), work[COUNTS].view(np.uint32)
     low, high, patches = _count_tokens(residuals, work)
-    gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), cells[TOKENS : 4 * TOKENS])
+    gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), work[OTHER_RESIDUALS], cells[TOKENS : 4 * TOKENS])
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
     choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
@@ -198,7 +198,7 @@ def _choose_explicit(residuals, low, high, choice, bits, work):
             continue
         part = shift if place == 0 else U(0)
         if place == 2:
-            own = cells[2 * TOKENS : 4 * TOKENS]
+            own = cells[2 * TOKENS :]
             total_raw, least, most = prepare(residuals, U(6), spare)
             count_cells(spare, least, most, own)
             begin, end = span_of(own[least : most + U(1)])
@@ -326,33 +326,41 @@ def _put_words(room, begin, end, buffer, at):
 
 
 @kernel(inner=True)
-def context_gain(residuals, widest, cells):
+def context_gain(residuals, widest, row, cells):
     """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12.
 
-    The widest token, by three bits, tells up to which size there are any.
+    The widest token, by three bits, tells up to which size there are any. In a row there is room for all sizes, in
+    cells for twice as many counts as there are pairs, and a few more.
     """
-    sizes = min((widest >> 3) + 5, SIZES)
+    count, sizes, even = U(residuals.size), U(min((widest >> 3) + 5, SIZES)), cells[: SIZES * SIZES]
+    odd, every = cells[SIZES * SIZES :], cells[2 * SIZES * SIZES :]
+    for i in range(count):
+        row[i] = min(U(64) - leading_zeros(zigzag(residuals[i])), U(SIZES - 1))
+    for i in range(sizes):
+        every[i] = 0
+        for j in range(sizes):
+            even[U(SIZES) * i + j] = odd[U(SIZES) * i + j] = 0
+    even[row[0]] += np.uint32(1)
+    for i in range(U(1), count - U(1), U(2)):
+        odd[row[i - U(1)] * U(SIZES) + row[i]] += np.uint32(1)
+        even[row[i] * U(SIZES) + row[i + U(1)]] += np.uint32(1)
+    if count & U(1) == U(0):
+        odd[row[count - U(2)] * U(SIZES) + row[count - U(1)]] += np.uint32(1)
     for i in range(sizes):
         for j in range(sizes):
-            cells[SIZES * i + j] = 0
-    before = U(0)
-    for i in range(U(residuals.size)):
-        size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(SIZES - 1))
-        cells[before * U(SIZES) + size] += np.uint32(1)
-        before = size
-    bits, used = NLOGN[residuals.size], 0
+            even[U(SIZES) * i + j] += odd[U(SIZES) * i + j]
+            every[j] += even[U(SIZES) * i + j]
+    bits, used = NLOGN[count], 0
     for i in range(sizes):
-        total, all_before = np.int64(0), np.int64(0)
-        for j in range(sizes):
-            all_before += np.int64(cells[SIZES * j + i])
-        if all_before == 0:
+        if every[i] == 0:
             continue
+        total = np.int64(0)
         for j in range(sizes):
-            seen = np.int64(cells[SIZES * i + j])
+            seen = np.int64(even[U(SIZES) * i + j])
             total += seen
             bits += NLOGN[seen]
             used += int(seen > 0)
-        bits -= NLOGN[total] + NLOGN[all_before]
+        bits -= NLOGN[total] + NLOGN[every[i]]
     return bits - 3 * used * ONE
 
 

@@ -153,10 +153,10 @@ def write_block(words, is_double, level, work, buffer, at):
             after, _, saved = _write_streams(division, distinct, level, work, buffer, at)
             if after - at < size:
                 # Python would take more time than it saves bytes: a block is short here.
-                if level > U(2) and saved > _least_saved(after - at, level):
+                if level > U(2) and saved > _least_saved(after - at, count, level):
                     return U(0)
                 return moved_down(buffer, at, after, begin)
-    if level > U(1) and coder == U(LANES) and gain > _least_saved(size, level):
+    if level > U(1) and coder == U(LANES) and gain > _least_saved(size, count, level):
         limit = size * U(97) // U(100) if level == U(2) else size - U(1)
         after = write_adaptive(division, limit, work, buffer, begin + U(1), at)
         if after:
@@ -224,9 +224,14 @@ def _write_streams(division, distinct, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _least_saved(size, level):
-    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn."""
-    return np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
+def _least_saved(size, count, level):
+    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn.
+
+    Less than a twelfth of a bit a value, of the first thousand, is what these take until they have learned.
+    """
+    if level > U(2):
+        return np.int64(0)
+    return max(np.int64(size) * ONE * 8 * 3 // 100, min(np.int64(count), np.int64(1024)) * ONE // 12)
 
 
 @kernel(inner=True)
