@@ -141,34 +141,54 @@ def write_block(words, is_double, level, work, buffer, at):
     if not whole:
         return U(0)
     at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
-    size, count, numbers = at - begin, division.values, work[NUMBERS][: words.size]
-    if (size << U(3)) > count and _are_sparse(numbers, work):
-        if count >= U(FEWEST_TO_RETRY):
+    count, distinct, is_long = division.values, U(0), division.values >= U(FEWEST_TO_RETRY)
+    if ((at - begin) << U(3)) > count and _are_sparse(work[NUMBERS][:count], work):
+        if is_long and level > U(2):
             return U(0)
-        distinct, promised = rank(numbers, work)
-        promises = promised * U(100) > size * U(8 * 3)
+        distinct, promised = rank(work[NUMBERS][:count], work)
+        promises = promised * U(100) > (at - begin) * U(8 * 3)
         if promises and (division.missed or distinct == U(0)):
             return U(0)
-        if promises:
-            after, _, saved = _write_streams(division, distinct, level, work, buffer, at)
-            if after - at < size:
-                # Python would take more time than it saves bytes: a block is short here.
-                if level > U(2) and saved > _least_saved(after - at, count, level):
-                    return U(0)
-                return moved_down(buffer, at, after, begin)
-    if level > U(1) and coder == U(LANES) and gain > _least_saved(size, count, level):
-        limit = size * U(97) // U(100) if level == U(2) else size - U(1)
-        after = write_adaptive(division, limit, work, buffer, begin + U(1), at)
+        # Where blocks are long there is time to try what promises nothing.
+        if division.missed or not (promises or is_long):
+            distinct = U(0)
+        if distinct:
+            after, its_coder, saved = _write_streams(division, distinct, level, work, buffer, at)
+            if after - at < at - begin:
+                at, coder, gain = moved_down(buffer, at, after, begin), its_coder, saved
+            else:
+                distinct = U(0)
+    if level > U(1) and coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level):
+        if distinct and level > U(2):
+            return U(0)
+        after = _write_adaptive(division, distinct, level, work, buffer, begin, at)
         if after:
-            buffer[begin] = ADAPTIVE
             return after
-    if size > (count << U(3)):
+    if at - begin > (count << U(3)):
         buffer[begin] = AS_THEY_ARE
         at = begin + U(1)
         for i in range(count):
             store_little(buffer, at, words[i])
             at += U(8)
     return at
+
+
+@kernel(inner=True)
+def _write_adaptive(division, distinct, level, work, buffer, begin, at):
+    """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
+    if distinct and division.values < U(FEWEST_TO_RETRY):
+        # Models would take more time than they save bytes.
+        return U(0)
+    limit = (at - begin) * U(97) // U(100) if level == U(2) else at - begin - U(1)
+    end = write_adaptive(division, distinct, 0, limit, work, buffer, begin + U(1), at)
+    if distinct:
+        # Contexts may tell more of ranks as they are than of their deltas, and the other way round.
+        limit = end - begin - U(1) if end else limit
+        other = write_adaptive(division, distinct, 1, limit, work, buffer, begin + U(1), at)
+        end = other if other else end
+    if end:
+        buffer[begin] = ADAPTIVE
+    return end
 
 
 @kernel(inner=True)
@@ -224,14 +244,16 @@ def _write_streams(division, distinct, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _least_saved(size, count, level):
+def _least_saved(size, count, distinct, level):
     """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn.
 
-    Less than a twelfth of a bit a value, of the first thousand, is what these take until they have learned.
+    Less than a twelfth of a bit a value, of the first thousand, is what these take until they have learned. Of ranks
+    they save more than is promised.
     """
     if level > U(2):
         return np.int64(0)
-    return max(np.int64(size) * ONE * 8 * 3 // 100, min(np.int64(count), np.int64(1024)) * ONE // 12)
+    percent = 2 if distinct else 3
+    return max(np.int64(size) * ONE * 8 * percent // 100, min(np.int64(count), np.int64(1024)) * ONE // 12)
 
 
 @kernel(inner=True)
