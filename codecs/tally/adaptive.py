@@ -13,6 +13,7 @@ import numpy as np
 from squeezelab.codecs.tally.blocks import DISTANT, RANKED, STATES
 from squeezelab.codecs.tally.modes import BITS
 from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, MODELS, TARGETS, model_integers, write_operations
+from squeezelab.codecs.tally.shapes import FRACTION, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.streams import (
     CELLS,
     DELTA,
@@ -109,6 +110,8 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
     raw_size, words_size, states, begin = raw_at - after, U(0), U(0), U(0)
     room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), kind | (U(DISTANT) if missed else U(0))
     flags |= U(RANKED) if distinct else U(0)
+    if _least_words(operations[:done]) + raw_size > limit:
+        return U(0)
     if done:
         classes, bits, begin = write_operations(operations[:done], room[: U(2) * done + U(8)])
         words_size = U(2) * done + U(8) - begin
@@ -129,6 +132,16 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
     for i in range(U(0), raw_size, U(8)):
         store_little(buffer, at + i, load_little(buffer, after + i))
     return at + raw_size
+
+
+@kernel(inner=True)
+def _least_words(operations):
+    """Return about how many bytes of words operations take at least: what two states hold is not in these."""
+    bits = np.int64(0)
+    for i in range(U(operations.size)):
+        share = (U(operations[i]) >> U(16)) & U(0x7FFF)
+        bits += 15 * ONE - (LOG2[share] if share < U(MOST_COUNT) else LOG2[share >> U(2)] + 2 * ONE)
+    return U(max((bits >> (FRACTION + 3)) - 10, np.int64(0)))
 
 
 @kernel(inner=True)
@@ -161,7 +174,7 @@ def _write_head(integers, choice, work, head, place):
         if the second plan promises many more bits.
     """
     levels, room = work[LEVELS][: integers.size], work[CHOSEN]
-    counts, starts, slopes, bits = room[:CELLS].view(np.int64), room[128:136], room[136:144], room[144:152]
+    counts, starts, slopes, bits = room[: 2 * CELLS].view(np.int64), room[192:200], room[200:208], room[208:216]
     least, divisor = survey_plans(
         integers, False, levels, work[RESIDUALS : RESIDUALS + 5], starts, slopes, bits.view(np.float64), counts
     )

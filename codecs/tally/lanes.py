@@ -395,11 +395,13 @@ def prepare_wide(numbers, tokens, row):
 @kernel(inner=True)
 def count_cells(row, least, most, cells):
     """Count the cells of prepared integers, which are between two; there is room for four times as many."""
-    one, two, three, four = cells[:TOKENS], cells[TOKENS:], cells[2 * TOKENS :], cells[3 * TOKENS :]
+    # In two or four parts: to add to a cell right after it was added to takes several cycles.
+    count, are_few, one, two = U(row.size), most - least < U(24), cells[:TOKENS], cells[TOKENS:]
+    three, four = (cells[2 * TOKENS :], cells[3 * TOKENS :]) if are_few else (one, two)
     for i in range(least, most + U(1)):
-        one[i] = two[i] = three[i] = four[i] = 0
-    # In four parts: to add to a cell right after it was added to takes several cycles.
-    count = U(row.size)
+        one[i] = two[i] = 0
+        if are_few:
+            three[i] = four[i] = 0
     for i in range(U(0), count & ~U(3), U(4)):
         one[row[i] & U(0xFFFF)] += np.uint32(1)
         two[row[i + U(1)] & U(0xFFFF)] += np.uint32(1)
@@ -408,7 +410,9 @@ def count_cells(row, least, most, cells):
     for i in range(count & ~U(3), count):
         one[row[i] & U(0xFFFF)] += np.uint32(1)
     for i in range(least, most + U(1)):
-        one[i] += two[i] + three[i] + four[i]
+        one[i] += two[i]
+        if are_few:
+            one[i] += three[i] + four[i]
 
 
 @kernel(forceinline=True, inner=True)

@@ -11,7 +11,16 @@ from squeezelab.codecs.tally.lanes import begin_of, count_cells, lanes_of, prepa
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
 from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, PREPARED, RESIDUALS
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, put_varint, shift_down, take_varint, trailing_zeros, unzigzag, zigzag
+from squeezelab.kernels.bits import (
+    U,
+    leading_zeros,
+    put_varint,
+    shift_down,
+    take_varint,
+    trailing_zeros,
+    unzigzag,
+    zigzag,
+)
 
 PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
@@ -107,6 +116,8 @@ def choose_predictor(levels, span, work):
         elif candidate == 1 and count > 2:
             middle = median_of(levels, True, room)
         elif candidate == 2:
+            if _change_more(row):
+                break
             middle = levels[1] - levels[0]
         step, pace = _sampled(count)
         for begin in range(0, count, pace):
@@ -130,6 +141,23 @@ def choose_predictor(levels, span, work):
                 return U(TAPS), slope, np.uint64(n1), np.uint64(n2), np.uint64(n3)
     subtract_plan(levels, order, slope, work[RESIDUALS][: levels.size])
     return order, slope, zero, zero, zero
+
+
+@kernel(inner=True)
+def _change_more(deltas):
+    """Return whether changes of deltas have an eighth of a bit a value more than these: then they take more bits."""
+    count, bits = deltas.size, np.int64(0)
+    step, pace = _sampled(count)
+    for begin in range(0, count, pace):
+        for i in range(U(begin + 1), U(min(begin + step, count))):
+            bits += np.int64(_size_of(deltas[i] - deltas[i - U(1)])) - np.int64(_size_of(deltas[i]))
+    return bits > count * step // pace >> 3
+
+
+@kernel(forceinline=True, inner=True)
+def _size_of(number):
+    """Return how many bits a number in two's complement has besides its sign."""
+    return U(64) - leading_zeros(number ^ (U(0) - (number >> U(63))))
 
 
 @kernel(inner=True)

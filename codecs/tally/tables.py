@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs.tally.lanes import FULL, MOST_RAW, begin_of, entry_of, token_of
+from squeezelab.codecs.tally.lanes import FULL, MOST_RAW, Tokens, begin_of, entry_of, prepare_wide, token_of
 from squeezelab.codecs.tally.shapes import (
     CELLS,
     FAMILIES,
@@ -19,7 +19,7 @@ from squeezelab.codecs.tally.shapes import (
     SCALES,
     SIDE,
 )
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, STATE, WEIGHTS, lengths_of_shapes
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, PREPARED, STATE, WEIGHTS, lengths_of_shapes
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -411,12 +411,14 @@ def shapes_of_segments(residuals, shift, layout, low, high, best, work):
 
     How many is 0 where not even shapes for all of them take fewer bits than ``best``, but for a few.
     """
+    if shift:
+        prepare_wide(residuals, Tokens(U(0), shift, U(3), U(0)), work[PREPARED])
     room = work[COSTS].view(np.int64)
     segments = Segments(
         work[COUNTS].view(np.uint32)[4096 : 4096 + 33 * 256], room[:32], room[32:64], room[64:96], room[96:128],
         room[128:160], owner_of(work), chosen_of(work),
     )  # fmt: skip
-    total = _count_segments(residuals, shift, layout, low, high, segments, work)
+    total = _count_segments(work[PREPARED], layout, low, high, segments, work)
     if total - 4 * ONE >= best:
         return np.int64(0), total
     count = np.int64(layout.lanes * layout.epochs)
@@ -428,8 +430,8 @@ def shapes_of_segments(residuals, shift, layout, low, high, best, work):
 
 
 @kernel(inner=True)
-def _count_segments(residuals, shift, layout, low, high, segments, work):
-    """Count the tokens of each lane and epoch, and choose their shapes; return the bits of all."""
+def _count_segments(row, layout, low, high, segments, work):
+    """Count the tokens of each lane and epoch, prepared in a row, and choose their shapes; return the bits of all."""
     count, lanes, epochs = layout
     per, total = count // lanes, np.int64(15 * ONE)
     for lane in range(lanes):
@@ -442,8 +444,7 @@ def _count_segments(residuals, shift, layout, low, high, segments, work):
             last = begin + (epoch + U(1)) * per // epochs if epoch + U(1) < epochs else end
             first = begin + epoch * per // epochs
             for i in range(first, last):
-                token, _ = token_of(shift_down(residuals[i], shift), U(3))
-                own[token + U(SIDE)] += np.uint32(1)
+                own[(row[i] & U(0xFFFF)) - U(FULL - SIDE)] += np.uint32(1)
             size = np.int64(last - first)
             shape, cost = best_shape(work, own, low, high, size)
             segments.sizes[segment], segments.costs[segment], segments.chosen[segment] = size, cost, U(shape)
