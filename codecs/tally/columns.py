@@ -142,12 +142,12 @@ def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
     room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
     words = _words_of(np.concatenate(columns, out=room))
     while len(frames) < len(columns):
-        first, _, hard = write_columns(
+        first, end, hard = write_columns(
             words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places
         )
-        done = int(np.searchsorted(offsets, first))
+        done, written = int(np.searchsorted(offsets, first)), space.buffer[:end].tobytes()
         begins, sizes = places[:, len(frames) : done].tolist()
-        frames += [space.buffer[begin : begin + size].tobytes() for begin, size in zip(begins, sizes, strict=True)]
+        frames += [written[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)]
         if hard:
             frames.append(_encode_hard_frame(columns[done], level))
             first = offsets[done + 1]

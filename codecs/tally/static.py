@@ -226,7 +226,7 @@ def _try_explicit(cells, count, limit, work):
     for i in range(cells.size):
         floor -= NLOGN[cells[i]]
         used += cells[i] > 0
-    if floor + used * (3 * ONE // 2) >= limit:
+    if floor + used * (5 * ONE // 2) >= limit:
         return limit, False
     # Runs of tokens that there are none of are worth a shorter code where they are many.
     tokens, sparse = U(cells.size), 3 * used < 2 * cells.size
