@@ -57,8 +57,8 @@ def write_frames(write, work, words, offsets, tag, seed, room, buffer, bounds):
         own, start = words[offsets[i] : offsets[i + 1]], at + LONGEST_HEADER
         size = write(own, *work, buffer[start:])
         # The payload's size is known after it: the header is written twice, the second time right before the payload.
-        begin = U(start) - (_put_header(buffer, U(at), tag, U(own.size), size) - U(at))
-        _put_header(buffer, begin, tag, U(own.size), size)
+        begin = U(start) - (put_header(buffer, U(at), tag, U(own.size), size) - U(at))
+        put_header(buffer, begin, tag, U(own.size), size)
         checksum = hash_bytes(buffer, begin, U(start) - begin, seed, room)
         store_word(buffer, U(start) + size, hash_bytes(buffer, U(start), size, checksum, room))
         at = start + np.int64(size) + 8
@@ -66,7 +66,7 @@ def write_frames(write, work, words, offsets, tag, seed, room, buffer, bounds):
 
 
 @kernel
-def _put_header(buffer, at, tag, count, size):
+def put_header(buffer, at, tag, count, size):
     """Write a frame's header; return the byte after it."""
     buffer[at] = tag
     return put_varint(buffer, put_varint(buffer, at + U(1), count), size)

@@ -10,14 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from squeezelab.codecs.tally.blocks import DISTANT, STATES
+from squeezelab.codecs.tally.blocks import DISTANT, RANKED, STATES
 from squeezelab.codecs.tally.modes import BITS
 from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, MODELS, TARGETS, model_integers, write_operations
+from squeezelab.codecs.tally.shapes import FRACTION, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.streams import (
     CELLS,
     DELTA,
     DELTA_OF_DELTA,
     DIVIDED,
+    NEAR_TIE,
     NIBBLES,
     PLANS,
     SIGNED,
@@ -25,7 +27,18 @@ from squeezelab.codecs.tally.streams import (
     raw_low_bits,
     survey_plans,
 )
-from squeezelab.codecs.tally.workspace import CHOSEN, LEVELS, NUMBERS, RESIDUALS, SHARES, STATE, TABLE, WEIGHTS, WORDS
+from squeezelab.codecs.tally.workspace import (
+    CHOSEN,
+    DISTINCT,
+    LEVELS,
+    NUMBERS,
+    RESIDUALS,
+    SHARES,
+    STATE,
+    TABLE,
+    WEIGHTS,
+    WORDS,
+)
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_little, put_varint, store_little, zigzag
 
@@ -51,12 +64,17 @@ class Division(NamedTuple):
 
 
 @kernel(inner=True)
-def write_adaptive(division, limit, work, buffer, at, after):
+def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
     """Write a block in place of a larger one.
 
     Parameters
     ----------
     division : Division
+    distinct : uint64
+        How many integers the row `DISTINCT` has, which those in the row `RANKS` are ranks of; 0 to code them as they
+        are.
+    choice : int
+        0 to predict a value for each by the best plan, 1 by the second, if that promises nearly as few bits.
     limit : uint64
         What is larger than so many bytes is not written.
     work : uint64[ROWS, BLOCK]
@@ -67,24 +85,33 @@ def write_adaptive(division, limit, work, buffer, at, after):
     Returns
     -------
     at : uint64
-        The byte after the block; 0 if it is too large.
+        The byte after the block; 0 if it is too large, or there is no second plan.
     """
     kind, divisor, count, missed = division
     head, place = work[STATE].view(np.uint8), U(HEAD_AT)
     operations, done, raw_at = work[WORDS : WORDS + 4].reshape(-1).view(np.uint32), U(0), after
+    if distinct:
+        place = put_varint(head, place, distinct)
     if kind != U(BITS):
         place = put_varint(head, place, divisor)
-    for stream in range(U(3) if missed else U(1)):
-        if stream == U(1):
+    for stream in range(U(2) if distinct else (U(3) if missed else U(1))):
+        if stream == U(1) and missed:
             place = put_varint(head, place, missed)
         integers = work[U(NUMBERS) + stream][: missed if stream else count]
-        place, shift, row = _write_head(integers, work, head, place)
+        if distinct:
+            integers = work[U(DISTINCT) - stream][: count if stream else distinct]
+        place, shift, row = _write_head(integers, choice if integers.size == count else 0, work, head, place)
+        if place == U(0):
+            return place
         if row:
             more, raw = _model(work[row][: integers.size], shift, work, operations[done:], buffer[raw_at:])
             done += more
             raw_at += raw
     raw_size, words_size, states, begin = raw_at - after, U(0), U(0), U(0)
     room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), kind | (U(DISTANT) if missed else U(0))
+    flags |= U(RANKED) if distinct else U(0)
+    if _least_words(operations[:done]) + raw_size > limit:
+        return U(0)
     if done:
         classes, bits, begin = write_operations(operations[:done], room[: U(2) * done + U(8)])
         words_size = U(2) * done + U(8) - begin
@@ -108,6 +135,16 @@ def write_adaptive(division, limit, work, buffer, at, after):
 
 
 @kernel(inner=True)
+def _least_words(operations):
+    """Return about how many bytes of words operations take at least: what two states hold is not in these."""
+    bits = np.int64(0)
+    for i in range(U(operations.size)):
+        share = (U(operations[i]) >> U(16)) & U(0x7FFF)
+        bits += 15 * ONE - (LOG2[share] if share < U(MOST_COUNT) else LOG2[share >> U(2)] + 2 * ONE)
+    return U(max((bits >> (FRACTION + 3)) - 10, np.int64(0)))
+
+
+@kernel(inner=True)
 def _put_bytes(source, begin, size, buffer, at):
     """Copy bytes; return the byte after them."""
     for i in range(size):
@@ -127,16 +164,17 @@ def _model(residuals, shift, work, operations, raw):
 
 
 @kernel(inner=True)
-def _write_head(integers, work, head, place):
-    """Write a stream's header by the plan that promises the fewest bits.
+def _write_head(integers, choice, work, head, place):
+    """Write a stream's header by the plan that promises the fewest bits, or the second one.
 
     Returns
     -------
     place, shift, row : uint64
-        The byte after it, how many low bits of residuals are raw, and the row of these; 0 if all are 0.
+        The byte after it, how many low bits of residuals are raw, and the row of these; 0 if all are 0. The byte is 0
+        if the second plan promises many more bits.
     """
     levels, room = work[LEVELS][: integers.size], work[CHOSEN]
-    counts, starts, slopes, bits = room[:CELLS].view(np.int64), room[128:136], room[136:144], room[144:152]
+    counts, starts, slopes, bits = room[: 2 * CELLS].view(np.int64), room[192:200], room[200:208], room[208:216]
     least, divisor = survey_plans(
         integers, False, levels, work[RESIDUALS : RESIDUALS + 5], starts, slopes, bits.view(np.float64), counts
     )
@@ -146,10 +184,18 @@ def _write_head(integers, work, head, place):
         return place, U(0), U(0)
     if divisor > U(1):
         place = put_varint(head, place, divisor)
-    best = 0
+    promised, best = bits.view(np.float64), 0
     for i in range(1, len(PLANS)):
-        if bits.view(np.float64)[i] < bits.view(np.float64)[best]:
+        if promised[i] < promised[best]:
             best = i
+    if choice:
+        second = 0 if best else 1
+        for i in range(len(PLANS)):
+            if i != best and promised[i] < promised[second]:
+                second = i
+        if promised[second] > NEAR_TIE * promised[best]:
+            return U(0), U(0), U(0)
+        best = second
     order, signed = PLANS[best]
     if order or signed:
         place = put_varint(head, place, starts[best])

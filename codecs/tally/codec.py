@@ -11,24 +11,25 @@ from squeezelab.codecs._frame import FLOAT32, FLOAT64, INT64, INTEGERS, Bytes, F
 from squeezelab.codecs.base import Column, ColumnCodec, allocate, as_bytes
 from squeezelab.codecs.tally.columns import (
     FAST,
+    MARK,
     NAME,
     SMALL,
     SMALLEST,
-    VERSION,
     decode_frame,
     decode_frames,
     decode_payload,
     encode_columns,
+    encode_frame,
+    encode_frames,
 )
 from squeezelab.codecs.tally.widths import narrow, widen
+from squeezelab.codecs.tally.workspace import BLOCK
 from squeezelab.errors import CorruptDataError, InvalidRequestError
 
 WHOLE = (INT64, FLOAT64)
 SHORTEST = 11
 """A frame of any values has more bytes than these."""
 _DTYPES = {tag_of(dtype): dtype for dtype in WHOLE}
-MARK = bytes([VERSION])
-"""Begins a payload. Those of version 1 begin with the size of a block, which is 5 or more."""
 
 
 def checked_level(level: int) -> int:
@@ -110,24 +111,22 @@ class Tally(ColumnCodec):
 
     def encode(self, buf: Any) -> bytes:
         """Encode a column; one of native int64 or float64 without much ado."""
-        if _is_plain(buf) and buf.size:
-            return pack_frame(NAME, buf.dtype, buf.size, self._pack_wide(buf))
-        return super().encode(buf)
+        if not _is_plain(buf) or not buf.size:
+            return super().encode(buf)
+        if buf.size <= BLOCK:
+            return encode_frame(buf, self.level)
+        return pack_frame(NAME, buf.dtype, buf.size, self._pack_wide(buf))
 
     def encode_many(self, columns: Sequence[Any]) -> list[bytes]:
-        """Encode all columns of int64, and all of float64, in one call each."""
-        taken = [(one, one.dtype) if _is_plain(one) else self._as_column(one) for one in columns]
-        frames: list[bytes] = [b""] * len(taken)
-        for dtype in WHOLE:
-            mine = [i for i, (column, own) in enumerate(taken) if own == dtype and column.size]
-            if not mine:
-                continue
-            parts = [taken[i][0] for i in mine]
-            offsets = np.zeros(len(mine) + 1, np.int64)
-            np.cumsum([part.size for part in parts], out=offsets[1:])
-            payloads = encode_columns(np.concatenate(parts), offsets, self.level)
-            for i, part, payload in zip(mine, parts, payloads, strict=True):
-                frames[i] = pack_frame(NAME, dtype, part.size, MARK + payload)
+        """Encode plain short columns of int64, and those of float64, in one call each."""
+        frames: list[bytes] = [b""] * len(columns)
+        short: dict[np.dtype[Any], list[int]] = {dtype: [] for dtype in WHOLE}
+        for i, column in enumerate(columns):
+            if _is_plain(column) and 0 < column.size <= BLOCK:
+                short[column.dtype].append(i)
+        for mine in filter(None, short.values()):
+            for i, frame in zip(mine, encode_frames([columns[i] for i in mine], self.level), strict=True):
+                frames[i] = frame
         return [frame or self.encode(column) for frame, column in zip(frames, columns, strict=True)]
 
     def decode(self, buf: Any, out: Any = None) -> Any:
@@ -158,4 +157,7 @@ class Tally(ColumnCodec):
 
 def _is_plain(buf: Any) -> bool:
     """Return whether something is a column that kernels take as it lies in memory."""
-    return type(buf) is np.ndarray and buf.ndim == 1 and buf.dtype in WHOLE and buf.flags.carray
+    if type(buf) is not np.ndarray or buf.ndim != 1 or buf.dtype not in WHOLE:
+        return False
+    flags = buf.flags
+    return flags.c_contiguous and flags.aligned

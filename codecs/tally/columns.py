@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, signed_varint, varint
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, pack_frame, read_varint, signed_varint, varint
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED, plan_block, write_block
@@ -37,19 +37,22 @@ from squeezelab.codecs.tally.workspace import BLOCK, OTHER_LEVELS, make_rows
 from squeezelab.codecs.tally.workspace import MOST_REFERENCES as MOST_REFERENCES
 from squeezelab.codecs.tally.writer import ADAPTIVE as ADAPTIVE
 from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
-from squeezelab.kernels.bits import U
+from squeezelab.codecs.tally.writer import NAME as NAME
+from squeezelab.codecs.tally.writer import VERSION as VERSION
+from squeezelab.kernels.bits import U, scratch
 
 Column = npt.NDArray[Any]
 Words = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 
-NAME, VERSION = reader.NAME, reader.VERSION
 FAST, SMALL, SMALLEST = 1, 2, 3
 WORTH_ADAPTING = 0.97
 FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
 MUCH = 24
 BYTE: np.dtype[Any] = np.dtype(np.uint8)
 WORD: np.dtype[Any] = np.dtype(np.uint64)
+MARK = bytes([VERSION])
+"""Begins a payload. Those of version 1 begin with the size of a block, which is 5 or more."""
 NO_LEVELS, NOT_LOCATED = np.empty(0, np.uint64), np.empty((2, 0), np.uint64)
 
 _kept = threading.local()
@@ -67,6 +70,8 @@ class Workspace(NamedTuple):
         Of a column that is read by itself.
     fields : memoryview
         The same numbers: they are set faster one by one than those of an array.
+    offsets, places : int64[2], int64[2, 1]
+        Of a column that is written by itself.
     others : uint64[MOST_REFERENCES, BLOCK]
     """
 
@@ -74,6 +79,8 @@ class Workspace(NamedTuple):
     buffer: Bytes
     table: Integers
     fields: memoryview
+    offsets: Integers
+    places: Integers
     others: Words
 
     @classmethod
@@ -83,8 +90,8 @@ class Workspace(NamedTuple):
         if space is None:
             rows, buffer = make_rows(), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
             others = rows[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
-            table = reader.table_of(1)
-            space = _kept.space = cls(rows, buffer, table, memoryview(table[0]), others)
+            table, offsets, places = reader.table_of(1), np.zeros(2, np.int64), np.zeros((2, 1), np.int64)
+            space = _kept.space = cls(rows, buffer, table, memoryview(table[0]), offsets, places, others)
         return space
 
 
@@ -107,13 +114,14 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         For each column its blocks.
     """
     parts, done, space = [], 0, Workspace.of_thread()
-    words, sizes, buffer = as_constant(column.view(np.uint64)), np.zeros(offsets.size - 1, np.int64), space.buffer
+    words, buffer = _words_of(column), space.buffer
+    places = np.zeros((2, offsets.size - 1), np.int64)
     if column.size > BLOCK:
         buffer = np.empty(min(9 * column.size, 1 << 22) + 2 * MOST_BLOCK_BYTES, np.uint8)
     while done < column.size:
         begin = done
         done, at, hard = write_columns(
-            words, column.dtype == FLOAT64, offsets, begin, U(level), space.rows, buffer, sizes
+            words, column.dtype == FLOAT64, offsets, begin, level, False, space.rows, buffer, places
         )
         if at:
             parts.append(buffer[: int(at)].tobytes())
@@ -122,13 +130,58 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
             last = min(done + BLOCK, int(offsets[owner + 1]))
             block = _encode_hard(column[done:last], level)
             parts.append(varint(len(block)) + block)
-            sizes[owner] += len(parts[-1])
+            places[1, owner] += len(parts[-1])
             done = last
     whole = b"".join(parts)
     if offsets.size == 2:
         return [whole]
-    ends = np.cumsum(sizes).tolist()
+    ends = np.cumsum(places[1]).tolist()
     return [whole[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
+    """Return the frames of columns of one dtype, int64 or float64, each of at most a block; none is empty."""
+    space, dtype, first = Workspace.of_thread(), columns[0].dtype, 0
+    frames: list[bytes] = []
+    offsets, places = np.zeros(len(columns) + 1, np.int64), np.zeros((2, len(columns)), np.int64)
+    np.cumsum([column.size for column in columns], out=offsets[1:])
+    room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
+    words = _words_of(np.concatenate(columns, out=room))
+    while len(frames) < len(columns):
+        first, end, hard = write_columns(
+            words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places
+        )
+        done, written = int(np.searchsorted(offsets, first)), space.buffer[:end].tobytes()
+        begins, sizes = places[:, len(frames) : done].tolist()
+        frames += [written[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)]
+        if hard:
+            frames.append(_encode_hard_frame(columns[done], level))
+            first = offsets[done + 1]
+    return frames
+
+
+def encode_frame(column: Column, level: int) -> bytes:
+    """Return the frame of a column of int64 or float64, of at most a block; it is not empty."""
+    space = Workspace.of_thread()
+    offsets, places = space.offsets, space.places
+    offsets[1] = column.size
+    places[1, 0] = 0
+    _, end, hard = write_columns(
+        _words_of(column), column.dtype == FLOAT64, offsets, 0, level, True, space.rows, space.buffer, places
+    )
+    return _encode_hard_frame(column, level) if hard else space.buffer[places[0, 0] : end].tobytes()
+
+
+def _encode_hard_frame(column: Column, level: int) -> bytes:
+    block = _encode_hard(column, level)
+    return pack_frame(NAME, column.dtype, column.size, MARK + varint(len(block)) + block)
+
+
+def _words_of(column: Column) -> Words:
+    """Return the bits of a column, read-only: kernels are compiled anew for arrays that may be written to."""
+    words = column.view(np.uint64)
+    words.flags.writeable = False
+    return words
 
 
 def blocks_within(framed: bytes) -> list[bytes]:
@@ -343,7 +396,7 @@ def decode_frame(frame: bytes, column: Column) -> bool:
 
 
 def _read_one(data: Bytes, begin: int, end: int, form: int, column: Column) -> bool:
-    rows, _, table, fields, _ = Workspace.of_thread()
+    rows, _, table, fields, *_ = Workspace.of_thread()
     fields[COUNT], fields[BEGIN], fields[END] = column.size, begin, end
     is_double, words = column.dtype == FLOAT64, column.view(WORD)
     after: int = reader.read_columns(data, table, NOT_LOCATED, form, is_double, NO_LEVELS, words, rows)

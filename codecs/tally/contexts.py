@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs.tally.head import CONTEXTS, FIRST_LEVEL, Choice, alphabet_of, contexts_of
-from squeezelab.codecs.tally.lanes import MOST_CONTEXTS, begin_of, context_of, token_of
+from squeezelab.codecs.tally.lanes import FULL, MOST_CONTEXTS, TOKENS, begin_of, context_of, token_of
 from squeezelab.codecs.tally.segments import (
     EITHER_WAY,
     EXPLICITLY,
@@ -21,8 +21,8 @@ from squeezelab.codecs.tally.segments import (
     segments_of,
 )
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
-from squeezelab.codecs.tally.tables import FULL, MANTISSAS, TOKENS, cells_at, explicit_levels, gamma_bits
-from squeezelab.codecs.tally.workspace import BOUNDS, CHOSEN, COUNTS, SHARES, STATE, THIRD
+from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits
+from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, leading_zeros, shift_down, zigzag
 
@@ -35,33 +35,41 @@ LEAST_BY_CONTEXTS = 512
 
 
 @kernel(inner=True)
-def context_gain(residuals, widest, cells):
+def context_gain(residuals, widest, row, cells):
     """Return how many bits the sizes of residuals would save if the size before were known, in 2^-12.
 
-    The widest token, by three bits, tells up to which size there are any.
+    The widest token, by three bits, tells up to which size there are any. In a row there is room for all sizes, in
+    cells for twice as many counts as there are pairs, and a few more.
     """
-    sizes = min((widest >> 3) + 5, MOST_CONTEXTS)
+    count, sizes, pairs = U(residuals.size), U(min((widest >> 3) + 5, MOST_CONTEXTS)), MOST_CONTEXTS * MOST_CONTEXTS
+    even, odd, every = cells[:pairs], cells[pairs:], cells[2 * pairs :]
+    for i in range(count):
+        row[i] = min(U(64) - leading_zeros(zigzag(residuals[i])), U(MOST_CONTEXTS - 1))
+    for i in range(sizes):
+        every[i] = 0
+        for j in range(sizes):
+            even[U(MOST_CONTEXTS) * i + j] = odd[U(MOST_CONTEXTS) * i + j] = 0
+    even[row[0]] += np.uint32(1)
+    for i in range(U(1), count - U(1), U(2)):
+        odd[row[i - U(1)] * U(MOST_CONTEXTS) + row[i]] += np.uint32(1)
+        even[row[i] * U(MOST_CONTEXTS) + row[i + U(1)]] += np.uint32(1)
+    if count & U(1) == U(0):
+        odd[row[count - U(2)] * U(MOST_CONTEXTS) + row[count - U(1)]] += np.uint32(1)
     for i in range(sizes):
         for j in range(sizes):
-            cells[MOST_CONTEXTS * i + j] = 0
-    before = U(0)
-    for i in range(U(residuals.size)):
-        size = min(U(64) - leading_zeros(zigzag(residuals[i])), U(MOST_CONTEXTS - 1))
-        cells[before * U(MOST_CONTEXTS) + size] += np.uint32(1)
-        before = size
-    bits, used = NLOGN[residuals.size], 0
+            even[U(MOST_CONTEXTS) * i + j] += odd[U(MOST_CONTEXTS) * i + j]
+            every[j] += even[U(MOST_CONTEXTS) * i + j]
+    bits, used = NLOGN[count], 0
     for i in range(sizes):
-        total, all_before = np.int64(0), np.int64(0)
-        for j in range(sizes):
-            all_before += np.int64(cells[MOST_CONTEXTS * j + i])
-        if all_before == 0:
+        if every[i] == 0:
             continue
+        total = np.int64(0)
         for j in range(sizes):
-            seen = np.int64(cells[MOST_CONTEXTS * i + j])
+            seen = np.int64(even[U(MOST_CONTEXTS) * i + j])
             total += seen
             bits += NLOGN[seen]
             used += int(seen > 0)
-        bits -= NLOGN[total] + NLOGN[all_before]
+        bits -= NLOGN[total] + NLOGN[every[i]]
     return bits - 3 * used * ONE
 
 
@@ -84,7 +92,7 @@ def choose_contexts(residuals, layout, low, high, choice, bits, work):
             tried.kind, tried.mantissa, tried.sparse, tried.log, U(groups), tried.lowest, tried.tokens, tried.shift
         )
         for i in range(choice.tables * choice.tokens):
-            work[SHARES][i] = work[BOUNDS][i]
+            work[SHARES][i] = work[CODES][i]
         for i in range(letters):
             alphabet_of(work)[i] = _tried_alphabet(work)[i]
         for i in range(U(MOST_CONTEXTS)):
@@ -94,7 +102,7 @@ def choose_contexts(residuals, layout, low, high, choice, bits, work):
 
 @kernel(forceinline=True, inner=True)
 def _tried_alphabet(work):
-    return work[THIRD][256:]
+    return work[COSTS][2048:]
 
 
 @kernel(inner=True)
@@ -120,7 +128,7 @@ def _choose_tables(residuals, layout, choice, letters, work):
     -------
     groups, bits : int64
         How many tables, and how many bits they and their tokens take, in 2^-12. What tables need is left in the row
-        `BOUNDS`.
+        `CODES`.
     """
     segments = segments_of(work, work[STATE][128:160], work[STATE][160:192])
     contexts, first = np.int64(contexts_of(choice)), MIDDLES[np.int64(choice.mantissa)] - np.int64(choice.lowest)
@@ -153,7 +161,7 @@ def _finish_table(segments, group, first, last, choice, work):
     """Choose an explicit table or a shape for good, leave what it needs, and return the bits it takes."""
     begin, tokens = 256 * segments.members[group], np.int64(choice.tokens)
     own, size = segments.cells[begin + first : begin + last], segments.sizes[group]
-    levels = work[BOUNDS][group * tokens : (group + 1) * tokens]
+    levels = work[CODES][group * tokens : (group + 1) * tokens]
     back, letters, start = work[CHOSEN][4096:].view(np.int64), U(own.size), np.int64(FIRST_LEVEL)
     sparse = True
     cost = explicit_levels(own, letters, size, choice.log, sparse, start, levels, back)
@@ -213,12 +221,11 @@ def _alphabet_bits(alphabet, letters):
 
 
 @kernel(inner=True)
-def fill_offsets(residuals, layout, tokens, owner, offsets):
-    """Fill where the table of each residual begins."""
+def fill_offsets(row, tokens, layout, owner, offsets):
+    """Fill where the table of each prepared integer begins."""
     for lane in range(layout.lanes):
         context = U(0)
         begin, end = begin_of(lane, layout.values, layout.lanes), begin_of(lane + U(1), layout.values, layout.lanes)
         for i in range(begin, end):
             offsets[i] = owner[context]
-            token, _ = token_of(shift_down(residuals[i], tokens.shift), tokens.mantissa)
-            context = context_of(token, tokens.mantissa)
+            context = context_of((row[i] & U(0xFFFF)) - U(FULL), tokens.mantissa)

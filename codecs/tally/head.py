@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from squeezelab.codecs.tally.lanes import MOST_CONTEXTS, MOST_RAW, context_of, slot_of
+from squeezelab.codecs.tally.lanes import MOST_CONTEXTS, MOST_RAW, context_of, put_code
 from squeezelab.codecs.tally.segments import chosen_of, owner_of
 from squeezelab.codecs.tally.shapes import HALF_POWERS, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import (
@@ -35,13 +35,12 @@ from squeezelab.codecs.tally.tables import (
     take_levels,
 )
 from squeezelab.codecs.tally.workspace import (
-    BOUNDS,
     CHOSEN,
-    INVERSES,
+    CODES,
+    COSTS,
     INVERSES_OF_SHARES,
     SHARES,
     TABLE,
-    THIRD,
     WEIGHTS,
     weights_of_shape,
 )
@@ -94,7 +93,7 @@ def contexts_of(choice):
 @kernel(forceinline=True, inner=True)
 def alphabet_of(work):
     """Return where is told which tokens there are, counted from the lowest."""
-    return work[THIRD]
+    return work[COSTS][1024:]
 
 
 @kernel(forceinline=True, inner=True)
@@ -162,7 +161,7 @@ def put_header(choice, wide, patches, buffer, at):
 @kernel(inner=True)
 def put_tables(choice, layout, letters, work, buffer, position):
     """Write the tables, and whose they are; fill what tokens are encoded with. Return the position after them."""
-    shares, slots, inverses = work[SHARES], work[BOUNDS], work[INVERSES]
+    shares, entries = work[SHARES], work[CODES : CODES + 2].reshape(-1)
     owner, owners, tokens = owner_of(work), layout.lanes * layout.epochs, choice.tokens
     buffer[position >> U(3)] = 0
     if choice.kind == U(CONTEXTS):
@@ -175,8 +174,7 @@ def put_tables(choice, layout, letters, work, buffer, position):
         position = _put_table(choice, chosen_of(work)[table], own, letters, work, buffer, position)
         frequencies_of(work[WEIGHTS], tokens, choice.log, own)
         for i in range(tokens):
-            slots[table * tokens + i] = slot_of(own[i], slot, choice.log)
-            inverses[table * tokens + i] = work[INVERSES_OF_SHARES, own[i]]
+            put_code(entries, table * tokens + i, own[i], work[INVERSES_OF_SHARES, own[i]], slot, choice.log)
             slot += own[i]
     if choice.kind == U(SEGMENTS):
         position = _put_owners(owner, owners, buffer, position)

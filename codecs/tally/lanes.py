@@ -48,6 +48,8 @@ LOWEST = U(1) << U(23)
 """A state below this takes in 32 bits."""
 MOST_RAW = U(10)
 """Raw bits in a state: one step with 11 bits of table and these leaves enough for one word to fill it again."""
+TOKENS, FULL = 1024, 512
+"""Cells where tokens of three mantissa bits of any integer are counted, and the one of token 0."""
 FEWEST_FOR_FOUR, FEWEST_FOR_EPOCHS = 1536, 1024
 MOST_FOR_TWO = 28
 """Twice so many bits and 7 are in one word."""
@@ -77,15 +79,13 @@ class Codes(NamedTuple):
     Attributes
     ----------
     owner : uint64[lanes * epochs]
-        Where the table of each lane and epoch begins in the three arrays that follow.
-    shares, slots, inverses : uint64[...]
-        Of each token how many slots, what `slot_of` gives, and the inverse of how many.
+        Which token is the first of the table of each lane and epoch.
+    entries : uint64[4 * tokens of all]
+        Of each token what `put_code` fills.
     """
 
     owner: Words
-    shares: Words
-    slots: Words
-    inverses: Words
+    entries: Words
 
 
 class Tables(NamedTuple):
@@ -505,46 +505,110 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     return at == stop
 
 
-@kernel(forceinline=True, inner=True)
-def slot_of(share, slot, log):
-    """Return what `_put` needs of a token besides its share and the inverse of that: its first slot below a shift.
+@kernel(inner=True)
+def prepare(numbers, mantissa, row):
+    """Fill what lanes are written from: the cells of tokens, from bit 16 on how many bits are raw, from 24 on these.
 
-    With f the share and s the bits of f - 1, the quotient of a state below 2^63 by f is the high half of its product
-    with the inverse, ceil(2^(s + 63) / f), shifted right by s - 1 (R. Alverson, "Integer division using reciprocals",
-    1991).
+    In a loop of its own this takes vector instructions.
+
+    Parameters
+    ----------
+    numbers, mantissa : uint64[n], uint64
+    row : uint64[...]
+        Filled; token 0 is in the cell `FULL`.
+
+    Returns
+    -------
+    raw, least, most : uint64
+        How many bits are raw, and the extreme cells.
     """
-    if share < U(2):
-        # The quotient comes out as one less than the state, by an inverse of all ones: what is missing is in the slot.
-        return slot + (U(1) << log) - U(1)
-    return slot | ((U(63) - leading_zeros(share - U(1))) << U(32))
-
-
-@kernel(forceinline=True, inner=True)
-def _put(number, tokens, codes, offset, state, buffer, at):
-    """Encode an integer by the table at an offset; return where the words begin now, and the lane's state."""
-    token, raw = token_of(shift_down(number, tokens.shift), tokens.mantissa)
-    high = raw - MOST_RAW if raw > MOST_RAW else U(0)
-    raw -= high
-    cell = offset + token
-    share, slot = codes.shares[cell], codes.slots[cell]
-    store_half(buffer, at - U(4), state)
-    full = state >= share << (U(55) - tokens.log - raw)
-    at -= U(full) << U(2)
-    state = choose(full, state >> U(32), state)
-    state = (state << raw) | ((number >> (tokens.shift + high)) & ((U(1) << raw) - U(1)))
-    quotient = high_product(state, codes.inverses[cell]) >> (slot >> U(32))
-    return at, state + (slot & U(0xFFFFFFFF)) + quotient * ((U(1) << tokens.log) - share)
+    total, least, most = U(0), U(FULL), U(FULL)
+    for i in range(U(numbers.size)):
+        token, raw = token_of(numbers[i], mantissa)
+        cell = token + U(FULL)
+        row[i] = cell | (raw << U(16)) | ((numbers[i] & ((U(1) << raw) - U(1))) << U(24))
+        total += raw
+        least, most = min(least, cell), max(most, cell)
+    return total, least, most
 
 
 @kernel(inner=True)
-def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
+def prepare_wide(numbers, tokens, row):
+    """Fill what lanes are written from where some bits are in planes, as `prepare` does."""
+    for i in range(U(numbers.size)):
+        token, raw = token_of(shift_down(numbers[i], tokens.shift), tokens.mantissa)
+        high = raw - MOST_RAW if raw > MOST_RAW else U(0)
+        raw -= high
+        bits = (numbers[i] >> (tokens.shift + high)) & ((U(1) << raw) - U(1))
+        row[i] = (token + U(FULL)) | (raw << U(16)) | (bits << U(24))
+
+
+@kernel(inner=True)
+def count_cells(row, least, most, cells):
+    """Count the cells of prepared integers, which are between two; there is room for four times as many."""
+    # In two or four parts: to add to a cell right after it was added to takes several cycles.
+    count, are_few, one, two = U(row.size), most - least < U(24), cells[:TOKENS], cells[TOKENS:]
+    three, four = (cells[2 * TOKENS :], cells[3 * TOKENS :]) if are_few else (one, two)
+    for i in range(least, most + U(1)):
+        one[i] = two[i] = 0
+        if are_few:
+            three[i] = four[i] = 0
+    for i in range(U(0), count & ~U(3), U(4)):
+        one[row[i] & U(0xFFFF)] += np.uint32(1)
+        two[row[i + U(1)] & U(0xFFFF)] += np.uint32(1)
+        three[row[i + U(2)] & U(0xFFFF)] += np.uint32(1)
+        four[row[i + U(3)] & U(0xFFFF)] += np.uint32(1)
+    for i in range(count & ~U(3), count):
+        one[row[i] & U(0xFFFF)] += np.uint32(1)
+    for i in range(least, most + U(1)):
+        one[i] += two[i]
+        if are_few:
+            one[i] += three[i] + four[i]
+
+
+@kernel(forceinline=True, inner=True)
+def put_code(entries, place, share, inverse, slot, log):
+    """Fill what a token is encoded with: states from here on are too large for 0 raw bits; the inverse; slot and shift.
+
+    Last what the quotient is multiplied by. With f the share and s the bits of f - 1, the quotient of a state below
+    2^63 by f is the high half of its product with the inverse, ceil(2^(s + 63) / f), shifted right by s - 1
+    (R. Alverson, "Integer division using reciprocals", 1991).
+    """
+    entries[U(4) * place] = share << (U(55) - log)
+    entries[U(4) * place + U(1)] = inverse
+    if share < U(2):
+        # The quotient comes out as one less than the state, by an inverse of all ones: what is missing is in the slot.
+        entries[U(4) * place + U(2)] = slot + (U(1) << log) - U(1)
+    else:
+        entries[U(4) * place + U(2)] = slot | ((U(63) - leading_zeros(share - U(1))) << U(32))
+    entries[U(4) * place + U(3)] = (U(1) << log) - share
+
+
+@kernel(forceinline=True, inner=True)
+def _put(prepared, entries, offset, state, buffer, at):
+    """Encode a prepared integer by the table at an offset; return where the words begin now, and the lane's state."""
+    place, raw = ((prepared & U(0xFFFF)) + offset) << U(2), (prepared >> U(16)) & U(0xFF)
+    slot = entries[place + U(2)]
+    store_half(buffer, at - U(4), state)
+    full = state >= entries[place] >> raw
+    at -= U(full) << U(2)
+    state = choose(full, state >> U(32), state)
+    state = (state << raw) | (prepared >> U(24))
+    quotient = high_product(state, entries[place + U(1)]) >> (slot >> U(32))
+    return at, state + (slot & U(0xFFFFFFFF)) + quotient * entries[place + U(3)]
+
+
+@kernel(inner=True)
+def write_lanes(row, low, layout, codes, states, buffer, end):
     """Encode all values of a stream, last one first, into the end of a buffer.
 
     Parameters
     ----------
-    numbers : uint64[n]
-        In two's complement; all have tokens.
-    tokens, layout, codes : Tokens, Layout, Codes
+    row : uint64[n]
+        Prepared integers; all have tokens.
+    low : uint64
+        Minus the lowest token.
+    layout, codes : Layout, Codes
     states : uint64[4]
         Filled with the states that a decoder begins with.
     buffer, end : uint8[...], uint64
@@ -555,14 +619,13 @@ def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
         Where in the buffer the words begin.
     """
     count, lanes, epochs = layout
-    per, owner, low, at = count // lanes, codes.owner, tokens.low, end
+    per, owner, entries, low, at = count // lanes, codes.owner, codes.entries, low - U(FULL), end
     for lane in range(lanes):
         states[lane] = LOWEST
     for other in range(count - per * lanes):
         lane = count - per * lanes - U(1) - other
         offset = owner[lane * epochs + epochs - U(1)] + low
-        number = numbers[begin_of(lane, count, lanes) + per]
-        at, states[lane] = _put(number, tokens, codes, offset, states[lane], buffer, at)
+        at, states[lane] = _put(row[begin_of(lane, count, lanes) + per], entries, offset, states[lane], buffer, at)
     b0, b1 = begin_of(U(0), count, lanes), begin_of(U(1), count, lanes)
     b2, b3 = begin_of(U(2), count, lanes), begin_of(U(3), count, lanes)
     s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
@@ -573,30 +636,30 @@ def write_lanes(numbers, tokens, layout, codes, states, buffer, end):
         if lanes == U(2):
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s1 = _put(numbers[b1 + i], tokens, codes, o1, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], tokens, codes, o0, s0, buffer, at)
+                at, s1 = _put(row[b1 + i], entries, o1, s1, buffer, at)
+                at, s0 = _put(row[b0 + i], entries, o0, s0, buffer, at)
         else:
             o2, o3 = owner[U(2) * epochs + epoch] + low, owner[U(3) * epochs + epoch] + low
             for j in range(last - first):
                 i = last - U(1) - j
-                at, s3 = _put(numbers[b3 + i], tokens, codes, o3, s3, buffer, at)
-                at, s2 = _put(numbers[b2 + i], tokens, codes, o2, s2, buffer, at)
-                at, s1 = _put(numbers[b1 + i], tokens, codes, o1, s1, buffer, at)
-                at, s0 = _put(numbers[b0 + i], tokens, codes, o0, s0, buffer, at)
+                at, s3 = _put(row[b3 + i], entries, o3, s3, buffer, at)
+                at, s2 = _put(row[b2 + i], entries, o2, s2, buffer, at)
+                at, s1 = _put(row[b1 + i], entries, o1, s1, buffer, at)
+                at, s0 = _put(row[b0 + i], entries, o0, s0, buffer, at)
     states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return at
 
 
 @kernel(inner=True)
-def write_lanes_in_chain(numbers, offsets, tokens, layout, codes, states, buffer, end):
+def write_lanes_in_chain(row, offsets, low, layout, codes, states, buffer, end):
     """Encode all values of a stream as `write_lanes` does, each by the table at an offset of its own."""
     count, lanes, _ = layout
-    low, at = tokens.low, end
+    low, at = low - U(FULL), end
     for lane in range(lanes):
         states[lane] = LOWEST
     for back in range(U(1), count + U(1)):
         turn = count - back
         lane = turn & (lanes - U(1))
         place = begin_of(lane, count, lanes) + turn // lanes
-        at, states[lane] = _put(numbers[place], tokens, codes, offsets[place] + low, states[lane], buffer, at)
+        at, states[lane] = _put(row[place], codes.entries, offsets[place] + low, states[lane], buffer, at)
     return at

@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.lanes import begin_of, lanes_of, token_of
+from squeezelab.codecs.tally.lanes import begin_of, count_cells, lanes_of, prepare
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
-from squeezelab.codecs.tally.tables import FULL, TOKENS
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, RESIDUALS
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, PREPARED, RESIDUALS
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, put_varint, shift_down, take_varint, unzigzag, zigzag
+from squeezelab.kernels.bits import (
+    U,
+    leading_zeros,
+    put_varint,
+    shift_down,
+    take_varint,
+    trailing_zeros,
+    unzigzag,
+    zigzag,
+)
 
 PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
@@ -39,27 +47,56 @@ def extremes(integers):
 def common_divisor(integers, least):
     """Return the largest divisor of all distances to the least integer; it is found in a few and checked in all."""
     divisor, count = U(0), U(integers.size)
-    for pace in (max(count // U(32), U(1)), U(1)):
-        for i in range(U(0), count, pace):
-            one = integers[i] - least
-            if divisor and pace == U(1) and one % divisor == U(0):
-                continue
-            while one:
-                divisor, one = one, (divisor % one if divisor else U(0))
+    for i in range(U(0), count, max(count // U(32), U(1))):
+        divisor = _common(divisor, integers[i] - least)
+        if divisor == U(1):
+            return divisor
+    zeros, inverse, most = exact_inverse(divisor)
+    for i in range(count):
+        one = integers[i] - least
+        quotient = (one >> zeros) * inverse
+        if quotient > most or quotient * divisor != one:
+            divisor = _common(divisor, one)
             if divisor == U(1):
                 return divisor
+            zeros, inverse, most = exact_inverse(divisor)
     return divisor
 
 
 @kernel(forceinline=True, inner=True)
+def _common(one, two):
+    """Return the greatest common divisor of two numbers."""
+    while two:
+        one, two = two, (one % two if one else U(0))
+    return one
+
+
+@kernel(forceinline=True, inner=True)
+def exact_inverse(divisor):
+    """Return how many zero bits a divisor ends with; the inverse, modulo 2^64, of what is above them; their quotient.
+
+    A multiple of the divisor, without these bits, times the inverse is its quotient: no division takes so little time.
+    Of what is no multiple it is larger than the largest quotient there is, or has another product.
+    """
+    zeros = trailing_zeros(divisor | (U(1) << U(63)))
+    odd = divisor >> zeros
+    inverse = (U(3) * odd) ^ U(2)
+    for _ in range(4):
+        # Each time twice as many low bits are right, of 5 to begin with.
+        inverse *= U(2) - odd * inverse
+    return zeros, inverse, ~U(0) // max(odd, U(1))
+
+
+@kernel(forceinline=True, inner=True)
 def fill_levels(integers, least, divisor, levels):
-    """Fill levels: the distances to the least integer over their divisor, 0 if all are 0."""
+    """Fill levels: the distances to the least integer over a divisor of all, 0 if all are 0."""
     if divisor <= U(1):
         for i in range(U(levels.size)):
             levels[i] = integers[i] - least
     else:
+        zeros, inverse, _ = exact_inverse(divisor)
         for i in range(U(levels.size)):
-            levels[i] = (integers[i] - least) // divisor
+            levels[i] = ((integers[i] - least) >> zeros) * inverse
 
 
 @kernel(inner=True)
@@ -79,11 +116,13 @@ def choose_predictor(levels, span, work):
         elif candidate == 1 and count > 2:
             middle = median_of(levels, True, room)
         elif candidate == 2:
+            if _change_more(row):
+                break
             middle = levels[1] - levels[0]
         step, pace = _sampled(count)
         for begin in range(0, count, pace):
             subtract_part(levels, U(candidate), middle, U(begin), U(min(begin + step, count)), row)
-        bits = estimate(row, cells) + candidate * 8 * ONE
+        bits = estimate(row, work[PREPARED], cells) + candidate * 8 * ONE
         if candidate == 2:
             bits += bits // 128
         if bits < best:
@@ -97,11 +136,28 @@ def choose_predictor(levels, span, work):
         if explained > LEAST_EXPLAINED and (n1 or n2 or n3):
             w1, w2, w3 = tap_weights(np.uint64(n1), np.uint64(n2), np.uint64(n3))
             subtract_taps(levels, w1, w2, w3, row)
-            bits = estimate(row, cells) + 110 * ONE
+            bits = estimate(row, work[PREPARED], cells) + 110 * ONE
             if bits < best - best // 50:
                 return U(TAPS), slope, np.uint64(n1), np.uint64(n2), np.uint64(n3)
     subtract_plan(levels, order, slope, work[RESIDUALS][: levels.size])
     return order, slope, zero, zero, zero
+
+
+@kernel(inner=True)
+def _change_more(deltas):
+    """Return whether changes of deltas have an eighth of a bit a value more than these: then they take more bits."""
+    count, bits = deltas.size, np.int64(0)
+    step, pace = _sampled(count)
+    for begin in range(0, count, pace):
+        for i in range(U(begin + 1), U(min(begin + step, count))):
+            bits += np.int64(_size_of(deltas[i] - deltas[i - U(1)])) - np.int64(_size_of(deltas[i]))
+    return bits > count * step // pace >> 3
+
+
+@kernel(forceinline=True, inner=True)
+def _size_of(number):
+    """Return how many bits a number in two's complement has besides its sign."""
+    return U(64) - leading_zeros(number ^ (U(0) - (number >> U(63))))
 
 
 @kernel(inner=True)
@@ -138,22 +194,16 @@ def _sampled(count):
 
 
 @kernel(inner=True)
-def estimate(residuals, cells):
+def estimate(residuals, row, cells):
     """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many."""
-    for i in range(TOKENS):
-        cells[i] = 0
     count = residuals.size
     step, pace = _sampled(count)
-    raw, seen = U(0), 0
-    low, high = U(TOKENS), U(0)
+    raw, seen, low, high = U(0), 0, ~U(0), U(0)
     for begin in range(0, count, pace):
-        for i in range(U(begin), U(min(begin + step, count))):
-            token, bits = token_of(residuals[i], U(3))
-            cell = (token + U(FULL)) & U(TOKENS - 1)
-            cells[cell] += np.uint32(1)
-            low, high = min(low, cell), max(high, cell)
-            raw += bits
-        seen += min(begin + step, count) - begin
+        end = min(begin + step, count)
+        more, least, most = prepare(residuals[begin:end], U(3), row[seen:])
+        raw, low, high, seen = raw + more, min(low, least), max(high, most), seen + (end - begin)
+    count_cells(row[:seen], low, high, cells)
     bits, used = NLOGN[seen] + (np.int64(raw) << FRACTION), 0
     for i in range(low, high + U(1)):
         if cells[i]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import seed_of
 from squeezelab.codecs._frames import FLOAT64_TAG, find_payload
 from squeezelab.codecs.tally import blocks
 from squeezelab.codecs.tally.blocks import (
@@ -44,13 +43,10 @@ from squeezelab.codecs.tally.workspace import (
     WEIGHTS,
     Target,
 )
-from squeezelab.codecs.tally.writer import ADAPTIVE
+from squeezelab.codecs.tally.writer import ADAPTIVE, SEED, VERSION
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, borrowed, load_little, take_varint, word_of
 from squeezelab.kernels.xxh3 import ROOM
-
-NAME, VERSION = "tally", 2
-SEED = U(seed_of(NAME))
 
 COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
 FIELDS = REFERENCES + MOST_REFERENCES

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs.tally.lanes import begin_of, token_of
+from squeezelab.codecs.tally.lanes import FULL, Tokens, begin_of, prepare_wide
 from squeezelab.codecs.tally.shapes import FRACTION, LOG2, NLOGN, ONE, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import best_shape, gamma_bits, symbol_of_step
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, STATE
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, PREPARED, STATE
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, shift_down
+from squeezelab.kernels.bits import U
 
 MOST_TABLES = 8
 """Of contexts: more of them hardly save bits, and leave the fastest cache."""
@@ -76,7 +76,9 @@ def shapes_of_segments(residuals, shift, layout, low, high, best, work):
     How many is 0 where not even shapes for all of them take fewer bits than ``best``, but for a few.
     """
     segments = segments_of(work, owner_of(work), chosen_of(work))
-    total = _count_segments(residuals, shift, layout, low, high, segments, work)
+    if shift:
+        prepare_wide(residuals, Tokens(U(0), shift, U(3), U(0)), work[PREPARED])
+    total = _count_segments(work[PREPARED], layout, low, high, segments, work)
     if total - 4 * ONE >= best:
         return np.int64(0), total
     count = np.int64(layout.lanes * layout.epochs)
@@ -88,8 +90,8 @@ def shapes_of_segments(residuals, shift, layout, low, high, best, work):
 
 
 @kernel(inner=True)
-def _count_segments(residuals, shift, layout, low, high, segments, work):
-    """Count the tokens of each lane and epoch, and choose their shapes; return the bits of all."""
+def _count_segments(row, layout, low, high, segments, work):
+    """Count the tokens of each lane and epoch, prepared in a row, and choose their shapes; return the bits of all."""
     count, lanes, epochs = layout
     per, total = count // lanes, np.int64(15 * ONE)
     for lane in range(lanes):
@@ -102,8 +104,7 @@ def _count_segments(residuals, shift, layout, low, high, segments, work):
             last = begin + (epoch + U(1)) * per // epochs if epoch + U(1) < epochs else end
             first = begin + epoch * per // epochs
             for i in range(first, last):
-                token, _ = token_of(shift_down(residuals[i], shift), U(3))
-                own[token + U(SIDE)] += np.uint32(1)
+                own[(row[i] & U(0xFFFF)) - U(FULL - SIDE)] += np.uint32(1)
             size = np.int64(last - first)
             add_segment(segments, segment, segment, size, low, high, BY_SHAPE, work)
             total += segments.costs[segment] - 9 * ONE

@@ -21,14 +21,19 @@ from squeezelab.codecs.tally.head import (
     widest,
 )
 from squeezelab.codecs.tally.lanes import (
+    FULL,
     MOST_RAW,
+    TOKENS,
     Codes,
     Cursors,
     Layout,
     Tables,
     Tokens,
     begin_of,
+    count_cells,
     layout_of,
+    prepare,
+    prepare_wide,
     read_lanes,
     token_of,
     write_lanes,
@@ -37,9 +42,7 @@ from squeezelab.codecs.tally.lanes import (
 from squeezelab.codecs.tally.segments import chosen_of, owner_of, shapes_of_segments
 from squeezelab.codecs.tally.shapes import CELLS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
-    FULL,
     MANTISSAS,
-    TOKENS,
     best_shape,
     cells_at,
     explicit_levels,
@@ -49,12 +52,12 @@ from squeezelab.codecs.tally.tables import (
 )
 from squeezelab.codecs.tally.workspace import (
     BLOCK,
-    BOUNDS,
     CHOSEN,
+    CODES,
     COUNTS,
-    INVERSES,
     OTHER_RESIDUALS,
     PATCHES,
+    PREPARED,
     RESIDUALS,
     SHARES,
     STATE,
@@ -90,7 +93,7 @@ def write_static(residuals, work, buffer, at):
     """
     layout, cells = layout_of(U(residuals.size)), work[COUNTS].view(np.uint32)
     low, high, patches = _count_tokens(residuals, work)
-    gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), cells[TOKENS : 4 * TOKENS])
+    gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), work[OTHER_RESIDUALS], cells[TOKENS : 4 * TOKENS])
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
     choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
@@ -109,14 +112,15 @@ def write_static(residuals, work, buffer, at):
     position = put_header(choice, wide, patches, buffer, at) << U(3)
     position = put_tables(choice, layout, letters, work, buffer, position)
     tokens = Tokens(choice.lowest, choice.shift, U(MANTISSAS[np.int64(choice.mantissa)]), choice.log)
-    codes, states = Codes(owner_of(work), work[SHARES], work[BOUNDS], work[INVERSES]), work[STATE][:4]
+    row = _prepared_again(residuals, tokens, wide, work)
+    codes, states = Codes(owner_of(work), work[CODES : CODES + 2].reshape(-1)), work[STATE][:4]
     room, end = work[WORDS : WORDS + 4].reshape(-1).view(np.uint8), U(2 * 8 * BLOCK)
     if choice.kind == U(CONTEXTS):
         offsets = work[OTHER_RESIDUALS]
-        fill_offsets(residuals, layout, tokens, owner_of(work), offsets)
-        begin = write_lanes_in_chain(residuals, offsets, tokens, layout, codes, states, room, end)
+        fill_offsets(row, tokens, layout, owner_of(work), offsets)
+        begin = write_lanes_in_chain(row, offsets, choice.lowest, layout, codes, states, room, end)
     else:
-        begin = write_lanes(residuals, tokens, layout, codes, states, room, end)
+        begin = write_lanes(row, choice.lowest, layout, codes, states, room, end)
     at = (_put_states(states, layout.lanes, buffer, position) + U(7)) >> U(3)
     if patches:
         at = _put_exceptions(work, patches, buffer, at)
@@ -129,29 +133,14 @@ def write_static(residuals, work, buffer, at):
 @kernel(inner=True)
 def _count_tokens(residuals, work):
     """Count tokens of three bits of mantissa, and take exceptions out; return the cells in use, and how many these."""
-    count, cells = U(residuals.size), work[COUNTS].view(np.uint32)
-    full, odd = cells[:TOKENS], cells[TOKENS : 2 * TOKENS]
-    for i in range(2 * TOKENS):
-        cells[i] = 0
-    # In two halves: to add to a cell right after it was added to takes several cycles.
-    least, most = U(FULL), U(FULL)
-    for i in range(U(0), count & ~U(1), U(2)):
-        one, _ = token_of(residuals[i], U(3))
-        two, _ = token_of(residuals[i + U(1)], U(3))
-        full[one + U(FULL)] += np.uint32(1)
-        odd[two + U(FULL)] += np.uint32(1)
-        least = min(least, min(one + U(FULL), two + U(FULL)))
-        most = max(most, max(one + U(FULL), two + U(FULL)))
-    if count & U(1):
-        token, _ = token_of(residuals[count - U(1)], U(3))
-        full[token + U(FULL)] += np.uint32(1)
-        least, most = min(least, token + U(FULL)), max(most, token + U(FULL))
-    for i in range(least, most + U(1)):
-        full[i] += odd[i]
-    low, high = _cut_outliers(full, np.int64(least), np.int64(most), np.int64(count))
+    row, cells = work[PREPARED][: residuals.size], work[COUNTS].view(np.uint32)
+    full = cells[:TOKENS]
+    _, least, most = prepare(residuals, U(3), row)
+    count_cells(row, least, most, cells)
+    low, high = _cut_outliers(full, np.int64(least), np.int64(most), np.int64(residuals.size))
     patches = U(0)
     if U(low) > least or U(high) < most:
-        patches = _take_exceptions(residuals, U(low), U(high), full, work)
+        patches = _take_exceptions(residuals, row, U(low), U(high), full, work)
     return low, high, patches
 
 
@@ -184,24 +173,28 @@ def _choose_explicit(residuals, low, high, choice, bits, work):
     The levels of such a table are left in the row `SHARES`.
     """
     cells, shift, widest = work[COUNTS].view(np.uint32), choice.shift, max(high - FULL, FULL - 1 - low)
+    spare = work[OTHER_RESIDUALS][: residuals.size]
     for place in range(3):
         if (place == 2 and not 16 <= widest < 64) or (place == 1 and widest < 8):
             # As many tokens as by three bits, or too many.
             continue
         part = shift if place == 0 else U(0)
         if place == 2:
-            own, middle = cells[2 * TOKENS : 4 * TOKENS], U(TOKENS)
-            raw, first, last = _count_six(residuals, own)
+            own = cells[2 * TOKENS :]
+            total_raw, least, most = prepare(residuals, U(6), spare)
+            count_cells(spare, least, most, own)
+            begin, end = span_of(own[least : most + U(1)])
+            raw, first, last = np.int64(total_raw), np.int64(least) + begin, np.int64(least) + end
         else:
-            own, middle = cells[14000 : 14000 + TOKENS], U(FULL)
-            raw, first, last = cells_at(cells, low, high, part, U(MANTISSAS[place]), middle, own)
+            own = cells[14000 : 14000 + TOKENS]
+            raw, first, last = cells_at(cells, low, high, part, U(MANTISSAS[place]), U(FULL), own)
         if last - first > MOST_TOKENS:
             continue
         total, sparse = _try_explicit(own[first:last], np.int64(residuals.size), bits - raw * ONE, work)
         if total + raw * ONE < bits:
             tokens = U(last - first)
             log = _log_of(U(residuals.size), tokens)
-            choice = Choice(U(EXPLICIT), U(place), sparse, log, U(1), middle - U(first), tokens, part)
+            choice = Choice(U(EXPLICIT), U(place), sparse, log, U(1), U(FULL) - U(first), tokens, part)
             bits = total + raw * ONE
             for i in range(tokens):
                 work[SHARES][i] = work[CHOSEN][i]
@@ -215,12 +208,23 @@ def _try_explicit(cells, count, limit, work):
     for i in range(cells.size):
         floor -= NLOGN[cells[i]]
         used += cells[i] > 0
-    if floor + used * (3 * ONE // 2) >= limit:
+    if floor + used * (5 * ONE // 2) >= limit:
         return limit, False
     # Runs of tokens that there are none of are worth a shorter code where they are many.
     tokens, sparse = U(cells.size), 3 * used < 2 * cells.size
     levels, back = work[CHOSEN], work[CHOSEN][4096:].view(np.int64)
     return explicit_levels(cells, tokens, count, _log_of(U(count), tokens), sparse, np.int64(0), levels, back), sparse
+
+
+@kernel(forceinline=True, inner=True)
+def _prepared_again(residuals, tokens, wide, work):
+    """Return residuals prepared for lanes, which they are already where tokens have three bits and none in planes."""
+    row = work[PREPARED][: residuals.size]
+    if wide:
+        prepare_wide(residuals, tokens, row)
+    elif tokens.mantissa != U(3):
+        prepare(residuals, tokens.mantissa, row)
+    return row
 
 
 @kernel(inner=True)
@@ -284,19 +288,18 @@ def _cut_outliers(full, low, high, count):
 
 
 @kernel(inner=True)
-def _take_exceptions(residuals, low, high, full, work):
+def _take_exceptions(residuals, row, low, high, full, work):
     """Keep apart the residuals whose tokens are not in the cells low to high, leave 0 for each, and return how many."""
     listed, patches = work[PATCHES], U(0)
     for i in range(U(residuals.size)):
-        token, _ = token_of(residuals[i], U(3))
-        cell = token + U(FULL)
+        cell = row[i] & U(0xFFFF)
         if cell < low or cell > high:
             full[cell] -= np.uint32(1)
             full[FULL] += np.uint32(1)
             listed[patches] = i
             listed[patches + U(1)] = residuals[i]
             patches += U(2)
-            residuals[i] = U(0)
+            residuals[i], row[i] = U(0), U(FULL)
     return patches >> U(1)
 
 
@@ -309,22 +312,6 @@ def _put_exceptions(work, patches, buffer, at):
         at = put_varint(buffer, at, zigzag(listed[i + U(1)]))
         before = listed[i]
     return at
-
-
-@kernel(inner=True)
-def _count_six(residuals, cells):
-    """Count tokens of six bits of mantissa, token 0 in cell 1024; return the raw bits, and the counted span."""
-    for i in range(cells.size):
-        cells[i] = 0
-    raw, first, last = U(0), U(TOKENS), U(TOKENS)
-    for i in range(U(residuals.size)):
-        token, bits = token_of(residuals[i], U(6))
-        cell = token + U(TOKENS)
-        cells[cell] += np.uint32(1)
-        raw += bits
-        first, last = min(first, cell), max(last, cell)
-    begin, end = span_of(cells[first : last + U(1)])
-    return np.int64(raw), np.int64(first) + begin, np.int64(first) + end
 
 
 @kernel(inner=True)

@@ -128,7 +128,7 @@ def plan_stream(integers: Words, *, packed: bool = False) -> Stream:
     size = integers.size
     levels, residuals = np.empty(size, np.uint64), np.empty((len(PLANS), size), np.uint64)
     starts, slopes, bits = np.empty(len(PLANS), np.uint64), np.empty(len(PLANS), np.uint64), np.empty(len(PLANS))
-    found = survey_plans(integers, packed, levels, residuals, starts, slopes, bits, np.empty(CELLS, np.int64))
+    found = survey_plans(integers, packed, levels, residuals, starts, slopes, bits, np.empty(2 * CELLS, np.int64))
     least, divisor = int(found[0]), int(found[1])
     head = signed_varint(_signed(least)) + (varint(divisor) if divisor > 1 else b"")
     if not divisor:
@@ -170,7 +170,7 @@ def as_constant(array: Array) -> Array:
 
 
 def _estimate(residuals: Words, packed: bool) -> float:
-    return float(packed_bits(residuals) if packed else estimate_bits(residuals, np.empty(CELLS, np.int64)))
+    return float(packed_bits(residuals) if packed else estimate_bits(residuals, np.empty(2 * CELLS, np.int64)))
 
 
 def _signed(word: int) -> int:
@@ -287,11 +287,11 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
     fill_levels(integers, least, divisor, levels)
     if divisor == U(0):
         return least, divisor
-    total, lowest = 0.0, levels[1] - levels[0]
+    lowest = levels[1] - levels[0]
     for i in range(U(1), U(levels.size)):
-        total += float(levels[i])
         if np.int64(levels[i] - levels[i - U(1)]) < np.int64(lowest):
             lowest = levels[i] - levels[i - U(1)]
+    total = _total(levels[1:])
     for i, (order, is_signed) in enumerate(PLANS):
         starts[i], slopes[i] = levels[0], U(0)
         if order == PLAIN:
@@ -306,22 +306,48 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
     return least, divisor
 
 
+@kernel(inner=True)
+def _total(levels):
+    """Return the sum of levels as doubles, one after another; of up to 8192 below 2^40 that of integers is the same."""
+    whole, every, total = U(0), U(0), 0.0
+    for i in range(U(levels.size)):
+        whole, every = whole + levels[i], every | levels[i]
+    if every >> U(40) == U(0) and levels.size <= 8192:
+        return float(whole)
+    for level in levels:
+        total += float(level)
+    return total
+
+
 @kernel
 def estimate_bits(residuals, counts):
     """Return about how many bits residuals take as nibbles: the entropy of small ones and of the sizes of others.
 
     What models have yet to learn is counted as three bits for each symbol that comes.
     """
-    for i in range(CELLS):
+    count, even, odd = U(residuals.size), counts[:CELLS], counts[CELLS:]
+    for i in range(2 * CELLS):
         counts[i] = 0
-    for residual in residuals:
-        counts[residual if residual < U(32) else U(64) - leading_zeros(residual) + U(26)] += 1
+    # In two halves: to add to a cell right after it was added to takes several cycles.
+    for i in range(U(1), count, U(2)):
+        even[_cell_of(residuals[i - U(1)])] += 1
+        odd[_cell_of(residuals[i])] += 1
+    if count & U(1):
+        even[_cell_of(residuals[count - U(1)])] += 1
+    for i in range(CELLS):
+        even[i] += odd[i]
     # Integers: a logarithm of doubles is not the same on all machines.
     bits = np.int64(0)
     for i in range(CELLS):
         if counts[i]:
             bits += 3 * ONE + counts[i] * (LOG2[residuals.size] + max(i - 27, 0) * ONE) - NLOGN[counts[i]]
     return np.float64(bits) / ONE
+
+
+@kernel(forceinline=True, inner=True)
+def _cell_of(residual):
+    """Return where a residual is counted: a small one by itself, others by their sizes."""
+    return residual if residual < U(32) else U(64) - leading_zeros(residual) + U(26)
 
 
 @kernel
@@ -349,18 +375,23 @@ def raw_low_bits(residuals):
 @kernel
 def subtract_prediction(levels, order, signed, start, slope, residuals):
     """Fill residuals: levels less what is predicted, unsigned or zigzag."""
-    before, delta = start, slope
-    for i in range(U(levels.size)):
-        level = levels[i]
-        residual = level
-        if order != U(PLAIN):
-            residual = level - before - delta if i else U(0)
-            if order == U(DELTA_OF_DELTA) and i:
-                delta = level - before
-            before = level
-        elif signed:
-            residual = level - start
-        residuals[i] = zigzag(residual) if signed else residual
+    count = U(levels.size)
+    if order == U(PLAIN):
+        shift = start if signed else U(0)
+        for i in range(count):
+            residuals[i] = levels[i] - shift
+    else:
+        residuals[0] = U(0)
+        if order == U(DELTA_OF_DELTA) and count > U(1):
+            residuals[1] = levels[1] - levels[0] - slope
+            for i in range(U(2), count):
+                residuals[i] = levels[i] - (levels[i - U(1)] << U(1)) + levels[i - U(2)]
+        else:
+            for i in range(U(1), count):
+                residuals[i] = levels[i] - levels[i - U(1)] - slope
+    if signed:
+        for i in range(count):
+            residuals[i] = zigzag(residuals[i])
 
 
 @kernel(inner=True)

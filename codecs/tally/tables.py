@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from squeezelab.codecs.tally.lanes import MOST_RAW, context_of, entry_of, token_of
+from squeezelab.codecs.tally.lanes import FULL, MOST_RAW, context_of, entry_of, token_of
 from squeezelab.codecs.tally.shapes import (
     CELLS,
     FAMILIES,
@@ -37,8 +38,6 @@ from squeezelab.kernels.bits import (
 
 MANTISSAS = (3, 1, 6)
 """Mantissa bits of tokens, by the number that a stream's header has."""
-TOKENS, FULL = 1024, 512
-"""Cells where tokens of three mantissa bits of any integer are counted, and the one of token 0."""
 HIGHEST_LEVEL = 24
 LOG2_E = 5909
 RUN = 8
@@ -194,65 +193,76 @@ def symbol_of_step(step, sparse):
     return folded if folded < 3 else folded + 1
 
 
+def _bits_of_steps() -> npt.NDArray[np.int64]:
+    """Return the lengths of steps' codes, in 2^-12 bits, in dense tables and sparse ones; step 0 is in the middle."""
+    folded = np.array([2 * step if step >= 0 else -2 * step - 1 for step in range(-FAR, FAR)])
+    symbols = np.stack([folded + (folded >= 3), folded + 1])
+    return np.array([[2 * (symbol + 1).bit_length() - 1 for symbol in row] for row in symbols.tolist()]) << FRACTION
+
+
+FAR = 32
+"""Further than any two levels are apart."""
+BITS_OF_STEPS = _bits_of_steps()
+
+
 @kernel(inner=True)
 def explicit_levels(cells, tokens, count, log, sparse, start, levels, back):
     """Choose the level of each token's frequency; return about how many bits table and tokens take, in 2^-12.
 
     Levels are found by dynamic programming over the nearest one, the one below and the one above (Viterbi, 1967).
     """
-    top = 2 * np.int64(log) + 1
-    cost = np.int64(0)
-    run = np.int64(0)
-    shrink = np.int64(log)
-    c0, c1, c2, l0, first = np.int64(0), np.int64(0), np.int64(0), np.int64(0), True
+    top, shrink, far, bits = (
+        2 * np.int64(log) + 1,
+        np.int64(log),
+        np.int64(1) << np.int64(58),
+        BITS_OF_STEPS[int(sparse)],
+    )
+    base, marker, run, cost = (shrink << FRACTION) - LOG2[count], 0 if sparse else 3, np.int64(0), np.int64(0)
+    # What the levels before take at least, by the lowest of the three last ones, and the others; this lowest one.
+    c0, c1, c2, lowest = np.int64(0), far, far, start
     for i in range(tokens):
         seen = np.int64(cells[i])
         if seen == 0:
             run += 1
             continue
         if run:
-            cost += (gamma_bits(0 if sparse else 3) + gamma_bits(run - 1)) << FRACTION
+            cost += (gamma_bits(marker) + gamma_bits(run - 1)) << FRACTION
             run = np.int64(0)
-        nearest = (2 * (LOG2[seen] + (shrink << FRACTION) - LOG2[count]) + (ONE >> 1) * 2 // 2 + (ONE >> 1)) // ONE + 1
-        nearest = min(max(nearest, 2), top - 1)
-        n0, n1, n2 = np.int64(0), np.int64(0), np.int64(0)
-        for j in range(3):
-            level = nearest + j - 1
-            own = seen * ((shrink << FRACTION) - ((level - 1) << (FRACTION - 1)))
-            own += count * np.int64(HALF_POWERS[level - 1]) * LOG2_E >> (8 + shrink)
-            best, came = np.int64(1) << np.int64(60), 0
-            for k in range(3):
-                if first and k:
-                    break
-                earlier = c0 if k == 0 else (c1 if k == 1 else c2)
-                step = level - (l0 + k) if not first else level - start
-                total = earlier + (gamma_bits(symbol_of_step(step, sparse)) << FRACTION)
-                if total < best:
-                    best, came = total, k
-            back[i * U(3) + U(j)] = came
-            if j == 0:
-                n0 = best + own
-            elif j == 1:
-                n1 = best + own
-            else:
-                n2 = best + own
-        c0, c1, c2, l0, first = n0, n1, n2, nearest - 1, False
-        levels[i] = nearest
+        nearest = min(max(((2 * (LOG2[seen] + base) + ONE) >> FRACTION) + 1, 2), top - 1)
+        step, lowest = FAR + nearest - 1 - lowest, nearest - 1
+        s0, s1, s2, s3, s4 = bits[step - 2], bits[step - 1], bits[step], bits[step + 1], bits[step + 2]
+        b0, came0 = _least_of(c0 + s2, c1 + s1, c2 + s0)
+        b1, came1 = _least_of(c0 + s3, c1 + s2, c2 + s1)
+        b2, came2 = _least_of(c0 + s4, c1 + s3, c2 + s2)
+        back[i] = came0 | (came1 << 2) | (came2 << 4)
+        levels[i] = lowest
+        own = seen * ((shrink << FRACTION) - ((lowest - 1) << (FRACTION - 1)))
+        half = seen << (FRACTION - 1)
+        c0 = b0 + own + (count * np.int64(HALF_POWERS[lowest - 1]) * LOG2_E >> (8 + shrink))
+        c1 = b1 + own - half + (count * np.int64(HALF_POWERS[lowest]) * LOG2_E >> (8 + shrink))
+        c2 = b2 + own - 2 * half + (count * np.int64(HALF_POWERS[lowest + 1]) * LOG2_E >> (8 + shrink))
     if run:
-        cost += (gamma_bits(0 if sparse else 3) + gamma_bits(run - 1)) << FRACTION
-    best, came = c0, 0
-    if c1 < best:
-        best, came = c1, 1
-    if c2 < best:
-        best, came = c2, 2
+        cost += (gamma_bits(marker) + gamma_bits(run - 1)) << FRACTION
+    best, came = _least_of(c0, c1, c2)
     for j in range(tokens):
         i = tokens - U(1) - j
         if cells[i]:
-            levels[i] += U(came) - U(1)
-            came = int(back[i * U(3) + U(came)])
+            levels[i] += U(came)
+            came = (back[i] >> (2 * came)) & 3
         else:
             levels[i] = U(0)
     return cost + best - count * LOG2_E
+
+
+@kernel(forceinline=True, inner=True)
+def _least_of(one, two, three):
+    """Return the least of three numbers, and which it is; the first of equal ones."""
+    least, place = one, np.int64(0)
+    if two < least:
+        least, place = two, np.int64(1)
+    if three < least:
+        least, place = three, np.int64(2)
+    return least, place
 
 
 @kernel(inner=True)

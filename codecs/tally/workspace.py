@@ -14,9 +14,10 @@ from squeezelab.kernels.bits import U
 BLOCK = 8192
 """Values of a block, and words of a row."""
 
-LEVELS, RESIDUALS, OTHER_RESIDUALS, THIRD, COUNTS, COSTS, CHOSEN, SHARES, BOUNDS, INVERSES, WEIGHTS, STATE = range(12)
+LEVELS, RESIDUALS, OTHER_RESIDUALS, PREPARED, COUNTS, COSTS, CHOSEN, SHARES, CODES, INVERSES, WEIGHTS, STATE = range(12)
 TABLE, WORDS, NUMBERS, NOISE, EXCEPTIONS, GAPS, RESULT, OTHER_LEVELS = 12, 14, 18, 19, 20, 21, 22, 24
 INVERSES_OF_SHARES, WEIGHTS_OF_SHAPES = 27, 28
+"""What tokens are encoded with takes the rows `CODES` and `INVERSES`."""
 PATCHES = GAPS
 """The exceptions of a stream that is written; a reader has gaps there."""
 RANKS, DISTINCT = RESULT, RESULT + 1

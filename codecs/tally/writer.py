@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
+from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, put_header
 from squeezelab.codecs.tally.adaptive import Division, write_adaptive
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED
 from squeezelab.codecs.tally.modes import _DIVISORS, _SPREAD, BITS, DIVIDE, least_divisor, ordered
@@ -18,13 +20,26 @@ from squeezelab.codecs.tally.workspace import (
     NOISE,
     NUMBERS,
     RANKS,
+    STATE,
     TABLE,
     WEIGHTS,
     WORDS,
 )
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, borrowed, count_ones, put_varint, store_little, trailing_zeros, word_of
+from squeezelab.kernels.bits import (
+    U,
+    borrowed,
+    count_ones,
+    put_varint,
+    store_little,
+    store_word,
+    trailing_zeros,
+    word_of,
+)
+from squeezelab.kernels.xxh3 import ROOM, hash_bytes
 
+NAME, VERSION = "tally", 2
+SEED = U(seed_of(NAME))
 ADAPTIVE = 6
 """The kind of blocks of version 1."""
 MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
@@ -37,8 +52,8 @@ MOST_PLACES = 1 << 21
 
 
 @kernel
-def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
-    """Write columns as blocks, with their sizes before them, until one needs a closer look.
+def write_columns(words, is_double, offsets, first, level, framed, work, buffer, places):
+    """Write columns as blocks, with their sizes before them, or as frames, until a block needs a closer look.
 
     Parameters
     ----------
@@ -47,17 +62,19 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
     is_double : bool
         Whether they are doubles.
     offsets : int64[columns + 1]
-        Where each begins.
+        Where each begins; none is empty.
     first : int64
-        Which value to begin with: the first of a block.
-    level : uint64
+        Which value to begin with: the first of a block, or of a column that is to be framed.
+    level : int64
         1, 2 or 3.
+    framed : bool
+        Whether each column becomes a frame; then none has more than a block.
     work : uint64[ROWS, BLOCK]
         `make_rows`.
     buffer : uint8[...]
         Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
-    sizes : int64[columns]
-        To those of the columns that were written, their bytes are added.
+    places : int64[2, columns]
+        Filled with where the frame of each column that was written begins; to what follows, its bytes are added.
 
     Returns
     -------
@@ -66,23 +83,40 @@ def write_columns(words, is_double, offsets, first, level, work, buffer, sizes):
         else the columns are done or the buffer is full.
     """
     words, offsets, work, buffer = borrowed(words), borrowed(offsets), borrowed(work), borrowed(buffer)
-    at, column = U(0), 0
+    at, column, room = U(0), 0, U(LONGEST_HEADER + 1 if framed else 0)
     while column < offsets.size - 1 and offsets[column + 1] <= first:
         column += 1
     while column < offsets.size - 1:
         while first < offsets[column + 1]:
             if U(buffer.size) - at < U(MOST_BLOCK_BYTES):
                 return first, at, False
-            last = min(first + BLOCK, offsets[column + 1])
-            end = write_block(words[first:last], is_double, level, work, buffer, at + U(3))
+            last, begin = min(first + BLOCK, offsets[column + 1]), at + room
+            end = write_block(words[first:last], is_double, U(level), work, buffer, begin + U(3))
             if end == U(0):
                 return first, at, True
-            begin = at
-            at = _with_size(buffer, at, end)
-            sizes[column] += np.int64(at - begin)
+            at = _with_size(buffer, begin, end)
+            if framed:
+                begin, at = _frame(U(last - first), is_double, begin, at, work[STATE][:ROOM], buffer)
+            places[0, column] = np.int64(begin)
+            places[1, column] += np.int64(at - begin)
             first = last
         column += 1
     return first, at, False
+
+
+@kernel(inner=True)
+def _frame(count, is_double, start, stop, room, buffer):
+    """Make a frame of blocks that lie in a buffer; return where it begins, and the byte after it."""
+    start -= U(1)
+    buffer[start] = VERSION
+    tag = U(FLOAT64_TAG) if is_double else U(INT64_TAG)
+    # How long the header is, is known when it is written: the second time right before the payload.
+    early = start - U(LONGEST_HEADER)
+    begin = start - (put_header(buffer, early, tag, count, stop - start) - early)
+    put_header(buffer, begin, tag, count, stop - start)
+    checksum = hash_bytes(buffer, begin, start - begin, SEED, room)
+    store_word(buffer, stop, hash_bytes(buffer, start, stop - start, checksum, room))
+    return begin, stop + U(8)
 
 
 @kernel(inner=True)
@@ -107,34 +141,54 @@ def write_block(words, is_double, level, work, buffer, at):
     if not whole:
         return U(0)
     at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
-    size, count, numbers = at - begin, division.values, work[NUMBERS][: words.size]
-    if (size << U(3)) > count and _are_sparse(numbers, work):
-        if count >= U(FEWEST_TO_RETRY):
+    count, distinct, is_long = division.values, U(0), division.values >= U(FEWEST_TO_RETRY)
+    if ((at - begin) << U(3)) > count and _are_sparse(work[NUMBERS][:count], work):
+        if is_long and level > U(2):
             return U(0)
-        distinct, promised = rank(numbers, work)
-        promises = promised * U(100) > size * U(8 * 3)
+        distinct, promised = rank(work[NUMBERS][:count], work)
+        promises = promised * U(100) > (at - begin) * U(8 * 3)
         if promises and (division.missed or distinct == U(0)):
             return U(0)
-        if promises:
-            after, _, saved = _write_streams(division, distinct, level, work, buffer, at)
-            if after - at < size:
-                # Python would take more time than it saves bytes: a block is short here.
-                if level > U(2) and saved > _least_saved(after - at, level):
-                    return U(0)
-                return moved_down(buffer, at, after, begin)
-    if level > U(1) and coder == U(LANES) and gain > _least_saved(size, level):
-        limit = size * U(97) // U(100) if level == U(2) else size - U(1)
-        after = write_adaptive(division, limit, work, buffer, begin + U(1), at)
+        # Where blocks are long there is time to try what promises nothing.
+        if division.missed or not (promises or is_long):
+            distinct = U(0)
+        if distinct:
+            after, its_coder, saved = _write_streams(division, distinct, level, work, buffer, at)
+            if after - at < at - begin:
+                at, coder, gain = moved_down(buffer, at, after, begin), its_coder, saved
+            else:
+                distinct = U(0)
+    if level > U(1) and coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level):
+        if distinct and level > U(2):
+            return U(0)
+        after = _write_adaptive(division, distinct, level, work, buffer, begin, at)
         if after:
-            buffer[begin] = ADAPTIVE
             return after
-    if size > (count << U(3)):
+    if at - begin > (count << U(3)):
         buffer[begin] = AS_THEY_ARE
         at = begin + U(1)
         for i in range(count):
             store_little(buffer, at, words[i])
             at += U(8)
     return at
+
+
+@kernel(inner=True)
+def _write_adaptive(division, distinct, level, work, buffer, begin, at):
+    """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
+    if distinct and division.values < U(FEWEST_TO_RETRY):
+        # Models would take more time than they save bytes.
+        return U(0)
+    limit = (at - begin) * U(97) // U(100) if level == U(2) else at - begin - U(1)
+    end = write_adaptive(division, distinct, 0, limit, work, buffer, begin + U(1), at)
+    if distinct:
+        # Contexts may tell more of ranks as they are than of their deltas, and the other way round.
+        limit = end - begin - U(1) if end else limit
+        other = write_adaptive(division, distinct, 1, limit, work, buffer, begin + U(1), at)
+        end = other if other else end
+    if end:
+        buffer[begin] = ADAPTIVE
+    return end
 
 
 @kernel(inner=True)
@@ -190,9 +244,16 @@ def _write_streams(division, distinct, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _least_saved(size, level):
-    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn."""
-    return np.int64(size) * ONE * 8 * 3 // 100 if level == U(2) else np.int64(0)
+def _least_saved(size, count, distinct, level):
+    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn.
+
+    Less than a twelfth of a bit a value, of the first thousand, is what these take until they have learned. Of ranks
+    they save more than is promised.
+    """
+    if level > U(2):
+        return np.int64(0)
+    percent = 2 if distinct else 3
+    return max(np.int64(size) * ONE * 8 * percent // 100, min(np.int64(count), np.int64(1024)) * ONE // 12)
 
 
 @kernel(inner=True)
