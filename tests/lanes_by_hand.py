@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from itertools import groupby, pairwise
 from typing import NamedTuple
@@ -180,3 +181,139 @@ def payload_of(lanes: bytes) -> bytes:
     """Return a frame's payload of this one block."""
     block = block_of(lanes)
     return b"\2" + varint(len(block)) + block
+
+
+def file_of(blocks: list[tuple[bytes, int]]) -> bytes:
+    """Return a tally file of a series of int64 for each block and its count, m0, m1 and so on, at 0, 1, 2 and so on."""
+    names = [f"m{i}".encode() for i in range(len(blocks))]
+    clocks = [raw_block(list(range(count))) for _, count in blocks]
+    body = b"".join(
+        one + book.xxhash.xxh3_64_digest(one)[4:]
+        for pair in zip(clocks, blocks, strict=True)
+        for one in (pair[0], pair[1][0])
+    )
+    zeros, many = [0] * len(blocks), list(range(len(blocks)))
+    spans = [count - 1 for _, count in blocks]
+    columns = [
+        *(zeros, [len(name) for name in names], list(b"".join(names)), many, zeros, [], []),
+        *([count for _, count in blocks], [2] * len(blocks), [len(one) for one in clocks]),
+        *([-span for span in [0, *spans[:-1]]], spans, many, [3] * len(blocks), zeros, []),
+        [len(block) for block, _ in blocks],
+    ]
+    index = bytes([2, 0, 0]) + varint(35)
+    for column in columns:
+        block = raw_block(column)
+        index += varint(len(column)) + (varint(len(block)) + block if column else b"")
+    first = book.FIRST_LINES[1]
+    size = len(index).to_bytes(8, "big")
+    parts = size + index + book.xxhash.xxh3_64_digest(index)
+    total = len(parts).to_bytes(8, "big")
+    checksum = book.xxhash.xxh3_64_digest(first + parts + total)
+    return first + bytes(16) + body + parts + total + checksum + book.LAST_LINE
+
+
+def raw_block(numbers: list[int]) -> bytes:
+    return b"\7" + b"".join((number % 2**64).to_bytes(8, "little") for number in numbers)
+
+
+# Heads that must be read, and heads that must not
+
+
+def any_head(rng: random.Random) -> Head:
+    """Return any head that a reader must take, with a weight for token 0 in each table."""
+    mantissa, wide = rng.choice([3, 3, 1, 6]), rng.random() < 0.4
+    side = (120 if mantissa == 3 else 400) if wide else 12 * 2**mantissa
+    low = rng.choice([0, rng.randint(1, min(side, 400))])
+    count = low + rng.choice([0, rng.randint(1, min(side, 400))])
+    count = max(count, 1)
+    widest = max(book.token_range(token, mantissa)[0] for token in (-low, count - low - 1))
+    shift = rng.randint(0, min(53, 63 - widest)) if wide and widest <= 63 else 0
+    if widest > (63 if wide else 10):
+        return any_head(rng)
+    alphabet = None
+    if rng.random() < 0.4:
+        inner = rng.sample(range(count), rng.randint(0, count))
+        alphabet = sorted({0, count - 1, *inner})
+    tables = rng.randint(1, 16)
+    steps = [rng.random() < 0.6 for _ in range(book.contexts_of(low, count, mantissa) - 1)]
+    owner = [min(sum(steps[:i]), tables - 1) for i in range(len(steps) + 1)]
+    made = [any_table(rng, low, count, mantissa, alphabet) for _ in range(tables)]
+    return Head(low, count, owner, made, alphabet, "", mantissa, shift, wide, 11 if tables == 1 and wide else 10)
+
+
+def any_table(rng: random.Random, low: int, count: int, mantissa: int, alphabet: list[int] | None) -> Explicit | Shape:
+    if alphabet is None and mantissa == 3 and low <= 120 and count - low <= 120 and rng.random() < 0.5:
+        first, last = sorted(rng.choices(range(min(count, 240)), k=2))
+        return Shape(rng.randrange(512), first, last)
+    size = len(alphabet or range(count))
+    levels = [rng.randint(1, 24) if rng.random() < 0.5 else 0 for _ in range(size)]
+    levels[rng.randrange(size)] = rng.randint(1, 24)
+    return Explicit(levels, rng.random() < 0.5)
+
+
+def any_residuals(rng: random.Random, head: Head, count: int) -> list[int]:
+    """Return residuals whose tokens have a weight where they stand."""
+    weights = [table.weights(head) for table in head.tables]
+    tokens = [[i - head.low for i, weight in enumerate(one) if weight] for one in weights]
+    residuals = []
+    for lane in book.lanes_of(count):
+        context = 0
+        for _ in lane:
+            token = rng.choice(tokens[head.owner[context]])
+            context = book.context_after(token, head.mantissa)
+            raw, lowest = book.token_range(token, head.mantissa)
+            number = (lowest + rng.randrange(2**raw) << head.shift) + rng.randrange(2**head.shift)
+            residuals.append(book.signed(number))
+    return residuals
+
+
+def head_of(low: int, count: int, tables: list[Explicit | Shape], mantissa: int = 3, **others: object) -> Head:
+    """Return a head whose contexts 0 and 1 have the first table, 2 and 3 the second, and those beyond the third."""
+    contexts = book.contexts_of(low, count, mantissa)
+    owner = [min(context // 2, 2) for context in range(contexts)]
+    return Head(low, count, owner, tables, mantissa=mantissa)._replace(**others)
+
+
+SMALL = [0, 1, 0, -1, 1, 1] * 10
+"""No residual of these is read by the third table of `head_of`."""
+SHAPE, LEVELS, FIVE = Shape(200, 0, 80), Explicit([9] * 81), Explicit([0, 9, 8, 7, 1], True)
+PLAIN = head_of(40, 81, [SHAPE, LEVELS, SHAPE])
+LETTERS = head_of(40, 81, [FIVE] * 3, alphabet=[0, 39, 40, 41, 80])
+ONE = PLAIN._replace(owner=[0] * len(PLAIN.owner), tables=[LEVELS])
+WHOLE = {
+    "shapes and levels": PLAIN,
+    "an alphabet": LETTERS,
+    "one table": ONE,
+    "one table of 2^11 slots": ONE._replace(g=11),
+    "planes": PLAIN._replace(shift=3, wide=True),
+    "one mantissa bit": head_of(16, 33, [Explicit([9] * 33)] * 3, mantissa=1),
+    "16 tables": head_of(400, 800, [Explicit([9] * 800)] * 16, owner=[*range(16), *[15] * 16], wide=True, shift=15),
+    "a table that no context has": PLAIN._replace(tables=[SHAPE, LEVELS, SHAPE, LEVELS]),
+}
+DAMAGED = {
+    "a context beyond the tables": PLAIN._replace(tables=[SHAPE, LEVELS]),
+    "a context beyond 16 tables": WHOLE["16 tables"]._replace(owner=[*range(17), *[16] * 15]),
+    "a range that begins after its end": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 41, 40)]),
+    "a range beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 0, 81)]),
+    "a range far beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 255, 255)]),
+    "no level at all": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([0] * 81)]),
+    "a level of 25": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([25] * 81)]),
+    "a level below 1": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([-1] * 81)]),
+    "a run of no levels beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([9] * 80 + [0] * 2)]),
+    "three tables of 2^11 slots": PLAIN._replace(g=11),
+    "a table of 2^12 slots": ONE._replace(g=12),
+    "a table of 2^9 slots": ONE._replace(g=9),
+    "a shape of one mantissa bit": head_of(16, 33, [Explicit([9] * 33)] * 2 + [Shape(200, 0, 32)], mantissa=1),
+    "a shape of too many tokens": head_of(121, 200, [Explicit([9] * 200)] * 2 + [Shape(200, 90, 140)], wide=True),
+    "an alphabet beyond the tokens": head_of(40, 81, [Explicit([9] * 6)] * 3, alphabet=[0, 39, 40, 41, 80, 81]),
+    "an alphabet far beyond the tokens": LETTERS._replace(code=gamma(2**20 - 1)),
+    "an alphabet of a gap far beyond the tokens": LETTERS._replace(code=gamma(0) + gamma(2**20 - 1) + gamma(0)),
+    "an alphabet without the last token": head_of(
+        40, 81, [Explicit([9] * 4)] * 3, alphabet=[0, 39, 40, 41], code=alphabet_bits([0, 39, 40, 41]) + gamma(38)
+    ),
+    "no level in an alphabet": LETTERS._replace(tables=[FIVE, FIVE, Explicit([0] * 5)]),
+    "more levels than tokens in an alphabet": LETTERS._replace(tables=[FIVE, FIVE, Explicit([9] * 4 + [0] * 2)]),
+    "a token of 64 raw bits and shift": WHOLE["16 tables"]._replace(shift=16),
+    "a token of 11 raw bits without planes": head_of(100, 200, [Explicit([9] * 200)] * 3),
+    "54 bits of shift": PLAIN._replace(shift=54, wide=True),
+}

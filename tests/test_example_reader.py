@@ -11,6 +11,7 @@ from fixtures.make import contexts
 
 from columns import SPECIAL_WORDS
 from fuzz.forging import forge_tally
+from lanes_by_hand import DAMAGED, SMALL, WHOLE, any_head, any_residuals, block_of, file_of, write_lanes
 from squeezelab import CorruptDataError, MetricDataset, Series, SeriesKey, TallyFile, generate_metric_data
 from squeezelab.dataset import to_words
 from squeezelab.formats.tally import Tally, append_series, pack_series
@@ -157,6 +158,28 @@ def test_of_blocks_damaged_under_checksums_that_are_right_it_finds_what_the_pack
             assert done.returncode == 2
         else:
             assert done.stdout.decode("utf-8", "surrogatepass") == expected(found)
+
+
+def test_it_reads_all_tables_of_contexts_that_the_page_allows(reader: Path, tmp_path: Path) -> None:
+    made = []
+    for seed in range(60):
+        rng = random.Random(seed)
+        head, count = any_head(rng), rng.choice([8, 61, 300, 1537])
+        residuals = any_residuals(rng, head, count)
+        made.append((block_of(write_lanes(residuals, head)), np.array(residuals)))
+    whole = file_of([(block, column.size) for block, column in made])
+    (tmp_path / "a.tally").write_bytes(whole)
+    columns = [Series(SeriesKey(f"m{i}", {}), np.arange(one.size), one) for i, (_, one) in enumerate(made)]
+    assert Tally().decode(whole).fingerprint == MetricDataset.from_series(columns).fingerprint
+    assert read(reader, tmp_path / "a.tally") == expected(MetricDataset.from_series(columns))
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *DAMAGED])
+def test_it_rejects_tables_of_contexts_that_must_not_be(reader: Path, tmp_path: Path, name: str) -> None:
+    head = (WHOLE | DAMAGED)[name]
+    (tmp_path / "a.tally").write_bytes(file_of([(block_of(write_lanes(SMALL, head)), len(SMALL))]))
+    done = subprocess.run([reader, tmp_path / "a.tally"], capture_output=True)
+    assert done.returncode == (0 if name in WHOLE else 2)
 
 
 def test_damage_is_an_error_and_no_crash(reader: Path, tmp_path: Path) -> None:

@@ -16,16 +16,7 @@ from hypothesis import strategies as st
 import tally_by_the_book as book
 from columns import at_the_end_of_memory, forge
 from fuzz.forging import columns as fuzzed_columns
-from lanes_by_hand import (
-    Explicit,
-    Head,
-    Shape,
-    alphabet_bits,
-    block_of,
-    gamma,
-    payload_of,
-    write_lanes,
-)
+from lanes_by_hand import DAMAGED, SMALL, WHOLE, any_head, any_residuals, block_of, payload_of, write_lanes
 from squeezelab import CorruptDataError, TallyFile
 from squeezelab.codecs._frame import INT64
 from squeezelab.codecs.tally import Tally
@@ -192,54 +183,6 @@ def decode_by_the_book(lanes: bytes, count: int) -> list[int]:
     return [book.signed(one) for one in book.decode_block_2(block_of(lanes), count, False, []).numbers]
 
 
-def any_head(rng: random.Random) -> Head:
-    """Return any head that a reader must take, with a weight for token 0 in each table."""
-    mantissa, wide = rng.choice([3, 3, 1, 6]), rng.random() < 0.4
-    side = (120 if mantissa == 3 else 400) if wide else 12 * 2**mantissa
-    low = rng.choice([0, rng.randint(1, min(side, 400))])
-    count = low + rng.choice([0, rng.randint(1, min(side, 400))])
-    count = max(count, 1)
-    widest = max(book.token_range(token, mantissa)[0] for token in (-low, count - low - 1))
-    shift = rng.randint(0, min(53, 63 - widest)) if wide and widest <= 63 else 0
-    if widest > (63 if wide else 10):
-        return any_head(rng)
-    alphabet = None
-    if rng.random() < 0.4:
-        inner = rng.sample(range(count), rng.randint(0, count))
-        alphabet = sorted({0, count - 1, *inner})
-    tables = rng.randint(1, 16)
-    steps = [rng.random() < 0.6 for _ in range(book.contexts_of(low, count, mantissa) - 1)]
-    owner = [min(sum(steps[:i]), tables - 1) for i in range(len(steps) + 1)]
-    made = [any_table(rng, low, count, mantissa, alphabet) for _ in range(tables)]
-    return Head(low, count, owner, made, alphabet, "", mantissa, shift, wide, 11 if tables == 1 and wide else 10)
-
-
-def any_table(rng: random.Random, low: int, count: int, mantissa: int, alphabet: list[int] | None) -> Explicit | Shape:
-    if alphabet is None and mantissa == 3 and low <= 120 and count - low <= 120 and rng.random() < 0.5:
-        first, last = sorted(rng.choices(range(min(count, 240)), k=2))
-        return Shape(rng.randrange(512), first, last)
-    size = len(alphabet or range(count))
-    levels = [rng.randint(1, 24) if rng.random() < 0.5 else 0 for _ in range(size)]
-    levels[rng.randrange(size)] = rng.randint(1, 24)
-    return Explicit(levels, rng.random() < 0.5)
-
-
-def any_residuals(rng: random.Random, head: Head, count: int) -> list[int]:
-    """Return residuals whose tokens have a weight where they stand."""
-    weights = [table.weights(head) for table in head.tables]
-    tokens = [[i - head.low for i, weight in enumerate(one) if weight] for one in weights]
-    residuals = []
-    for lane in book.lanes_of(count):
-        context = 0
-        for _ in lane:
-            token = rng.choice(tokens[head.owner[context]])
-            context = book.context_after(token, head.mantissa)
-            raw, lowest = book.token_range(token, head.mantissa)
-            number = (lowest + rng.randrange(2**raw) << head.shift) + rng.randrange(2**head.shift)
-            residuals.append(book.signed(number))
-    return residuals
-
-
 @pytest.mark.bounds
 @pytest.mark.parametrize("seed", range(120))
 def test_all_that_the_page_allows_is_read(seed: int) -> None:
@@ -252,56 +195,6 @@ def test_all_that_the_page_allows_is_read(seed: int) -> None:
         residuals[place] = residual
     assert decode_by_the_book(lanes, count) == residuals
     assert decode(lanes, count).tolist() == residuals
-
-
-def head(low: int, count: int, tables: list[Explicit | Shape], mantissa: int = 3, **others: object) -> Head:
-    """Return a head whose contexts 0 and 1 have the first table, 2 the second, and those beyond 3 the third."""
-    contexts = book.contexts_of(low, count, mantissa)
-    owner = [min(max(context // 2, 0), 2) for context in range(contexts)]
-    return Head(low, count, owner, tables, mantissa=mantissa)._replace(**others)
-
-
-SMALL = [0, 1, 0, -1, 1, 1] * 10
-"""No residual of these is read by the third table of a `head`."""
-SHAPE, LEVELS, FIVE = Shape(200, 0, 80), Explicit([9] * 81), Explicit([0, 9, 8, 7, 1], True)
-PLAIN = head(40, 81, [SHAPE, LEVELS, SHAPE])
-SPARSE = head(40, 81, [FIVE] * 3, alphabet=[0, 39, 40, 41, 80])
-ONE = PLAIN._replace(owner=[0] * len(PLAIN.owner), tables=[LEVELS])
-WHOLE = {
-    "shapes and levels": PLAIN,
-    "an alphabet": SPARSE,
-    "one table": ONE,
-    "one table of 2^11 slots": ONE._replace(g=11),
-    "planes": PLAIN._replace(shift=3, wide=True),
-    "one mantissa bit": head(16, 33, [Explicit([9] * 33)] * 3, mantissa=1),
-    "16 tables": head(400, 800, [Explicit([9] * 800)] * 16, owner=[*range(16), *[15] * 16], wide=True),
-    "a table that no context has": PLAIN._replace(tables=[SHAPE, LEVELS, SHAPE, LEVELS]),
-}
-DAMAGED = {
-    "a context beyond the tables": PLAIN._replace(tables=[SHAPE, LEVELS]),
-    "a context beyond 16 tables": WHOLE["16 tables"]._replace(owner=[*range(17), *[16] * 15]),
-    "a range that begins after its end": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 41, 40)]),
-    "a range beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 0, 81)]),
-    "a range far beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Shape(200, 255, 255)]),
-    "no level at all": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([0] * 81)]),
-    "a level of 25": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([25] * 81)]),
-    "a level below 1": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([-1] * 81)]),
-    "a run of no levels beyond the tokens": PLAIN._replace(tables=[SHAPE, LEVELS, Explicit([9] * 80 + [0] * 2)]),
-    "three tables of 2^11 slots": PLAIN._replace(g=11),
-    "a table of 2^12 slots": ONE._replace(g=12),
-    "a table of 2^9 slots": ONE._replace(g=9),
-    "a shape of one mantissa bit": head(16, 33, [Explicit([9] * 33)] * 2 + [Shape(200, 0, 32)], mantissa=1),
-    "a shape of too many tokens": head(121, 200, [Explicit([9] * 200)] * 2 + [Shape(200, 90, 140)], wide=True),
-    "an alphabet beyond the tokens": head(40, 81, [Explicit([9] * 6)] * 3, alphabet=[0, 39, 40, 41, 80, 81]),
-    "an alphabet far beyond the tokens": SPARSE._replace(code=gamma(2**20 - 1)),
-    "an alphabet of a gap far beyond the tokens": SPARSE._replace(code=gamma(0) + gamma(2**20 - 1) + gamma(0)),
-    "an alphabet without the last token": head(
-        40, 81, [Explicit([9] * 4)] * 3, alphabet=[0, 39, 40, 41], code=alphabet_bits([0, 39, 40, 41]) + gamma(38)
-    ),
-    "no level in an alphabet": SPARSE._replace(tables=[FIVE, FIVE, Explicit([0] * 5)]),
-    "more levels than tokens in an alphabet": SPARSE._replace(tables=[FIVE, FIVE, Explicit([9] * 4 + [0] * 2)]),
-    "54 bits of shift": PLAIN._replace(shift=54, wide=True),
-}
 
 
 @pytest.mark.bounds
