@@ -48,7 +48,7 @@ def common_divisor(integers, least):
     """Return the largest divisor of all distances to the least integer; it is found in a few and checked in all."""
     divisor, count = U(0), U(integers.size)
     for i in range(U(0), count, max(count // U(32), U(1))):
-        divisor = _common(divisor, integers[i] - least)
+        divisor = greatest_common(divisor, integers[i] - least)
         if divisor == U(1):
             return divisor
     zeros, inverse, most = exact_inverse(divisor)
@@ -56,7 +56,7 @@ def common_divisor(integers, least):
         one = integers[i] - least
         quotient = (one >> zeros) * inverse
         if quotient > most or quotient * divisor != one:
-            divisor = _common(divisor, one)
+            divisor = greatest_common(divisor, one)
             if divisor == U(1):
                 return divisor
             zeros, inverse, most = exact_inverse(divisor)
@@ -64,7 +64,7 @@ def common_divisor(integers, least):
 
 
 @kernel(forceinline=True, inner=True)
-def _common(one, two):
+def greatest_common(one, two):
     """Return the greatest common divisor of two numbers."""
     while two:
         one, two = two, (one % two if one else U(0))

@@ -8,8 +8,26 @@ from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, put_header
 from squeezelab.codecs.tally.adaptive import Division, write_adaptive
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED
-from squeezelab.codecs.tally.modes import _DIVISORS, _SPREAD, BITS, DIVIDE, least_divisor, ordered
-from squeezelab.codecs.tally.prediction import common_divisor, extremes
+from squeezelab.codecs.tally.modes import (
+    _DIVISORS,
+    _SCALES,
+    _SPREAD,
+    BITS,
+    CLOSE,
+    DIVIDE,
+    MOST,
+    MOST_COUNTS,
+    MOST_PLAIN_DIVISOR,
+    MOST_WHOLE,
+    STEPS,
+    TIMES,
+    KernelMode,
+    least_divisor,
+    ordered,
+    take_apart,
+)
+from squeezelab.codecs.tally.modes import NEAR as CLOSE_TO_WHOLE
+from squeezelab.codecs.tally.prediction import common_divisor, extremes, greatest_common
 from squeezelab.codecs.tally.shapes import LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import LANES, moved_down, write_stream
 from squeezelab.codecs.tally.workspace import (
@@ -46,7 +64,9 @@ MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
 """More than any block, and what it is compared with, takes while it is written."""
 FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
-FEWEST_TO_RETRY = 1024
+FEW_ODD = 4
+"""Other arithmetic may miss one in so many."""
+FEWEST_TO_RETRY, FEWEST_TO_ADAPT, MUCH = 1024, 100, 24
 MOST_PLACES = 1 << 21
 """Integers of a wider span are not numbered by a kernel."""
 
@@ -137,20 +157,24 @@ def write_block(words, is_double, level, work, buffer, at):
         The byte after the block; 0 if it needs a closer look.
     """
     begin = at
-    whole, division = _take_apart(words, is_double, work)
+    whole, is_odd, division = _take_apart(words, is_double, level, work)
     if not whole:
         return U(0)
     at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
-    count, distinct, is_long = division.values, U(0), division.values >= U(FEWEST_TO_RETRY)
-    if ((at - begin) << U(3)) > count and _are_sparse(work[NUMBERS][:count], work):
+    count, distinct, missed, is_long = division.values, U(0), division.missed, division.values >= U(FEWEST_TO_RETRY)
+    bits, half = (at - begin) << U(3), count >> U(1)
+    # Numbers as they are, or ranks of them, might need no exceptions.
+    if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
+        return U(0)
+    if bits > count and _are_sparse(work[NUMBERS][:count], work):
         if is_long and level > U(2):
             return U(0)
         distinct, promised = rank(work[NUMBERS][:count], work)
-        promises = promised * U(100) > (at - begin) * U(8 * 3)
-        if promises and (division.missed or distinct == U(0)):
+        promises = promised * U(100) > bits * U(3)
+        if (promises or is_odd) and (missed or distinct == U(0)):
             return U(0)
-        # Where blocks are long there is time to try what promises nothing.
-        if division.missed or not (promises or is_long):
+        # Where blocks are long or odd there is time to try what promises nothing.
+        if missed or not (promises or is_long or is_odd):
             distinct = U(0)
         if distinct:
             after, its_coder, saved = _write_streams(division, distinct, level, work, buffer, at)
@@ -158,12 +182,14 @@ def write_block(words, is_double, level, work, buffer, at):
                 at, coder, gain = moved_down(buffer, at, after, begin), its_coder, saved
             else:
                 distinct = U(0)
-    if level > U(1) and coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level):
+    promises = coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level)
+    if level > U(1) and (promises or (is_odd and count >= U(FEWEST_TO_ADAPT))):
         if distinct and level > U(2):
             return U(0)
-        after = _write_adaptive(division, distinct, level, work, buffer, begin, at)
-        if after:
-            return after
+        if is_long or is_odd or not distinct:
+            after = _write_adaptive(division, distinct, is_odd, level, work, buffer, begin, at)
+            if after:
+                return after
     if at - begin > (count << U(3)):
         buffer[begin] = AS_THEY_ARE
         at = begin + U(1)
@@ -174,15 +200,12 @@ def write_block(words, is_double, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _write_adaptive(division, distinct, level, work, buffer, begin, at):
+def _write_adaptive(division, distinct, is_odd, level, work, buffer, begin, at):
     """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
-    if distinct and division.values < U(FEWEST_TO_RETRY):
-        # Models would take more time than they save bytes.
-        return U(0)
     limit = (at - begin) * U(97) // U(100) if level == U(2) else at - begin - U(1)
     end = write_adaptive(division, distinct, 0, limit, work, buffer, begin + U(1), at)
-    if distinct:
-        # Contexts may tell more of ranks as they are than of their deltas, and the other way round.
+    if distinct or is_odd:
+        # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
         limit = end - begin - U(1) if end else limit
         other = write_adaptive(division, distinct, 1, limit, work, buffer, begin + U(1), at)
         end = other if other else end
@@ -192,17 +215,81 @@ def _write_adaptive(division, distinct, level, work, buffer, begin, at):
 
 
 @kernel(inner=True)
-def _take_apart(words, is_double, work):
-    """Fill the integers of a block, gaps and exceptions; return whether so few are missed, and how it was done."""
+def _take_apart(words, is_double, level, work):
+    """Fill the integers of a block, gaps and exceptions.
+
+    Returns
+    -------
+    whole, is_odd : bool
+        Whether this is how a block may be written, and whether its arithmetic is not the plain one.
+    division : Division
+    """
     count, numbers, doubles = U(words.size), work[NUMBERS][: words.size], words.view(np.float64)
     if not is_double:
         for i in range(count):
             numbers[i] = words[i]
-        return True, Division(U(BITS), U(1), count, U(0))
-    divisor, missed = _divisor_of(doubles, work), count
+        return True, False, Division(U(BITS), U(1), count, U(0))
+    (divisor, sampled), missed = _divisor_of(doubles, work), count
     if divisor != 0.0:
         missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[EXCEPTIONS])
-    return missed <= count // U(FEW_MISSED), Division(U(DIVIDE), np.uint64(divisor), count, missed)
+    division = Division(U(DIVIDE), np.uint64(divisor), count, missed)
+    if missed <= count // U(FEW_MISSED) or level != U(2) or divisor > MOST_PLAIN_DIVISOR:
+        return missed <= count // U(FEW_MISSED), False, division
+    if divisor != 0.0:
+        division = _round_otherwise(words, np.uint64(divisor), work[WEIGHTS][:sampled], work)
+        return division.missed <= count // U(FEW_ODD), True, division
+    for i in range(count):
+        numbers[i] = ordered(words[i])
+    return not _may_be_on_grids(work[WEIGHTS][:sampled]), True, Division(U(BITS), U(1), count, U(0))
+
+
+@kernel(inner=True)
+def _may_be_on_grids(sample):
+    """Return whether most doubles of a sample may be differences of a counter's readings."""
+    for i in range(_SCALES.shape[0]):
+        near, scale = 0, np.float64(_SCALES[i, 0] * _SCALES[i, 1])
+        for double in sample.view(np.float64):
+            scaled = double * scale
+            near += abs(scaled - np.rint(scaled)) < CLOSE_TO_WHOLE and abs(scaled) < MOST_COUNTS
+        if float(near) >= MOST * sample.size:
+            return True
+    return False
+
+
+@kernel(inner=True)
+def _round_otherwise(words, divisor, sample, work):
+    """Fill the integers of a block, gaps and exceptions by the rounding that misses fewest; return how it was done."""
+    numbers, noise, exceptions = work[NUMBERS][: words.size], work[NOISE], work[EXCEPTIONS][: words.size]
+    common, digits, power = U(0), U(0), U(1)
+    for double in sample.view(np.float64):
+        whole = np.rint(double * np.float64(divisor))
+        distance = word_of(whole / np.float64(divisor)) - word_of(double)
+        if abs(whole) < MOST_WHOLE and min(distance, U(0) - distance) <= U(CLOSE):
+            common = greatest_common(common, U(np.int64(abs(whole))))
+    while power < divisor:
+        power, digits = power * U(10), digits + U(1)
+    best, missed = KernelMode(U(DIVIDE), divisor, U(1), U(0)), ~U(0)
+    for kind in (DIVIDE, TIMES, STEPS):
+        number = divisor
+        if kind == TIMES:
+            number //= greatest_common(divisor, common)
+        elif kind == STEPS:
+            number = digits
+        if (kind == DIVIDE or divisor > U(1)) and (kind != STEPS or (digits > U(1) and power == divisor)):
+            mode = KernelMode(U(kind), number, U(1), U(0))
+            its_missed = take_apart(mode, words, numbers, noise, exceptions)
+            if its_missed < missed:
+                best, missed = mode, its_missed
+    if best.kind == U(DIVIDE):
+        return Division(best.kind, best.divisor, U(words.size), ~U(0))
+    take_apart(best, words, numbers, noise, exceptions)
+    place, next_one = U(0), U(0)
+    for i in range(U(words.size)):
+        distance = exceptions[i]
+        if distance:
+            noise[place], exceptions[place] = i - next_one, distance
+            place, next_one = place + U(1), i + U(1)
+    return Division(best.kind, best.divisor, U(words.size), missed)
 
 
 @kernel(inner=True)
@@ -306,14 +393,14 @@ def rank(numbers, work):
 
 @kernel(inner=True)
 def _divisor_of(doubles, work):
-    """Return the least divisor that made most of a sample; 0 for none."""
+    """Return the least divisor that made most of a sample, 0 for none; leave that, and return how many there are."""
     sample, count = work[WEIGHTS].view(np.float64), 0
     for place in _SPREAD:
         double = doubles[np.int64(place * doubles.size)]
         if double != 0.0 and abs(double) < 1e300:
             sample[count] = double
             count += 1
-    return least_divisor(sample[:count], sample[:count].view(np.uint64), _DIVISORS) if count else 1.0
+    return (least_divisor(sample[:count], sample[:count].view(np.uint64), _DIVISORS) if count else 1.0), count
 
 
 @kernel(inner=True)
@@ -351,21 +438,30 @@ def _divide(words, doubles, divisor, numbers, gaps, exceptions):
 @kernel(inner=True)
 def _are_sparse(numbers, work):
     """Return whether few numbers are distinct of those that lie between the least and the largest, and come again."""
-    count, distinct = U(numbers.size), U(0)
+    count = U(numbers.size)
     if count < U(64):
         return False
     least, most = np.int64(numbers[0]), np.int64(numbers[0])
     for i in range(count):
         least, most = min(least, np.int64(numbers[i])), max(most, np.int64(numbers[i]))
-    seen = work[WEIGHTS][:1024]
-    for i in range(U(1024)):
-        seen[i] = U(0)
     span = np.uint64(most - least)
     limit = min(count >> U(1), span >> U(2))
-    for i in range(count):
+    distinct = _distinct_of(numbers, limit, work)
+    if distinct > limit:
+        return False
+    return span // max(common_divisor(numbers, np.uint64(least)), U(1)) >= U(4) * distinct
+
+
+@kernel(inner=True)
+def _distinct_of(numbers, limit, work):
+    """Return about how many numbers are distinct, or one more than a limit."""
+    seen, distinct = work[WEIGHTS][:1024], U(0)
+    for i in range(U(1024)):
+        seen[i] = U(0)
+    for i in range(U(numbers.size)):
         slot = (numbers[i] * U(0x9E3779B97F4A7C15)) >> U(48)
         distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
         seen[slot >> U(6)] |= U(1) << (slot & U(63))
         if distinct > limit:
-            return False
-    return span // max(common_divisor(numbers, np.uint64(least)), U(1)) >= U(4) * distinct
+            break
+    return distinct
