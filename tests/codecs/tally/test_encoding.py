@@ -79,8 +79,8 @@ def test_the_common_divisor_is_that_of_euclid(numbers: list[int], zeros: int, fa
 def test_long_blocks_of_ranks_may_have_models_that_learn() -> None:
     rng = np.random.default_rng(0)
     distinct = np.unique(rng.integers(0, 10**5, 300)) / 10
-    calm = np.repeat(rng.random(BLOCK // 64) < 0.5, 64)
-    steps = np.where(calm, rng.integers(-1, 2, BLOCK), rng.integers(-60, 61, BLOCK))
+    # How far it goes rises and falls slowly: neither one table follows that, nor one for each size of step.
+    steps = np.rint(rng.normal(size=BLOCK) * np.exp(3 * np.sin(np.arange(BLOCK) / 300))).astype(np.int64)
     column = distinct[np.abs(np.cumsum(steps)) % distinct.size]
     frame, payload = Tally().encode(column), Tally().pack(column)
     kind_at = read_varint(payload, 1)[1]
