@@ -418,7 +418,7 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     if not survey_frames(data, begins, expansion, tags, places):
         return None
     table = reader.table_of(len(frames))
-    table[:, COUNT], table[:, WORDS_AT] = np.diff(places), places[:-1]
+    table[:, COUNT], table[:, WORDS_AT] = places[1:] - places[:-1], places[:-1]
     table[:, BEGIN], table[:, END] = begins[:-1], begins[1:]
     words = np.empty(places[-1], np.uint64)
     if _read(data, table, NOT_LOCATED, reader.FRAMES, words) < 0:
