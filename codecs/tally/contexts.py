@@ -137,7 +137,7 @@ def _choose_tables(residuals, layout, choice, letters, work):
     if choice.sparse:
         _keep_letters(segments.cells, contexts, first, letters, _tried_alphabet(work))
         first, last, ways = np.int64(0), np.int64(letters), EXPLICITLY
-    groups = 0
+    groups = np.int64(0)
     for context in range(contexts):
         size = np.int64(0)
         for i in range(U(256 * context + first), U(256 * context + last)):
@@ -161,18 +161,18 @@ def _finish_table(segments, group, first, last, choice, work):
     """Choose an explicit table or a shape for good, leave what it needs, and return the bits it takes."""
     begin, tokens = 256 * segments.members[group], np.int64(choice.tokens)
     own, size = segments.cells[begin + first : begin + last], segments.sizes[group]
-    levels = work[CODES][group * tokens : (group + 1) * tokens]
+    levels, tried = work[CODES][group * tokens : (group + 1) * tokens], work[CODES][4096:]
     back, letters, start = work[CHOSEN][4096:].view(np.int64), U(own.size), np.int64(FIRST_LEVEL)
-    sparse = True
-    cost = explicit_levels(own, letters, size, choice.log, sparse, start, levels, back)
-    other = explicit_levels(own, letters, size, choice.log, not sparse, start, levels, back)
-    if cost < other:
-        explicit_levels(own, letters, size, choice.log, sparse, start, levels, back)
-    else:
-        cost, sparse = other, False
-    if segments.chosen[group] >= U(SHAPES) or cost < segments.costs[group]:
-        segments.chosen[group] = U(SHAPES) + U(sparse)
-        return cost
+    best, table = np.int64(1) << np.int64(60), U(SHAPES)
+    for sparse in (False, True):
+        cost = explicit_levels(own, letters, size, choice.log, sparse, start, tried, back)
+        if cost < best:
+            best, table = cost, U(SHAPES) + U(sparse)
+            for i in range(letters):
+                levels[i] = tried[i]
+    if segments.chosen[group] >= U(SHAPES) or best < segments.costs[group]:
+        segments.chosen[group] = table
+        return best
     least, most = 0, own.size - 1
     while own[least] == 0:
         least += 1

@@ -19,8 +19,8 @@ MOST_TABLES = 8
 RANGED_SHAPE = 25 * ONE
 """What a shape with its range takes."""
 UNKNOWN = -(1 << 60)
-BY_SHAPE, EITHER_WAY, EXPLICITLY = range(3)
-"""How tables of groups may be written."""
+BY_SHAPE, EITHER_WAY, EXPLICITLY = map(np.int64, range(3))
+"""How tables of groups may be written; of one type, so that kernels are compiled once."""
 
 
 class Segments(NamedTuple):
@@ -159,7 +159,7 @@ def join_segments(segments, count, groups, low, high, ways, work):
     Explicit tables may be in contexts alone, of which `MOST_TABLES` groups are left.
     """
     while groups > 1:
-        most, at = np.int64(0), -1
+        most, at = np.int64(0), np.int64(-1)
         for j in range(groups - 1):
             if segments.gains[j] == UNKNOWN:
                 _try_to_join(segments, j, low, high, ways, work)
