@@ -64,7 +64,7 @@ MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
 """More than any block, and what it is compared with, takes while it is written."""
 FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
-FEW_ODD = 4
+FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
 FEWEST_TO_RETRY, FEWEST_TO_ADAPT, MUCH = 1024, 100, 24
 MOST_PLACES = 1 << 21
