@@ -167,7 +167,7 @@ def write_block(words, is_double, level, work, buffer, at):
     if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
         return U(0)
     if bits > count and _are_sparse(work[NUMBERS][:count], work):
-        if is_long and level > U(2):
+        if is_long and (missed or level != U(2)):
             return U(0)
         distinct, promised = rank(work[NUMBERS][:count], work)
         promises = promised * U(100) > bits * U(3)
