@@ -9,8 +9,8 @@ A block::
     streams     m; for GRID and CUT e; if bit 4 says so a count of exceptions, their gaps, and the exceptions;
                 if bit 3 says so the ranks. Before each but the last of all stands a varint, its bytes
 
-Most blocks are of one stream, by a divisor that is found at once: one call writes a whole column of them. What is left
-(other arithmetic, few distinct values, contexts that pay) is tried in Python, block by block.
+Most blocks are of an arithmetic that is found at once: one call writes a whole column of them. What is left
+(differences of counters, few values of any bits, many exceptions) is tried in Python, block by block.
 """
 
 from __future__ import annotations

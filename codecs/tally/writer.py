@@ -64,7 +64,7 @@ MOST_BLOCK_BYTES = 4 * (9 * BLOCK + 4096)
 """More than any block, and what it is compared with, takes while it is written."""
 FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
-FEW_ODD = 4
+FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
 FEWEST_TO_RETRY, FEWEST_TO_ADAPT, MUCH = 1024, 100, 24
 MOST_PLACES = 1 << 21
@@ -167,7 +167,7 @@ def write_block(words, is_double, level, work, buffer, at):
     if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
         return U(0)
     if bits > count and _are_sparse(work[NUMBERS][:count], work):
-        if is_long and level > U(2):
+        if is_long and (missed or level != U(2)):
             return U(0)
         distinct, promised = rank(work[NUMBERS][:count], work)
         promises = promised * U(100) > bits * U(3)
