@@ -100,7 +100,7 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
         integers = work[U(NUMBERS) + stream][: missed if stream else count]
         if distinct:
             integers = work[U(DISTINCT) - stream][: count if stream else distinct]
-        place, shift, row = _write_head(integers, choice if integers.size == count else 0, work, head, place)
+        place, shift, row = _write_head(integers, choice if integers.size == count else np.int64(0), work, head, place)
         if place == U(0):
             return place
         if row:

@@ -203,11 +203,11 @@ def write_block(words, is_double, level, work, buffer, at):
 def _write_adaptive(division, distinct, is_odd, level, work, buffer, begin, at):
     """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
     limit = (at - begin) * U(97) // U(100) if level == U(2) else at - begin - U(1)
-    end = write_adaptive(division, distinct, 0, limit, work, buffer, begin + U(1), at)
+    end = write_adaptive(division, distinct, np.int64(0), limit, work, buffer, begin + U(1), at)
     if distinct or is_odd:
         # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
         limit = end - begin - U(1) if end else limit
-        other = write_adaptive(division, distinct, 1, limit, work, buffer, begin + U(1), at)
+        other = write_adaptive(division, distinct, np.int64(1), limit, work, buffer, begin + U(1), at)
         end = other if other else end
     if end:
         buffer[begin] = ADAPTIVE
