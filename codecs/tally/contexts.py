@@ -14,7 +14,8 @@ from squeezelab.codecs.tally.lanes import FULL, MOST_CONTEXTS, TOKENS, begin_of,
 from squeezelab.codecs.tally.segments import (
     EITHER_WAY,
     EXPLICITLY,
-    add_segment,
+    begin_group,
+    choose_table,
     chosen_of,
     join_segments,
     owner_of,
@@ -30,8 +31,10 @@ LOG = 10
 """Of the size of a table."""
 MIDDLES = (SIDE, 128)
 """The cell of token 0, by place in `MANTISSAS`."""
-LEAST_BY_CONTEXTS = 512
-"""Contexts that promise to save less than one in so many bits are not tried."""
+LEAST_BY_CONTEXTS, LEAST_BITS = 512, 32
+"""Contexts that promise to save less than one in so many bits, and so many more, are not tried."""
+FEW = 32
+"""Contexts of fewer values have no table of their own, nor those of fewer than one in 64."""
 
 
 @kernel(inner=True)
@@ -137,16 +140,9 @@ def _choose_tables(residuals, layout, choice, letters, work):
     if choice.sparse:
         _keep_letters(segments.cells, contexts, first, letters, _tried_alphabet(work))
         first, last, ways = np.int64(0), np.int64(letters), EXPLICITLY
-    groups = np.int64(0)
-    for context in range(contexts):
-        size = np.int64(0)
-        for i in range(U(256 * context + first), U(256 * context + last)):
-            size += np.int64(segments.cells[i])
-        if size:
-            add_segment(segments, groups, context, size, first, last, ways, work)
-            groups += 1
-        else:
-            segments.owner[context] = U(max(groups, 1) - 1)
+    groups = _group_contexts(segments, contexts, first, last, min(layout.values >> U(6), U(FEW)))
+    for group in range(groups):
+        choose_table(segments, group, first, last, ways, work)
     groups = join_segments(segments, contexts, groups, first, last, ways, work)
     total = np.int64(contexts + groups) * ONE
     if choice.sparse:
@@ -154,6 +150,27 @@ def _choose_tables(residuals, layout, choice, letters, work):
     for group in range(groups):
         total += _finish_table(segments, group, first, last, choice, work)
     return groups, total
+
+
+@kernel(inner=True)
+def _group_contexts(segments, contexts, first, last, few):
+    """Begin groups of contexts, one for each, but that one of few values goes with its neighbour; return how many."""
+    groups = np.int64(0)
+    for context in range(contexts):
+        own, size = segments.cells[256 * context : 256 * (context + 1)], np.int64(0)
+        for i in range(U(first), U(last)):
+            size += np.int64(own[i])
+        last_one = groups - 1
+        if groups and min(size, segments.sizes[last_one]) < np.int64(few):
+            joined = segments.cells[256 * segments.members[last_one] :]
+            for i in range(U(first), U(last)):
+                joined[i] += own[i]
+            segments.sizes[last_one] += size
+            segments.owner[context] = U(last_one)
+        else:
+            begin_group(segments, groups, context, size)
+            groups += 1
+    return groups
 
 
 @kernel(inner=True)

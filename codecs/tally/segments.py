@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.codecs.tally.lanes import FULL, Tokens, begin_of, prepare_wide
-from squeezelab.codecs.tally.shapes import FRACTION, LOG2, NLOGN, ONE, SHAPES, SIDE
-from squeezelab.codecs.tally.tables import best_shape, gamma_bits, symbol_of_step
+from squeezelab.codecs.tally.shapes import FRACTION, LOG2, NLOGN, ONE, SCALES, SHAPES, SIDE
+from squeezelab.codecs.tally.tables import EVERY_FAMILY, best_shape, gamma_bits, symbol_of_step
 from squeezelab.codecs.tally.workspace import COSTS, COUNTS, PREPARED, STATE
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U
@@ -106,32 +106,39 @@ def _count_segments(row, layout, low, high, segments, work):
             for i in range(first, last):
                 own[(row[i] & U(0xFFFF)) - U(FULL - SIDE)] += np.uint32(1)
             size = np.int64(last - first)
-            add_segment(segments, segment, segment, size, low, high, BY_SHAPE, work)
+            begin_group(segments, segment, segment, size)
+            choose_table(segments, segment, low, high, BY_SHAPE, work)
             total += segments.costs[segment] - 9 * ONE
     return total
 
 
 @kernel(inner=True)
-def add_segment(segments, group, segment, size, low, high, ways, work):
-    """Begin a group of one segment, of so many values that are counted."""
-    chosen, cost = _best_table(work, segments.cells[256 * segment :], low, high, size, ways)
-    segments.sizes[group], segments.costs[group], segments.chosen[group] = size, cost, U(chosen)
-    segments.members[group], segments.owner[segment], segments.gains[group] = segment, U(group), UNKNOWN
+def begin_group(segments, group, segment, size):
+    """Begin a group with a segment of so many values."""
+    segments.sizes[group], segments.members[group], segments.owner[segment] = size, segment, U(group)
 
 
 @kernel(inner=True)
-def _best_table(work, cells, low, high, count, ways):
+def choose_table(segments, group, low, high, ways, work):
+    """Fill which table a group has, and what that takes."""
+    own = segments.cells[256 * segments.members[group] :]
+    chosen, cost = _best_table(work, own, low, high, segments.sizes[group], ways, EVERY_FAMILY)
+    segments.costs[group], segments.chosen[group], segments.gains[group] = cost, U(chosen), UNKNOWN
+
+
+@kernel(inner=True)
+def _best_table(work, cells, low, high, count, ways, families):
     """Return the shape that codes counted tokens with the fewest bits, and these with its number's nine.
 
     Or, if such tables may be, `SHAPES` for an explicit one, and about how many bits that takes.
     """
     if ways == BY_SHAPE:
-        shape, bits = best_shape(work, cells, low, high, count)
+        shape, bits = best_shape(work, cells, low, high, count, families)
         return shape, bits + 9 * ONE
     own = _explicit_bits(cells, low, high, count)
     if ways == EXPLICITLY:
         return SHAPES, own
-    shape, bits = best_shape(work, cells, low, high, count)
+    shape, bits = best_shape(work, cells, low, high, count, families)
     return (shape, bits + RANGED_SHAPE) if bits + RANGED_SHAPE < own else (SHAPES, own)
 
 
@@ -183,7 +190,11 @@ def _try_to_join(segments, j, low, high, ways, work):
     one, two = cells[256 * members[j] :], cells[256 * members[j + 1] :]
     for i in range(U(256)):
         both[i] = one[i] + two[i]
-    chosen, cost = _best_table(work, both, low, high, segments.sizes[j] + segments.sizes[j + 1], ways)
+    families, size = EVERY_FAMILY, segments.sizes[j] + segments.sizes[j + 1]
+    if ways == EITHER_WAY and max(segments.chosen[j], segments.chosen[j + 1]) < U(SHAPES):
+        # Where there are many contexts, what is joined has the family of one of both.
+        families = (U(1) << segments.chosen[j] // U(SCALES)) | (U(1) << segments.chosen[j + 1] // U(SCALES))
+    chosen, cost = _best_table(work, both, low, high, size, ways, families)
     segments.gains[j] = costs[j] + costs[j + 1] + ONE // 2 - cost
     segments.joint[j] = chosen
 

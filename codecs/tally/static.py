@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.contexts import LEAST_BY_CONTEXTS, choose_contexts, context_gain, fill_offsets
+from squeezelab.codecs.tally.contexts import LEAST_BITS, LEAST_BY_CONTEXTS, choose_contexts, context_gain, fill_offsets
 from squeezelab.codecs.tally.head import (
     CONTEXTS,
     EXPLICIT,
@@ -42,6 +42,7 @@ from squeezelab.codecs.tally.lanes import (
 from squeezelab.codecs.tally.segments import chosen_of, owner_of, shapes_of_segments
 from squeezelab.codecs.tally.shapes import CELLS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
+    EVERY_FAMILY,
     MANTISSAS,
     best_shape,
     cells_at,
@@ -105,9 +106,13 @@ def write_static(residuals, work, buffer, at):
             bits = total + raw * ONE
             choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
         # Else a table by shape now has that of the first group: that of all residuals takes no fewer bytes in all.
-    letters = choice.tokens
-    if gain > bits // LEAST_BY_CONTEXTS:
+    letters, promised = choice.tokens, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values))
+    if gain > bits // LEAST_BY_CONTEXTS + LEAST_BITS * ONE:
+        before = bits
         choice, bits, letters = choose_contexts(residuals, layout, low, high, choice, bits, work)
+        if layout.epochs == U(1):
+            # Models that learn take long for a short block: they have to promise more than this has saved.
+            gain, promised = gain + bits - before, promised + bits - before
     wide = widest(choice) > U(0)
     position = put_header(choice, wide, patches, buffer, at) << U(3)
     position = put_tables(choice, layout, letters, work, buffer, position)
@@ -126,8 +131,7 @@ def write_static(residuals, work, buffer, at):
         at = _put_exceptions(work, patches, buffer, at)
     if wide:
         at = _put_planes(residuals, tokens, layout, buffer, at)
-    gain = max(gain, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values)))
-    return _put_words(room, begin, end, buffer, at), gain
+    return _put_words(room, begin, end, buffer, at), max(gain, promised)
 
 
 @kernel(inner=True)
@@ -153,7 +157,7 @@ def _choose_shape(cells, low, high, layout, work):
     for i in range(CELLS):
         single[i] = 0
     raw, first, last = cells_at(cells, low, high, shift, U(3), U(SIDE), single)
-    shape, cost = best_shape(work, single, first, last, np.int64(layout.values))
+    shape, cost = best_shape(work, single, first, last, np.int64(layout.values), EVERY_FAMILY)
     chosen_of(work)[0] = U(shape)
     log = _log_of(layout.values, U(last - first))
     choice = Choice(U(SHAPE), U(0), False, log, U(1), U(SIDE - first), U(last - first), shift)

@@ -36,6 +36,7 @@ from squeezelab.kernels.bits import (
     zigzag,
 )
 
+EVERY_FAMILY = U((1 << FAMILIES) - 1)
 MANTISSAS = (3, 1, 6)
 """Mantissa bits of tokens, by the number that a stream's header has."""
 HIGHEST_LEVEL = 24
@@ -329,8 +330,11 @@ def _cost_of(lengths, shape, counts, low, high):
 
 
 @kernel(inner=True)
-def best_shape(work, cells, low, high, count):
-    """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these."""
+def best_shape(work, cells, low, high, count, families):
+    """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these.
+
+    It is one of some families: those whose bits are set.
+    """
     half, below, middle, counts = count >> 1, np.int64(0), np.int64(16), work[WEIGHTS].view(np.float32)
     for i in range(SIDE):
         here = np.int64(cells[SIDE + i]) + np.int64(cells[SIDE - 1 - i])
@@ -348,6 +352,8 @@ def best_shape(work, cells, low, high, count):
         counts[i] = np.float32(np.int32(cells[i]))
     best, shape = np.int64(1) << 60, 0
     for family in range(FAMILIES):
+        if not (families >> U(family)) & U(1):
+            continue
         scale = start
         bits = _cost_of(lengths, U(family * SCALES + scale), counts, U(low), U(high))
         if best < bits * 3 // 4:
