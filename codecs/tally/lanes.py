@@ -654,12 +654,22 @@ def write_lanes(row, low, layout, codes, states, buffer, end):
 def write_lanes_in_chain(row, offsets, low, layout, codes, states, buffer, end):
     """Encode all values of a stream as `write_lanes` does, each by the table at an offset of its own."""
     count, lanes, _ = layout
-    low, at = low - U(FULL), end
+    per, entries, low, at = count // lanes, codes.entries, low - U(FULL), end
     for lane in range(lanes):
         states[lane] = LOWEST
-    for back in range(U(1), count + U(1)):
-        turn = count - back
-        lane = turn & (lanes - U(1))
-        place = begin_of(lane, count, lanes) + turn // lanes
-        at, states[lane] = _put(row[place], codes.entries, offsets[place] + low, states[lane], buffer, at)
+    for other in range(count - per * lanes):
+        lane = count - per * lanes - U(1) - other
+        i = begin_of(lane, count, lanes) + per
+        at, states[lane] = _put(row[i], entries, offsets[i] + low, states[lane], buffer, at)
+    b0, b1 = begin_of(U(0), count, lanes), begin_of(U(1), count, lanes)
+    b2, b3 = begin_of(U(2), count, lanes), begin_of(U(3), count, lanes)
+    s0, s1, s2, s3 = states[0], states[1], states[2], states[3]
+    for back in range(U(1), per + U(1)):
+        i = per - back
+        if lanes == U(4):
+            at, s3 = _put(row[b3 + i], entries, offsets[b3 + i] + low, s3, buffer, at)
+            at, s2 = _put(row[b2 + i], entries, offsets[b2 + i] + low, s2, buffer, at)
+        at, s1 = _put(row[b1 + i], entries, offsets[b1 + i] + low, s1, buffer, at)
+        at, s0 = _put(row[b0 + i], entries, offsets[b0 + i] + low, s0, buffer, at)
+    states[0], states[1], states[2], states[3] = s0, s1, s2, s3
     return at
