@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.contexts import LEAST_BITS, LEAST_BY_CONTEXTS, choose_contexts, context_gain, fill_offsets
+from squeezelab.codecs.tally.contexts import (
+    LEAST_BY_CONTEXTS,
+    LEAST_IN_SHORT,
+    choose_contexts,
+    context_gain,
+    fill_offsets,
+)
 from squeezelab.codecs.tally.head import (
     CONTEXTS,
     EXPLICIT,
@@ -107,7 +113,7 @@ def write_static(residuals, work, buffer, at):
             choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
         # Else a table by shape now has that of the first group: that of all residuals takes no fewer bytes in all.
     letters, promised = choice.tokens, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values))
-    if gain > bits // LEAST_BY_CONTEXTS + LEAST_BITS * ONE:
+    if gain > bits // (LEAST_BY_CONTEXTS if layout.epochs > U(1) else LEAST_IN_SHORT):
         before = bits
         choice, bits, letters = choose_contexts(residuals, layout, low, high, choice, bits, work)
         if layout.epochs == U(1):
