@@ -171,7 +171,7 @@ def join_segments(segments, count, groups, low, high, ways, work):
             if segments.gains[j] == UNKNOWN:
                 _try_to_join(segments, j, low, high, ways, work)
             if segments.gains[j] > most or (at < 0 and ways != BY_SHAPE and groups > MOST_TABLES):
-                most, at = segments.gains[j], j
+                most, at = segments.gains[j], np.int64(j)
         if at < 0:
             break
         groups -= 1
