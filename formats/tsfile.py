@@ -79,17 +79,6 @@ class TsFile(EngineFile):
         import tsfile
         from tsfile import ColumnCategory, ColumnSchema, TSDataType
 
-        compressor = getattr(tsfile.Compressor, self.compression.upper())
-        tsfile.set_tsfile_config(
-            {
-                "double_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
-                "time_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
-                "float_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
-                "int64_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
-                "default_compression_type_": compressor,
-                "time_compress_type_": compressor,
-            }
-        )
         names, labels = names_and_labels(dataset.keys)
         rising = rises(dataset)
         values = value_columns(list(dataset), dataset.value_dtypes)
@@ -122,6 +111,7 @@ class TsFile(EngineFile):
             columns.append(ColumnSchema("timestamp", TSDataType.INT64, ColumnCategory.FIELD))
         texts = [ColumnSchema(name, TSDataType.STRING, ColumnCategory.FIELD) for name in ("metric_name", "labels")]
         writer = tsfile.TsFileWriter(str(path), MEMORY_THRESHOLD)
+        self._configure()
         try:
             for name, schema, rows in (("series", texts, series), ("samples", columns, samples)):
                 if len(rows["time"]):
@@ -131,6 +121,22 @@ class TsFile(EngineFile):
             writer.add_tsfile_property("squeezelab", json.dumps(told).encode())
         finally:
             writer.close()
+
+    def _configure(self) -> None:
+        """Tell the library how to write, once there is a writer: the first of a process sets all to defaults."""
+        import tsfile
+
+        compressor = getattr(tsfile.Compressor, self.compression.upper())
+        tsfile.set_tsfile_config(
+            {
+                "double_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
+                "time_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
+                "float_encoding_type_": getattr(tsfile.TSEncoding, self.encoding.upper()),
+                "int64_encoding_type_": tsfile.TSEncoding.TS_2DIFF,
+                "default_compression_type_": compressor,
+                "time_compress_type_": compressor,
+            }
+        )
 
     def reader(self, path: Path) -> EngineReader:
         """Open the file."""

@@ -3,6 +3,8 @@
 import contextlib
 import io
 import json
+import subprocess
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -195,6 +197,18 @@ def test_vortex_opens_its_file(tmp_path: Path) -> None:
 
 
 # TsFile
+
+
+def test_tsfile_takes_its_settings_from_the_first_file_of_a_process_on() -> None:
+    pytest.importorskip("tsfile")
+    program = """
+from squeezelab import generate_metric_data
+from squeezelab.formats import get_format
+dataset = generate_metric_data("synthetic", "small")
+print(*(len(get_format("tsfile:encoding=plain,compression=lzma2").encode(dataset)) for _ in range(2)))
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert abs(int(told[0]) - int(told[1])) < int(told[1]) // 100
 
 
 def test_tsfile_opens_its_file(tmp_path: Path) -> None:
