@@ -52,7 +52,7 @@ class Division(NamedTuple):
     Attributes
     ----------
     kind, divisor : uint64
-        `BITS`, without a divisor, or `DIVIDE`.
+        `BITS`, without a divisor, `DIVIDE`, `TIMES` or `STEPS`.
     values, missed : uint64
         How many integers there are, and how many gaps and distances.
     """

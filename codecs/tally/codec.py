@@ -66,8 +66,9 @@ class Tally(ColumnCodec):
     lanes of tokens in `static`; blocks of version 1, which have the models, in `blocks`. ``docs/format.md`` has all of
     it in one place. Integers of other widths, and float32, are coded as the int64 or float64 of `widths`.
 
-    Static blocks decode a few GB/s: 2 or 4 lanes of rANS are under way at once. Where models that learn are over 3 %
-    smaller, level 2 takes them; they decode less than 1 GB/s, since each step needs what the one before has changed.
+    Static blocks decode a few GB/s: 2 or 4 lanes of rANS are under way at once. Where models that learn
+    promise to be over 3 % smaller, and are, level 2 takes them; they decode less than 1 GB/s, since each step needs
+    what the one before has changed.
 
     References
     ----------

@@ -79,7 +79,7 @@ class Codes(NamedTuple):
     Attributes
     ----------
     owner : uint64[lanes * epochs]
-        Which token is the first of the table of each lane and epoch.
+        Which token is the first of the table of each lane and epoch, or of each context.
     entries : uint64[4 * tokens of all]
         Of each token what `put_code` fills.
     """

@@ -375,7 +375,8 @@ def add_deltas(levels, slope, summed):
             levels[i] = level
         return
     lanes = lanes_of(count)
-    before = U(0)
+    # The first level is 0, whatever a residual there says.
+    before = U(0) - levels[0]
     for lane in range(lanes):
         begin, end = begin_of(lane, count, lanes), begin_of(lane + U(1), count, lanes)
         own = levels[begin:end]

@@ -65,7 +65,7 @@ def owner_of(work):
 
 @kernel(forceinline=True, inner=True)
 def chosen_of(work):
-    """Return where is told which shape each table has."""
+    """Return where is told which shape each table has; to a reader, which table follows a token of each context."""
     return work[STATE][96:128]
 
 

@@ -104,6 +104,7 @@ def write_static(residuals, work, buffer, at):
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
     choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
+    of_all = chosen_of(work)[0]
     if layout.epochs > U(1):
         groups, total = shapes_of_segments(
             residuals, shift, layout, np.int64(first), np.int64(last), bits - raw * ONE, work
@@ -111,7 +112,8 @@ def write_static(residuals, work, buffer, at):
         if groups > 1 and total + raw * ONE < bits:
             bits = total + raw * ONE
             choice = Choice(U(SEGMENTS), U(0), choice.sparse, U(10), U(groups), U(SIDE) - first, last - first, shift)
-        # Else a table by shape now has that of the first group: that of all residuals takes no fewer bytes in all.
+        else:
+            chosen_of(work)[0] = of_all
     letters, promised = choice.tokens, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values))
     if gain > bits // (LEAST_BY_CONTEXTS if layout.epochs > U(1) else LEAST_IN_SHORT):
         before = bits
@@ -375,7 +377,7 @@ def read_static(data, at, stop, summed, work, out):
     cursors = Cursors(state[:4], state[4:8], state[8:12], state[12:16], state[16:20], state[20:24], work[RESIDUALS])
     at = (_take_states(data, position, stop << U(3), layout, cursors) + U(7)) >> U(3)
     patches, patches_at = U(0), at
-    if flags & U(PATCHED) and at < stop:
+    if flags & U(PATCHED):
         patches, patches_at, at = _survey_exceptions(data, at, stop, count)
     if at > stop:
         return False, False

@@ -67,6 +67,8 @@ FEW_MISSED, NEAR = 32, 64
 FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
 FEWEST_TO_RETRY, FEWEST_TO_ADAPT, MUCH = 1024, 100, 24
+FEWEST_TO_RANK = 64
+"""Ranks of fewer integers than these are left to Python."""
 MOST_PLACES = 1 << 21
 """Integers of a wider span are not numbered by a kernel."""
 
@@ -158,7 +160,7 @@ def write_block(words, is_double, level, work, buffer, at):
     """
     begin = at
     whole, is_odd, division = _take_apart(words, is_double, level, work)
-    if not whole:
+    if not whole or (is_odd and division.values < U(FEWEST_TO_RANK)):
         return U(0)
     at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
     count, distinct, missed, is_long = division.values, U(0), division.missed, division.values >= U(FEWEST_TO_RETRY)
@@ -439,7 +441,7 @@ def _divide(words, doubles, divisor, numbers, gaps, exceptions):
 def _are_sparse(numbers, work):
     """Return whether few numbers are distinct of those that lie between the least and the largest, and come again."""
     count = U(numbers.size)
-    if count < U(64):
+    if count < U(FEWEST_TO_RANK):
         return False
     least, most = np.int64(numbers[0]), np.int64(numbers[0])
     for i in range(count):

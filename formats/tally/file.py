@@ -194,8 +194,9 @@ class TallyFile:
     def between(self, begin: Moment | None = None, end: Moment | None = None) -> TallyFile:
         """Choose samples from one time up to, and without, another: numbers in the file's unit, dates, or datetimes.
 
-        Files of version 1 have the first and last timestamp of each block in place of the earliest and latest: of a
-        series that is not in the order of time, samples may be missing there.
+        Files of version 1, and those of version 2 from before release 0.1.0, have the first and last timestamp of each
+        block in place of the earliest and latest: of a series that is not in the order of time, samples may be missing
+        there.
         """
         chosen = copy.copy(self)
         chosen._begin = self._begin if begin is None else self._moment(begin)
@@ -388,7 +389,7 @@ class TallyFile:
 
     def _join(self, number: int, pieces: Sequence[Samples]) -> Series:
         """Return a series of its pieces; those of several parts in the order of time."""
-        if len(pieces) == 1:
+        if len(pieces) == 1 and len(self._places[number]) == 1:
             return Series(self.keys[number], *pieces[0])
         timestamps = np.concatenate([one for one, _ in pieces]) if pieces else np.empty(0, np.int64)
         values = np.concatenate([one for _, one in pieces]) if pieces else np.empty(0, self.dtype(number))

@@ -65,6 +65,15 @@ def test_doubles_of_any_arithmetic_are_read_by_the_book(size: int, level: int) -
             assert Tally().decode(frame).tobytes() == odd.tobytes() == book.read_frame(frame)
 
 
+@pytest.mark.parametrize("size", [8, 16, 32, 63, 64, 200])
+def test_few_distinct_doubles_are_ranked_however_few_values_there_are(size: int) -> None:
+    rng = np.random.default_rng(size)
+    column = rng.normal(size=4)[rng.integers(0, 4, size)]
+    sizes = [len(Tally(level=level).encode(column)) for level in (1, 2, 3)]
+    assert sizes[1] <= sizes[0]
+    assert sizes[1] <= 1.1 * sizes[2]
+
+
 @given(
     st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=80),
     st.integers(0, 40),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import tally_by_the_book as book
 from squeezelab.codecs import get_codec
 
 COUNTS = pytest.mark.parametrize("count", [999, 1000, 1023, 1024, 1535, 1537, 5003, 8192])
@@ -39,3 +40,19 @@ def test_planes_of_unlike_widths(count: int, summed: bool) -> None:
         column = np.cumsum(column)
     codec = get_codec("tally")
     assert np.array_equal(codec.decode(codec.encode(column)), column)
+
+
+@pytest.mark.parametrize(
+    ("frame", "seventh"),
+    [
+        ("d1101a021800050000000a040990fe73dad5e89dbc563eb41abd93d7023244cf73b833067a", 7),
+        ("d1101e021c00050000100a040990fe73dad5e89dbc563eb41abd93d7020107c801347a5e82e8e8d23b", 106),
+        ("d1101e021c00050000100a040990fe73dad5e89dbc563eb41abd93d7020100c801b9d97d20f46b3239", 7),
+    ],
+    ids=["no exception", "one at place 7", "one at place 0"],
+)
+def test_the_first_level_is_0_whatever_a_residual_there_says(frame: str, seventh: int) -> None:
+    # Deltas of 1 in two lanes, and 3 at place 0, as our writer never leaves it.
+    decoded = get_codec("tally").decode(bytes.fromhex(frame))
+    assert decoded.tobytes() == book.read_frame(bytes.fromhex(frame))
+    assert decoded[:8].tolist() == [*range(7), seventh]

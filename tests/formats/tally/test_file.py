@@ -79,6 +79,15 @@ def test_times_choose_samples_of_a_series_that_is_not_in_their_order(tmp_path: P
     assert np.array_equal(found.values, found.timestamps / 4)
 
 
+def test_samples_of_one_part_of_several_are_in_the_order_of_time(tmp_path: Path) -> None:
+    key, path = SeriesKey("a", {}), tmp_path / "a.tally"
+    for write, begin in ((pack_series, 0), (append_series, 100)):
+        timestamps = begin + np.array([3, 1, 2])
+        write([Series(key, timestamps, timestamps / 4)], path)
+    assert TallyFile.open(path).read(0).timestamps.tolist() == [1, 2, 3, 101, 102, 103]
+    assert TallyFile.open(path).between(0, 10).read(0).timestamps.tolist() == [1, 2, 3]
+
+
 def test_a_time_that_is_none_is_rejected(path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="no time"):
         TallyFile.open(path).between("yesterday")
