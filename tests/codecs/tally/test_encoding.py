@@ -65,7 +65,7 @@ def test_doubles_of_any_arithmetic_are_read_by_the_book(size: int, level: int) -
             assert Tally().decode(frame).tobytes() == odd.tobytes() == book.read_frame(frame)
 
 
-@pytest.mark.parametrize("size", [8, 16, 32, 63, 64, 200])
+@pytest.mark.parametrize("size", [8, 16, 32, 63])
 def test_few_distinct_doubles_are_ranked_however_few_values_there_are(size: int) -> None:
     rng = np.random.default_rng(size)
     column = rng.normal(size=4)[rng.integers(0, 4, size)]
