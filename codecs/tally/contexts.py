@@ -31,7 +31,7 @@ LOG = 10
 """Of the size of a table."""
 MIDDLES = (SIDE, 128)
 """The cell of token 0, by place in `MANTISSAS`."""
-LEAST_IN_SHORT, LEAST_BY_CONTEXTS = 32, 512
+LEAST_IN_SHORT, LEAST_BY_CONTEXTS = 14, 512
 """Contexts that promise to save less than one in so many bits are not tried in short blocks, and in long ones."""
 FEW = 32
 """Contexts of fewer values have no table of their own, nor those of fewer than one in 64."""
