@@ -56,17 +56,25 @@ def write_frames(write, work, words, offsets, tag, seed, room, buffer, bounds):
     for i in range(offsets.size - 1):
         own, start = words[offsets[i] : offsets[i + 1]], at + LONGEST_HEADER
         size = write(own, *work, buffer[start:])
-        # The payload's size is known after it: the header is written twice, the second time right before the payload.
-        begin = U(start) - (put_header(buffer, U(at), tag, U(own.size), size) - U(at))
-        put_header(buffer, begin, tag, U(own.size), size)
-        checksum = hash_bytes(buffer, begin, U(start) - begin, seed, room)
-        store_word(buffer, U(start) + size, hash_bytes(buffer, U(start), size, checksum, room))
-        at = start + np.int64(size) + 8
+        begin, end = frame_payload(buffer, U(start), size, tag, U(own.size), seed, room)
+        at = np.int64(end)
         bounds[0, i], bounds[1, i] = np.int64(begin), at
 
 
 @kernel
-def put_header(buffer, at, tag, count, size):
+def frame_payload(buffer, start, size, tag, count, seed, room):
+    """Make a frame of a payload, which has room for a header before it; return where it begins, and the byte after."""
+    # The payload's size is known after it: the header is written twice, the second time right before the payload.
+    early = start - U(LONGEST_HEADER)
+    begin = start - (_put_header(buffer, early, tag, count, size) - early)
+    _put_header(buffer, begin, tag, count, size)
+    checksum = hash_bytes(buffer, begin, start - begin, seed, room)
+    store_word(buffer, start + size, hash_bytes(buffer, start, size, checksum, room))
+    return begin, start + size + U(8)
+
+
+@kernel
+def _put_header(buffer, at, tag, count, size):
     """Write a frame's header; return the byte after it."""
     buffer[at] = tag
     return put_varint(buffer, put_varint(buffer, at + U(1), count), size)

@@ -26,17 +26,17 @@ import numpy.typing as npt
 from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, pack_frame, read_varint, signed_varint, varint
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
-from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED, plan_block, write_block
+from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED, plan_block, write_block
 from squeezelab.codecs.tally.modes import BITS, CUT, GRID, Mode, Parts, find_modes, order, split
 from squeezelab.codecs.tally.prediction import OTHERS, common_divisor, extremes
 from squeezelab.codecs.tally.reader import BEGIN, CODER, COUNT, END, LEVELS_AT, WORDS_AT
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
-from squeezelab.codecs.tally.workspace import BLOCK, OTHER_LEVELS, make_rows
+from squeezelab.codecs.tally.workspace import BLOCK, make_rows
 from squeezelab.codecs.tally.workspace import MOST_REFERENCES as MOST_REFERENCES
 from squeezelab.codecs.tally.writer import ADAPTIVE as ADAPTIVE
-from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
+from squeezelab.codecs.tally.writer import FEWEST_TO_ADAPT, MOST_BLOCK_BYTES, write_columns
 from squeezelab.codecs.tally.writer import NAME as NAME
 from squeezelab.codecs.tally.writer import VERSION as VERSION
 from squeezelab.kernels.bits import U, scratch
@@ -47,8 +47,7 @@ Integers = npt.NDArray[np.int64]
 
 FAST, SMALL, SMALLEST = 1, 2, 3
 WORTH_ADAPTING = 0.97
-FEWEST_TO_ADAPT, FEWEST_TO_PREDICT = 100, 16
-MUCH = 24
+FEWEST_TO_PREDICT = 16
 BYTE: np.dtype[Any] = np.dtype(np.uint8)
 WORD: np.dtype[Any] = np.dtype(np.uint64)
 MARK = bytes([VERSION])
@@ -72,7 +71,6 @@ class Workspace(NamedTuple):
         The same numbers: they are set faster one by one than those of an array.
     offsets, places : int64[2], int64[2, 1]
         Of a column that is written by itself.
-    others : uint64[MOST_REFERENCES, BLOCK]
     """
 
     rows: Words
@@ -81,7 +79,6 @@ class Workspace(NamedTuple):
     fields: memoryview
     offsets: Integers
     places: Integers
-    others: Words
 
     @classmethod
     def of_thread(cls) -> Workspace:
@@ -89,9 +86,8 @@ class Workspace(NamedTuple):
         space: Workspace | None = getattr(_kept, "space", None)
         if space is None:
             rows, buffer = make_rows(), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
-            others = rows[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
             table, offsets, places = reader.table_of(1), np.zeros(2, np.int64), np.zeros((2, 1), np.int64)
-            space = _kept.space = cls(rows, buffer, table, memoryview(table[0]), offsets, places, others)
+            space = _kept.space = cls(rows, buffer, table, memoryview(table[0]), offsets, places)
         return space
 
 
@@ -114,7 +110,7 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
         For each column its blocks.
     """
     parts, done, space = [], 0, Workspace.of_thread()
-    words, buffer = _words_of(column), space.buffer
+    words, buffer = as_constant(column.view(WORD)), space.buffer
     places = np.zeros((2, offsets.size - 1), np.int64)
     if column.size > BLOCK:
         buffer = np.empty(min(9 * column.size, 1 << 22) + 2 * MOST_BLOCK_BYTES, np.uint8)
@@ -146,7 +142,7 @@ def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
     offsets, places = np.zeros(len(columns) + 1, np.int64), np.zeros((2, len(columns)), np.int64)
     np.cumsum([column.size for column in columns], out=offsets[1:])
     room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
-    words = _words_of(np.concatenate(columns, out=room))
+    words = as_constant(np.concatenate(columns, out=room).view(WORD))
     while len(frames) < len(columns):
         first, end, hard = write_columns(
             words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places
@@ -167,7 +163,15 @@ def encode_frame(column: Column, level: int) -> bytes:
     offsets[1] = column.size
     places[1, 0] = 0
     _, end, hard = write_columns(
-        _words_of(column), column.dtype == FLOAT64, offsets, 0, level, True, space.rows, space.buffer, places
+        as_constant(column.view(WORD)),
+        column.dtype == FLOAT64,
+        offsets,
+        0,
+        level,
+        True,
+        space.rows,
+        space.buffer,
+        places,
     )
     return _encode_hard_frame(column, level) if hard else space.buffer[places[0, 0] : end].tobytes()
 
@@ -175,13 +179,6 @@ def encode_frame(column: Column, level: int) -> bytes:
 def _encode_hard_frame(column: Column, level: int) -> bytes:
     block = _encode_hard(column, level)
     return pack_frame(NAME, column.dtype, column.size, MARK + varint(len(block)) + block)
-
-
-def _words_of(column: Column) -> Words:
-    """Return the bits of a column, read-only: kernels are compiled anew for arrays that may be written to."""
-    words = column.view(np.uint64)
-    words.flags.writeable = False
-    return words
 
 
 def blocks_within(framed: bytes) -> list[bytes]:

@@ -22,7 +22,7 @@ from squeezelab.codecs.tally.segments import (
     segments_of,
 )
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
-from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits
+from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits, shift_of_shapes
 from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, leading_zeros, shift_down, zigzag
@@ -98,8 +98,9 @@ def choose_contexts(residuals, layout, low, high, choice, bits, work):
             work[SHARES][i] = work[CODES][i]
         for i in range(letters):
             alphabet_of(work)[i] = _tried_alphabet(work)[i]
+        owner, chosen = _tried_tables(work)
         for i in range(U(MOST_CONTEXTS)):
-            owner_of(work)[i], chosen_of(work)[i] = work[STATE][U(128) + i], work[STATE][U(160) + i]
+            owner_of(work)[i], chosen_of(work)[i] = owner[i], chosen[i]
     return choice, bits, kept
 
 
@@ -108,10 +109,16 @@ def _tried_alphabet(work):
     return work[COSTS][2048:]
 
 
+@kernel(forceinline=True, inner=True)
+def _tried_tables(work):
+    """Return which table each context has, and what each table is, until a choice is better than the one before."""
+    return work[STATE][128:160], work[STATE][160:192]
+
+
 @kernel(inner=True)
 def _choose_tokens(low, high, widest, place, work):
     """Return a choice of contexts with tokens of so many mantissa bits, the raw bits, and how many tokens there are."""
-    cells, shift = work[COUNTS].view(np.uint32), U(0 if place else max(0, (widest - SIDE + 8) >> 3))
+    cells, shift = work[COUNTS].view(np.uint32), U(0) if place else shift_of_shapes(widest)
     own, alphabet, letters = cells[TOKENS : TOKENS + 256], _tried_alphabet(work), U(0)
     raw, first, last = cells_at(cells, low, high, shift, U(MANTISSAS[place]), U(MIDDLES[place]), own)
     for i in range(first, last):
@@ -133,7 +140,7 @@ def _choose_tables(residuals, layout, choice, letters, work):
         How many tables, and how many bits they and their tokens take, in 2^-12. What tables need is left in the row
         `CODES`.
     """
-    segments = segments_of(work, work[STATE][128:160], work[STATE][160:192])
+    segments = segments_of(work, *_tried_tables(work))
     contexts, first = np.int64(contexts_of(choice)), MIDDLES[np.int64(choice.mantissa)] - np.int64(choice.lowest)
     last, ways = first + np.int64(choice.tokens), EITHER_WAY
     _count_by_context(residuals, layout, choice, segments.cells)

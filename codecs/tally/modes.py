@@ -328,6 +328,16 @@ _SCALES = np.array(sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod), np.uint
 
 
 @kernel
+def near_whole(doubles, scale):
+    """Return how many doubles, times a scale, are nearly whole and no larger than counts are."""
+    near = 0
+    for double in doubles:
+        scaled = double * scale
+        near += abs(scaled - np.rint(scaled)) < NEAR and abs(scaled) < MOST_COUNTS
+    return near
+
+
+@kernel
 def survey_grids(doubles, windows, divisors, numbers, noise, exceptions, scales, missed):
     """Find the first windows and counters that most doubles fit, and count what is off each grid.
 
@@ -339,10 +349,7 @@ def survey_grids(doubles, windows, divisors, numbers, noise, exceptions, scales,
     """
     count = 0
     for i in range(windows.size):
-        near = 0
-        for double in doubles:
-            scaled = double * float(windows[i] * divisors[i])
-            near += abs(scaled - np.rint(scaled)) < NEAR and abs(scaled) < MOST_COUNTS
+        near = near_whole(doubles, float(windows[i] * divisors[i]))
         if near >= MOST * doubles.size and count < scales.size:
             scales[count] = i
             for kind in range(2):

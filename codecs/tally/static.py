@@ -54,6 +54,7 @@ from squeezelab.codecs.tally.tables import (
     cells_at,
     explicit_levels,
     put_bits,
+    shift_of_shapes,
     span_of,
     take_bits,
 )
@@ -159,9 +160,8 @@ def _count_tokens(residuals, work):
 @kernel(inner=True)
 def _choose_shape(cells, low, high, layout, work):
     """Return the best shape for all residuals, how many bits it takes, in 2^-12, and how many of them are raw."""
-    # The shift leaves the tokens of a shape: as many bits as its cells tell apart, and the median among its scales.
     widest, single = max(high - FULL, FULL - 1 - low), cells[TOKENS : TOKENS + CELLS]
-    shift = U(max(0, (widest - SIDE + 8) >> 3))
+    shift = shift_of_shapes(widest)
     for i in range(CELLS):
         single[i] = 0
     raw, first, last = cells_at(cells, low, high, shift, U(3), U(SIDE), single)

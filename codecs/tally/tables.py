@@ -329,6 +329,12 @@ def _cost_of(lengths, shape, counts, low, high):
     return np.int64(_dot(counts[low:high], lengths[first + low : first + high])) << (FRACTION - 7)
 
 
+@kernel(forceinline=True, inner=True)
+def shift_of_shapes(widest):
+    """Return the shift that leaves the tokens of shapes: as many bits as their cells tell apart."""
+    return U(max(0, (widest - SIDE + 8) >> 3))
+
+
 @kernel(inner=True)
 def best_shape(work, cells, low, high, count, families):
     """Return the shape that codes counted tokens, in the cells low to high, with the fewest bits, and these.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
-from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, put_header
+from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, frame_payload
 from squeezelab.codecs.tally.adaptive import Division, write_adaptive
-from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, RANKED
+from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED
 from squeezelab.codecs.tally.modes import (
     _DIVISORS,
     _SCALES,
@@ -16,17 +16,16 @@ from squeezelab.codecs.tally.modes import (
     CLOSE,
     DIVIDE,
     MOST,
-    MOST_COUNTS,
     MOST_PLAIN_DIVISOR,
     MOST_WHOLE,
     STEPS,
     TIMES,
     KernelMode,
     least_divisor,
+    near_whole,
     ordered,
     take_apart,
 )
-from squeezelab.codecs.tally.modes import NEAR as CLOSE_TO_WHOLE
 from squeezelab.codecs.tally.prediction import common_divisor, extremes, greatest_common
 from squeezelab.codecs.tally.shapes import LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import LANES, moved_down, write_stream
@@ -50,11 +49,10 @@ from squeezelab.kernels.bits import (
     count_ones,
     put_varint,
     store_little,
-    store_word,
     trailing_zeros,
     word_of,
 )
-from squeezelab.kernels.xxh3 import ROOM, hash_bytes
+from squeezelab.kernels.xxh3 import ROOM
 
 NAME, VERSION = "tally", 2
 SEED = U(seed_of(NAME))
@@ -66,7 +64,7 @@ FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
 FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
-FEWEST_TO_RETRY, FEWEST_TO_ADAPT, MUCH = 1024, 100, 24
+FEWEST_TO_RETRY, FEWEST_TO_ADAPT = 1024, 100
 FEWEST_TO_RANK = 64
 """Ranks of fewer integers than these are left to Python."""
 MOST_PLACES = 1 << 21
@@ -118,27 +116,15 @@ def write_columns(words, is_double, offsets, first, level, framed, work, buffer,
                 return first, at, True
             at = _with_size(buffer, begin, end)
             if framed:
-                begin, at = _frame(U(last - first), is_double, begin, at, work[STATE][:ROOM], buffer)
+                begin -= U(1)
+                buffer[begin] = VERSION
+                tag = U(FLOAT64_TAG) if is_double else U(INT64_TAG)
+                begin, at = frame_payload(buffer, begin, at - begin, tag, U(last - first), SEED, work[STATE][:ROOM])
             places[0, column] = np.int64(begin)
             places[1, column] += np.int64(at - begin)
             first = last
         column += 1
     return first, at, False
-
-
-@kernel(inner=True)
-def _frame(count, is_double, start, stop, room, buffer):
-    """Make a frame of blocks that lie in a buffer; return where it begins, and the byte after it."""
-    start -= U(1)
-    buffer[start] = VERSION
-    tag = U(FLOAT64_TAG) if is_double else U(INT64_TAG)
-    # How long the header is, is known when it is written: the second time right before the payload.
-    early = start - U(LONGEST_HEADER)
-    begin = start - (put_header(buffer, early, tag, count, stop - start) - early)
-    put_header(buffer, begin, tag, count, stop - start)
-    checksum = hash_bytes(buffer, begin, start - begin, SEED, room)
-    store_word(buffer, stop, hash_bytes(buffer, start, stop - start, checksum, room))
-    return begin, stop + U(8)
 
 
 @kernel(inner=True)
@@ -249,11 +235,8 @@ def _take_apart(words, is_double, level, work):
 def _may_be_on_grids(sample):
     """Return whether most doubles of a sample may be differences of a counter's readings."""
     for i in range(_SCALES.shape[0]):
-        near, scale = 0, np.float64(_SCALES[i, 0] * _SCALES[i, 1])
-        for double in sample.view(np.float64):
-            scaled = double * scale
-            near += abs(scaled - np.rint(scaled)) < CLOSE_TO_WHOLE and abs(scaled) < MOST_COUNTS
-        if float(near) >= MOST * sample.size:
+        scale = np.float64(_SCALES[i, 0] * _SCALES[i, 1])
+        if float(near_whole(sample.view(np.float64), scale)) >= MOST * sample.size:
             return True
     return False
 
