@@ -334,38 +334,37 @@ def _read_four(data, at, limit, tables, cursors, stretch, out):
 
 
 @kernel(forceinline=True, inner=True)
+def _read_one(data, at, n, tables, stretch, lane):
+    """Decode an integer of a lane: its state, table, sum and place in the plane; return these, and the words taken."""
+    state, offset, total, position = lane
+    left, rest, bits = _take(tables.entries, offset, tables.log, (U(1) << tables.log) - U(1), state, stretch.chained)
+    state = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
+    number, position = _with_plane(data, position, stretch.wide, rest, bits)
+    offset = _following(rest, tables.log) if stretch.chained else offset
+    return (state, offset, (total & stretch.keep) + number, position), n + U(left < LOWEST)
+
+
+@kernel(forceinline=True, inner=True)
 def _read_two(data, at, limit, tables, cursors, stretch, out):
     """Decode integers of two lanes, as `_read_four` does, but with the bits of planes, so many as surely are there."""
-    rounds, first, wide, keep, chained = stretch
-    entries, log, states, sums, planes = tables.entries, tables.log, cursors.states, cursors.sums, cursors.planes
-    mask, i, n = (U(1) << log) - U(1), U(0), U(0)
+    rounds, first, sums, planes = stretch.rounds, stretch.first, cursors.sums, cursors.planes
+    states, offsets, i, n = cursors.states, cursors.offsets, U(0), U(0)
     if at > limit:
         return i, at
-    if wide:
+    if stretch.wide:
         stop = limit << U(3)
         rounds = min(rounds, (stop - min(max(planes[0], planes[1]), stop)) // tables.widest)
     most = (limit - at) >> U(2)
-    s0, s1, o0, o1 = states[0], states[1], cursors.offsets[0], cursors.offsets[1]
-    a0, a1, p0, p1 = sums[0], sums[1], planes[0], planes[1]
+    lane0, lane1 = (states[0], offsets[0], sums[0], planes[0]), (states[1], offsets[1], sums[1], planes[1])
     b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
     while i < rounds and n <= most:
-        left, rest, bits = _take(entries, o0, log, mask, s0, chained)
-        s0 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
-        n += U(left < LOWEST)
-        number, p0 = _with_plane(data, p0, wide, rest, bits)
-        a0 = (a0 & keep) + number
-        out[b0 + i] = a0
-        o0 = _following(rest, log) if chained else o0
-        left, rest, bits = _take(entries, o1, log, mask, s1, chained)
-        s1 = _filled(left, left < LOWEST, load_half(data, at + (n << U(2))))
-        n += U(left < LOWEST)
-        number, p1 = _with_plane(data, p1, wide, rest, bits)
-        a1 = (a1 & keep) + number
-        out[b1 + i] = a1
-        o1 = _following(rest, log) if chained else o1
+        lane0, n = _read_one(data, at, n, tables, stretch, lane0)
+        out[b0 + i] = lane0[2]
+        lane1, n = _read_one(data, at, n, tables, stretch, lane1)
+        out[b1 + i] = lane1[2]
         i += U(1)
-    states[0], states[1], sums[0], sums[1], planes[0], planes[1] = s0, s1, a0, a1, p0, p1
-    cursors.offsets[0], cursors.offsets[1] = o0, o1
+    states[0], offsets[0], sums[0], planes[0] = lane0
+    states[1], offsets[1], sums[1], planes[1] = lane1
     return i, at + (n << U(2))
 
 
