@@ -105,7 +105,7 @@ def write_static(residuals, work, buffer, at):
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
     choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
-    of_all = chosen_of(work)[0]
+    of_all, single = chosen_of(work)[0], bits
     if layout.epochs > U(1):
         groups, total = shapes_of_segments(
             residuals, shift, layout, np.int64(first), np.int64(last), bits - raw * ONE, work
@@ -116,7 +116,7 @@ def write_static(residuals, work, buffer, at):
         else:
             chosen_of(work)[0] = of_all
     letters, promised = choice.tokens, gain + bits - _learnt_bits(cells, low, high, np.int64(layout.values))
-    if gain > bits // (LEAST_BY_CONTEXTS if layout.epochs > U(1) else LEAST_IN_SHORT):
+    if gain > single - bits + bits // (LEAST_BY_CONTEXTS if layout.epochs > U(1) else LEAST_IN_SHORT):
         before = bits
         choice, bits, letters = choose_contexts(residuals, layout, low, high, choice, bits, work)
         if layout.epochs == U(1):
