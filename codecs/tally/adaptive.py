@@ -63,8 +63,24 @@ class Division(NamedTuple):
     missed: np.uint64
 
 
+class Limits(NamedTuple):
+    """Beyond which a block is given up.
+
+    Attributes
+    ----------
+    size : uint64
+        The most bytes.
+    promised : float64
+        The most bits that a plan may promise for its residuals, were their sizes told by nothing but how often they
+        come.
+    """
+
+    size: np.uint64
+    promised: np.float64
+
+
 @kernel(inner=True)
-def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
+def write_adaptive(division, distinct, choice, limits, work, buffer, at, after):
     """Write a block in place of a larger one.
 
     Parameters
@@ -75,8 +91,7 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
         are.
     choice : int
         0 to predict a value for each by the best plan, 1 by the second, if that promises nearly as few bits.
-    limit : uint64
-        What is larger than so many bytes is not written.
+    limits : Limits
     work : uint64[ROWS, BLOCK]
         `make_rows`.
     buffer, at, after : uint8[...], uint64, uint64
@@ -100,7 +115,8 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
         integers = work[U(NUMBERS) + stream][: missed if stream else count]
         if distinct:
             integers = work[U(DISTINCT) - stream][: count if stream else distinct]
-        place, shift, row = _write_head(integers, choice if integers.size == count else np.int64(0), work, head, place)
+        its_choice, most = (choice, limits.promised) if integers.size == count else (np.int64(0), np.inf)
+        place, shift, row = _write_head(integers, its_choice, most, work, head, place)
         if place == U(0):
             return place
         if row:
@@ -110,7 +126,7 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
     raw_size, words_size, states, begin = raw_at - after, U(0), U(0), U(0)
     room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), kind | (U(DISTANT) if missed else U(0))
     flags |= U(RANKED) if distinct else U(0)
-    if _least_words(operations[:done]) + raw_size > limit:
+    if _least_words(operations[:done]) + raw_size > limits.size:
         return U(0)
     if done:
         classes, bits, begin = write_operations(operations[:done], room[: U(2) * done + U(8)])
@@ -120,7 +136,7 @@ def write_adaptive(division, distinct, choice, limit, work, buffer, at, after):
         states = put_varint(head, U(0), classes - LOWEST_STATE)
         states = put_varint(head, states, bits - LOWEST_STATE)
     head_size = U(1) + states + (place - U(HEAD_AT))
-    if head_size + words_size + raw_size + U(4) > limit:
+    if head_size + words_size + raw_size + U(4) > limits.size:
         return U(0)
     at = put_varint(buffer, at, head_size)
     at = put_varint(buffer, at, words_size)
@@ -164,14 +180,14 @@ def _model(residuals, shift, work, operations, raw):
 
 
 @kernel(inner=True)
-def _write_head(integers, choice, work, head, place):
+def _write_head(integers, choice, most, work, head, place):
     """Write a stream's header by the plan that promises the fewest bits, or the second one.
 
     Returns
     -------
     place, shift, row : uint64
         The byte after it, how many low bits of residuals are raw, and the row of these; 0 if all are 0. The byte is 0
-        if the second plan promises many more bits.
+        if the second plan promises many more bits, or the plan more than the most.
     """
     levels, room = work[LEVELS][: integers.size], work[CHOSEN]
     counts, starts, slopes, bits = room[: 2 * CELLS].view(np.int64), room[192:200], room[200:208], room[208:216]
@@ -196,6 +212,8 @@ def _write_head(integers, choice, work, head, place):
         if promised[second] > NEAR_TIE * promised[best]:
             return U(0), U(0), U(0)
         best = second
+    if promised[best] > most:
+        return U(0), U(0), U(0)
     order, signed = PLANS[best]
     if order or signed:
         place = put_varint(head, place, starts[best])

@@ -6,7 +6,7 @@ import numpy as np
 
 from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, frame_payload
-from squeezelab.codecs.tally.adaptive import Division, write_adaptive
+from squeezelab.codecs.tally.adaptive import Division, Limits, write_adaptive
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED
 from squeezelab.codecs.tally.modes import (
     _DIVISORS,
@@ -175,7 +175,8 @@ def write_block(words, is_double, level, work, buffer, at):
         if distinct and level > U(2):
             return U(0)
         if is_long or is_odd or not distinct:
-            after = _write_adaptive(division, distinct, is_odd, level, work, buffer, begin, at)
+            limits = _limits_of(at - begin, gain, count, level)
+            after = _write_adaptive(division, distinct, is_odd, limits, work, buffer, begin, at)
             if after:
                 return after
     if at - begin > (count << U(3)):
@@ -188,14 +189,26 @@ def write_block(words, is_double, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _write_adaptive(division, distinct, is_odd, level, work, buffer, begin, at):
+def _limits_of(size, gain, count, level):
+    """Return beyond what models that learn are given up in place of so many bytes, of which contexts promise to save some.
+
+    They save about as much again by the size two before and by learning: what a long block would not gain by that, a
+    twentieth, is not tried.
+    """
+    limit = size * U(97) // U(100) if level == U(2) else size - U(1)
+    if level > U(2) or count < U(FEWEST_TO_RETRY):
+        return Limits(limit, np.inf)
+    return Limits(limit, float(8 * ONE * np.int64(size) * 95 // 100 + 2 * gain) / float(ONE))
+
+
+@kernel(inner=True)
+def _write_adaptive(division, distinct, is_odd, limits, work, buffer, begin, at):
     """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
-    limit = (at - begin) * U(97) // U(100) if level == U(2) else at - begin - U(1)
-    end = write_adaptive(division, distinct, np.int64(0), limit, work, buffer, begin + U(1), at)
+    end = write_adaptive(division, distinct, np.int64(0), limits, work, buffer, begin + U(1), at)
     if distinct or is_odd:
         # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
-        limit = end - begin - U(1) if end else limit
-        other = write_adaptive(division, distinct, np.int64(1), limit, work, buffer, begin + U(1), at)
+        limits = Limits(end - begin - U(1), limits.promised) if end else limits
+        other = write_adaptive(division, distinct, np.int64(1), limits, work, buffer, begin + U(1), at)
         end = other if other else end
     if end:
         buffer[begin] = ADAPTIVE
