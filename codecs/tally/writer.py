@@ -65,6 +65,8 @@ FEW_MISSED, NEAR = 32, 64
 FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
 FEWEST_TO_RETRY, FEWEST_TO_ADAPT = 1024, 100
+MOST_DIGITS_MORE = 3
+"""So many decimals more are tried where a divisor misses some."""
 FEWEST_TO_RANK = 64
 """Ranks of fewer integers than these are left to Python."""
 MOST_PLACES = 1 << 21
@@ -155,21 +157,25 @@ def write_block(words, is_double, level, work, buffer, at):
     if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
         return U(0)
     if bits > count and _are_sparse(work[NUMBERS][:count], work):
-        if is_long and (missed or level != U(2)):
+        # Ranks are of numbers that miss nothing.
+        finer = _finer(words, division, work) if missed else division
+        if is_long and (finer.missed or level > U(2)):
             return U(0)
         distinct, promised = rank(work[NUMBERS][:count], work)
         promises = promised * U(100) > bits * U(3)
-        if (promises or is_odd) and (missed or distinct == U(0)):
+        if (promises or is_odd) and (finer.missed or distinct == U(0)):
             return U(0)
         # Where blocks are long or odd there is time to try what promises nothing.
-        if missed or not (promises or is_long or is_odd):
+        if finer.missed or not (promises or is_long or is_odd):
             distinct = U(0)
         if distinct:
-            after, its_coder, saved = _write_streams(division, distinct, level, work, buffer, at)
+            after, its_coder, saved = _write_streams(finer, distinct, level, work, buffer, at)
             if after - at < at - begin:
-                at, coder, gain = moved_down(buffer, at, after, begin), its_coder, saved
+                at, coder, gain, division = moved_down(buffer, at, after, begin), its_coder, saved, finer
             else:
                 distinct = U(0)
+        if missed and distinct == U(0) and finer.missed == U(0):
+            _divide(words, division.divisor, work)
     promises = coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level)
     if level > U(1) and (promises or (is_odd and count >= U(FEWEST_TO_ADAPT))):
         if distinct and level > U(2):
@@ -232,8 +238,11 @@ def _take_apart(words, is_double, level, work):
         return True, False, Division(U(BITS), U(1), count, U(0))
     (divisor, sampled), missed = _divisor_of(doubles, work), count
     if divisor != 0.0:
-        missed = _divide(words, doubles, divisor, numbers, work[NOISE], work[EXCEPTIONS])
+        missed = _divide(words, np.uint64(divisor), work)
     division = Division(U(DIVIDE), np.uint64(divisor), count, missed)
+    if missed > count // U(FEW_MISSED):
+        division = _finer(words, division, work)
+        missed = division.missed
     if missed <= count // U(FEW_MISSED) or level != U(2) or divisor > MOST_PLAIN_DIVISOR:
         return missed <= count // U(FEW_MISSED), False, division
     if divisor != 0.0:
@@ -242,6 +251,20 @@ def _take_apart(words, is_double, level, work):
     for i in range(count):
         numbers[i] = ordered(words[i])
     return not _may_be_on_grids(work[WEIGHTS][:sampled]), True, Division(U(BITS), U(1), count, U(0))
+
+
+@kernel(inner=True)
+def _finer(words, division, work):
+    """Fill the integers of a block by a finer divisor that misses none, if there is one; return how it was done."""
+    if division.kind != U(DIVIDE) or division.divisor == U(0):
+        return division
+    divisor = division.divisor * U(10)
+    for _ in range(MOST_DIGITS_MORE):
+        if divisor <= U(MOST_PLAIN_DIVISOR) and _divide(words, divisor, work) == U(0):
+            return Division(division.kind, divisor, division.values, U(0))
+        divisor *= U(10)
+    _divide(words, division.divisor, work)
+    return division
 
 
 @kernel(inner=True)
@@ -402,7 +425,7 @@ def _divisor_of(doubles, work):
 
 
 @kernel(inner=True)
-def _divide(words, doubles, divisor, numbers, gaps, exceptions):
+def _divide(words, divisor, work):
     """Fill whole numbers, and the gaps and exceptions of those doubles that are not these over the divisor.
 
     Returns
@@ -410,7 +433,8 @@ def _divide(words, doubles, divisor, numbers, gaps, exceptions):
     missed : uint64
         How many; all, where one is missed that a rounding may have made: another arithmetic may miss none.
     """
-    every, count = U(0), U(words.size)
+    doubles, divisor, every, count = words.view(np.float64), float(divisor), U(0), U(words.size)
+    numbers, gaps, exceptions = work[NUMBERS][: words.size], work[NOISE], work[EXCEPTIONS]
     for i in range(count):
         scaled = np.rint(doubles[i] * divisor)
         number = np.int64(scaled) if abs(scaled) < 4503599627370496.0 else np.int64(0)
