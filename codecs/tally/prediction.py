@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from squeezelab.codecs.tally.lanes import begin_of, count_cells, lanes_of, prepare
+from squeezelab.codecs.tally.contexts import context_gain
+from squeezelab.codecs.tally.lanes import TOKENS, begin_of, count_cells, lanes_of, prepare
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
 from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, PREPARED, RESIDUALS
 from squeezelab.kernels import kernel
@@ -108,7 +109,7 @@ def choose_predictor(levels, span, work):
     count = levels.size
     cells, room, row = work[COUNTS].view(np.uint32), work[COSTS].view(np.int64), work[OTHER_RESIDUALS][: levels.size]
     best, order, slope = np.int64(1) << 60, U(PLAIN), U(0)
-    zero = U(0)
+    of_deltas, median, zero = best, slope, U(0)
     for candidate in range(3):
         middle = zero
         if candidate == 0:
@@ -127,6 +128,10 @@ def choose_predictor(levels, span, work):
             bits += bits // 128
         if bits < best:
             best, order, slope = bits, U(candidate), middle
+        if candidate == 1:
+            of_deltas, median = bits, middle
+    if order == U(DELTA_OF_DELTA) and _tell_more(levels, median, of_deltas - best + of_deltas // 32, work):
+        best, order, slope = of_deltas, U(DELTA), median
     if count > 64 and span < U(1) << U(40) and best > count * ONE // 4:
         large = span > U(1) << U(20)
         f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
@@ -141,6 +146,16 @@ def choose_predictor(levels, span, work):
                 return U(TAPS), slope, np.uint64(n1), np.uint64(n2), np.uint64(n3)
     subtract_plan(levels, order, slope, work[RESIDUALS][: levels.size])
     return order, slope, zero, zero, zero
+
+
+@kernel(inner=True)
+def _tell_more(levels, slope, saved, work):
+    """Return whether contexts tell more of deltas than of their changes, by more than these save."""
+    row, room, cells = work[OTHER_RESIDUALS][: levels.size], work[PREPARED], work[COUNTS].view(np.uint32)
+    subtract_plan(levels, U(DELTA_OF_DELTA), U(0), row)
+    of_changes = context_gain(row, U(TOKENS), room, cells)
+    subtract_plan(levels, U(DELTA), slope, row)
+    return context_gain(row, U(TOKENS), room, cells) - max(of_changes, np.int64(0)) > saved
 
 
 @kernel(inner=True)
