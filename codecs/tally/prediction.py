@@ -383,11 +383,7 @@ def add_deltas(levels, slope, summed):
     """Turn residuals into levels; ``summed`` if each lane has been summed up by itself."""
     count = U(levels.size)
     if not summed:
-        level = U(0)
-        levels[0] = U(0)
-        for i in range(U(1), count):
-            level += levels[i] + slope
-            levels[i] = level
+        _sum_up(levels, slope)
         return
     lanes = lanes_of(count)
     # The first level is 0, whatever a residual there says.
@@ -406,6 +402,22 @@ def add_deltas(levels, slope, summed):
             for i in range(U(own.size)):
                 own[i] += first + slope * i
         before = levels[end - U(1)]
+
+
+@kernel(inner=True)
+def _sum_up(levels, slope):
+    """Turn residuals into levels by adding up, four at a time: only their sum waits for the level before."""
+    levels[0] = U(0) - slope
+    level, fours = U(0), U(levels.size) & ~U(3)
+    for i in range(U(0), fours, U(4)):
+        one, two = levels[i] + slope, levels[i + U(2)] + slope
+        first, second = one + (levels[i + U(1)] + slope), two + (levels[i + U(3)] + slope)
+        levels[i], levels[i + U(1)] = level + one, level + first
+        levels[i + U(2)], levels[i + U(3)] = level + (first + two), level + (first + second)
+        level += first + second
+    for i in range(fours, U(levels.size)):
+        level += levels[i] + slope
+        levels[i] = level
 
 
 @kernel(inner=True)

@@ -45,7 +45,7 @@ from squeezelab.codecs.tally.workspace import (
 )
 from squeezelab.codecs.tally.writer import ADAPTIVE, SEED, VERSION
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, borrowed, load_little, take_varint, word_of
+from squeezelab.kernels.bits import U, borrowed, float_of, load_little, take_varint, word_of
 from squeezelab.kernels.xxh3 import ROOM
 
 COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
@@ -176,6 +176,7 @@ class Head(NamedTuple):
     exceptions: np.uint64
 
 
+SHIFTED = 1.5 * 2.0**52
 STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
 
 
@@ -304,9 +305,22 @@ def _read_streams(data, at, stop, head, known, target, numbers, work):
 @kernel(inner=True)
 def _divide_by(doubles, base, factor, divisor):
     """Turn levels, held in the bits of doubles, into integers over a divisor; a division takes as long as all else."""
+    every = U(0)
+    if factor != U(1):
+        for i in range(U(doubles.size)):
+            doubles[i] = float_of(factor * word_of(doubles[i]))
+    for i in range(U(doubles.size)):
+        every |= base + word_of(doubles[i]) + U(1 << 51)
+    if every >> U(52):
+        for i in range(U(doubles.size)):
+            doubles[i] = np.float64(np.int64(base + word_of(doubles[i]))) / divisor
+        return
+    # Not all processors convert several words at once. In the bits of 1.5 * 2^52 the last place is 1: what is added to
+    # them is added to the number.
+    base += word_of(SHIFTED)
     if divisor == 1.0:
         for i in range(U(doubles.size)):
-            doubles[i] = np.float64(np.int64(base + factor * word_of(doubles[i])))
+            doubles[i] = float_of(base + word_of(doubles[i])) - SHIFTED
     else:
         for i in range(U(doubles.size)):
-            doubles[i] = np.float64(np.int64(base + factor * word_of(doubles[i]))) / divisor
+            doubles[i] = (float_of(base + word_of(doubles[i])) - SHIFTED) / divisor
