@@ -32,14 +32,17 @@ from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
+    SHIFTED,
     U,
     choose,
+    float_of,
     high_product,
     leading_zeros,
     load_half,
     load_little,
     shift_down,
     store_half,
+    word_of,
 )
 
 Words = npt.NDArray[np.uint64]
@@ -521,6 +524,26 @@ def prepare(numbers, mantissa, row):
     raw, least, most : uint64
         How many bits are raw, and the extreme cells.
     """
+    total, every, least, most = U(0), U(0), np.int64(FULL), np.int64(FULL)
+    for i in range(U(numbers.size)):
+        sign = U(0) - (numbers[i] >> U(63))
+        size = numbers[i] ^ sign
+        every |= size
+        # As `token_of`, but by the exponent of a double: few processors count leading zeros of several words at once.
+        exponent = word_of(float_of(word_of(SHIFTED) + (size | (U(1) << mantissa))) - SHIFTED) >> U(52)
+        raw = (exponent - mantissa - U(1023)) & U(63)
+        cell = (((raw << mantissa) + (size >> raw)) ^ sign) + U(FULL)
+        row[i] = cell | (raw << U(16)) | ((numbers[i] & ((U(1) << raw) - U(1))) << U(24))
+        total += raw
+        least, most = min(least, np.int64(cell)), max(most, np.int64(cell))
+    if every >> U(51):
+        return _prepare_large(numbers, mantissa, row)
+    return total, U(least), U(most)
+
+
+@kernel(inner=True)
+def _prepare_large(numbers, mantissa, row):
+    """Do as `prepare` does for any integers."""
     total, least, most = U(0), U(FULL), U(FULL)
     for i in range(U(numbers.size)):
         token, raw = token_of(numbers[i], mantissa)

@@ -45,7 +45,7 @@ from squeezelab.codecs.tally.workspace import (
 )
 from squeezelab.codecs.tally.writer import ADAPTIVE, SEED, VERSION
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, borrowed, float_of, load_little, take_varint, word_of
+from squeezelab.kernels.bits import SHIFTED, U, borrowed, float_of, load_little, take_varint, word_of
 from squeezelab.kernels.xxh3 import ROOM
 
 COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
@@ -176,7 +176,6 @@ class Head(NamedTuple):
     exceptions: np.uint64
 
 
-SHIFTED = 1.5 * 2.0**52
 STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
 
 
@@ -315,8 +314,6 @@ def _divide_by(doubles, base, factor, divisor):
         for i in range(U(doubles.size)):
             doubles[i] = np.float64(np.int64(base + word_of(doubles[i]))) / divisor
         return
-    # Not all processors convert several words at once. In the bits of 1.5 * 2^52 the last place is 1: what is added to
-    # them is added to the number.
     base += word_of(SHIFTED)
     if divisor == 1.0:
         for i in range(U(doubles.size)):

@@ -44,6 +44,7 @@ from squeezelab.codecs.tally.workspace import (
 )
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
+    SHIFTED,
     U,
     borrowed,
     count_ones,
@@ -433,21 +434,23 @@ def _divide(words, divisor, work):
     missed : uint64
         How many; all, where one is missed that a rounding may have made: another arithmetic may miss none.
     """
-    doubles, divisor, every, count = words.view(np.float64), float(divisor), U(0), U(words.size)
+    doubles, divisor, every, far, count = words.view(np.float64), float(divisor), U(0), U(0), U(words.size)
     numbers, gaps, exceptions = work[NUMBERS][: words.size], work[NOISE], work[EXCEPTIONS]
     for i in range(count):
-        scaled = np.rint(doubles[i] * divisor)
-        number = np.int64(scaled) if abs(scaled) < 4503599627370496.0 else np.int64(0)
-        numbers[i] = np.uint64(number)
-        every |= word_of(np.float64(number) / divisor) ^ words[i]
-    if every == U(0):
+        # The sum is rounded to a whole number, which its bits have as they are.
+        shifted = doubles[i] * divisor + SHIFTED
+        numbers[i] = word_of(shifted) - word_of(SHIFTED)
+        far |= numbers[i] + U(1 << 51)
+        every |= word_of((shifted - SHIFTED) / divisor) ^ words[i]
+    if every == U(0) and far >> U(52) == U(0):
         return U(0)
-    missed, next_one = U(0), U(0)
+    missed, next_one, number = U(0), U(0), U(0)
     for i in range(count):
         scaled = np.rint(doubles[i] * divisor)
-        if not abs(scaled) < 4503599627370496.0:
-            # What is no number, or too large a one, repeats the integer before, which costs least.
-            numbers[i] = numbers[i - U(1)] if i else U(0)
+        if abs(scaled) < MOST_WHOLE:
+            number = np.uint64(np.int64(scaled))
+        # What is no number, or too large a one, repeats the integer before, which costs least.
+        numbers[i] = number
         distance = ordered(words[i]) - ordered(word_of(np.float64(np.int64(numbers[i])) / divisor))
         if distance:
             if min(distance, U(0) - distance) <= U(NEAR) or missed > count // U(FEW_MISSED):

@@ -25,6 +25,12 @@ WRITE_SLACK = 16
 READ_SLACK = 8
 """Bytes that a buffer must have after the last byte that holds bits; a frame's checksum is these bytes."""
 
+SHIFTED = 1.5 * 2.0**52
+"""What whole numbers below 2^51 are added to: the bits of the sum, less its own, are the number, in two's complement.
+
+Not all processors convert several numbers at once, but all add.
+"""
+
 KEPT_SCRATCH_BYTES = 64 * 2**20
 
 _kept = threading.local()
