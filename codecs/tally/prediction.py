@@ -25,6 +25,7 @@ from squeezelab.kernels.bits import (
 
 PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
+UNKNOWN = ~U(0)
 LEAST_EXPLAINED = 0.08
 """Taps that explain less of the changes' squares save less than a tenth of a bit a value: they are not tried."""
 
@@ -101,51 +102,72 @@ def fill_levels(integers, least, divisor, levels):
 
 
 @kernel(inner=True)
-def choose_predictor(levels, span, work):
+def choose_predictor(levels, span, common, work):
     """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row.
 
-    Those of taps are left to `put_taps`.
+    Those of taps are left to `put_taps`. The most common level may be known, or `UNKNOWN`.
     """
-    count = levels.size
-    cells, room, row = work[COUNTS].view(np.uint32), work[COSTS].view(np.int64), work[OTHER_RESIDUALS][: levels.size]
-    best, order, slope = np.int64(1) << 60, U(PLAIN), U(0)
-    of_deltas, median, zero = best, slope, U(0)
-    for candidate in range(3):
-        middle = zero
-        if candidate == 0:
-            middle = median_of(levels, False, room)
-        elif candidate == 1 and count > 2:
-            middle = median_of(levels, True, room)
-        elif candidate == 2:
-            if _change_more(row):
-                break
-            middle = levels[1] - levels[0]
-        step, pace = _sampled(count)
-        for begin in range(0, count, pace):
-            subtract_part(levels, U(candidate), middle, U(begin), U(min(begin + step, count)), row)
-        bits = estimate(row, work[PREPARED], cells) + candidate * 8 * ONE
-        if candidate == 2:
-            bits += bits // 128
-        if bits < best:
-            best, order, slope = bits, U(candidate), middle
-        if candidate == 1:
-            of_deltas, median = bits, middle
-    if order == U(DELTA_OF_DELTA) and _tell_more(levels, median, of_deltas - best + of_deltas // 32, work):
-        best, order, slope = of_deltas, U(DELTA), median
-    if count > 64 and span < U(1) << U(40) and best > count * ONE // 4:
-        large = span > U(1) << U(20)
-        f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
-        n1 = np.int64(np.rint(min(max(f1, -1.9), 1.9) * 64.0))
-        n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
-        n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
-        if explained > LEAST_EXPLAINED and (n1 or n2 or n3):
-            w1, w2, w3 = tap_weights(np.uint64(n1), np.uint64(n2), np.uint64(n3))
-            subtract_taps(levels, w1, w2, w3, row)
-            bits = estimate(row, work[PREPARED], cells) + 110 * ONE
-            if bits < best - best // 50:
-                return U(TAPS), slope, np.uint64(n1), np.uint64(n2), np.uint64(n3)
+    order, slope, bits = _choose_difference(levels, common, work)
+    a, b, c = _choose_taps(levels, span, bits, work)
+    if a or b or c:
+        return U(TAPS), slope, a, b, c
     subtract_plan(levels, order, slope, work[RESIDUALS][: levels.size])
-    return order, slope, zero, zero, zero
+    return order, slope, a, b, c
+
+
+@kernel(inner=True)
+def _choose_difference(levels, common, work):
+    """Return which difference of levels promises the fewest bits, its slope or constant, and these bits, in 2^-12."""
+    room, order = work[COSTS].view(np.int64), U(PLAIN)
+    slope = median_of(levels, False, room)
+    best = _bits_of(levels, order, slope, work)
+    if common != UNKNOWN:
+        # Tokens tell most apart where most levels are, which need not be in the middle.
+        bits = _bits_of(levels, order, common, work)
+        if bits < best:
+            best, slope = bits, common
+    median = median_of(levels, True, room) if levels.size > 2 else U(0)
+    of_deltas = _bits_of(levels, U(DELTA), median, work) + 8 * ONE
+    if of_deltas < best:
+        best, order, slope = of_deltas, U(DELTA), median
+    if not _change_more(work[OTHER_RESIDUALS][: levels.size]):
+        bits = _bits_of(levels, U(DELTA_OF_DELTA), U(0), work) + 16 * ONE
+        bits += bits // 128
+        if bits < best:
+            best, order, slope = bits, U(DELTA_OF_DELTA), levels[1] - levels[0]
+            if _tell_more(levels, median, of_deltas - bits + of_deltas // 32, work):
+                best, order, slope = of_deltas, U(DELTA), median
+    return order, slope, best
+
+
+@kernel(inner=True)
+def _bits_of(levels, order, slope, work):
+    """Return about how many bits a difference of levels takes, in 2^-12: by a part of them where they are many."""
+    count, row, cells = levels.size, work[OTHER_RESIDUALS][: levels.size], work[COUNTS].view(np.uint32)
+    step, pace = _sampled(count)
+    for begin in range(0, count, pace):
+        subtract_part(levels, order, slope, U(begin), U(min(begin + step, count)), row)
+    return estimate(row, work[PREPARED], cells)
+
+
+@kernel(inner=True)
+def _choose_taps(levels, span, best, work):
+    """Return the taps that save a fiftieth of so many bits, in 2^-12, or zeros."""
+    count, row, none = levels.size, work[OTHER_RESIDUALS][: levels.size], U(0)
+    if count <= 64 or span >= U(1) << U(40) or best <= count * ONE // 4:
+        return none, none, none
+    large = span > U(1) << U(20)
+    f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
+    n1 = np.int64(np.rint(min(max(f1, -1.9), 1.9) * 64.0))
+    n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
+    n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
+    if explained <= LEAST_EXPLAINED or not (n1 or n2 or n3):
+        return none, none, none
+    a, b, c = np.uint64(n1), np.uint64(n2), np.uint64(n3)
+    w1, w2, w3 = tap_weights(a, b, c)
+    subtract_taps(levels, w1, w2, w3, row)
+    bits = estimate(row, work[PREPARED], work[COUNTS].view(np.uint32)) + 110 * ONE
+    return (a, b, c) if bits < best - best // 50 else (none, none, none)
 
 
 @kernel(inner=True)

@@ -63,13 +63,15 @@ FEWEST_TO_TRY, SMALL_STREAM = 16, 32
 
 
 @kernel(inline="always")
-def write_stream(integers, level, given, work, buffer, at):
+def write_stream(integers, common, level, given, work, buffer, at):
     """Write a stream of integers, in two's complement.
 
     Parameters
     ----------
     integers : uint64[n]
         At most 8192.
+    common : uint64
+        The most common of ranks, or `UNKNOWN`.
     level : uint64
         1 to pack, 2 for lanes.
     given : bool
@@ -103,7 +105,7 @@ def write_stream(integers, level, given, work, buffer, at):
             start = _write_stream_packed(integers[0], levels, least, divisor, work, buffer, at)
             if level == U(1) or count < U(FEWEST_TO_TRY) or start - begin <= U(SMALL_STREAM):
                 return start, np.int64(0)
-        head, at = _write_prediction(integers[0], least, most, divisor, levels, work, buffer, start)
+        head, at = _write_prediction(integers[0], least, most, divisor, common, levels, work, buffer, start)
     coder, gain = U(ZERO), np.int64(0)
     if _every(residuals):
         coder = U(LANES)
@@ -136,9 +138,9 @@ def moved_down(buffer, source, stop, at):
 
 
 @kernel(inner=True)
-def _write_prediction(first, least, most, divisor, levels, work, buffer, at):
+def _write_prediction(first, least, most, divisor, common, levels, work, buffer, at):
     """Choose how levels are predicted, leave the residuals, and write the header; return its flags, and its end."""
-    order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, work)
+    order, slope, a, b, c = choose_predictor(levels, (most - least) // divisor, common, work)
     base = least + divisor * slope if order == U(PLAIN) else first
     at = _put_head(base, divisor, at + U(1), buffer)
     if order == U(DELTA) or order == U(DELTA_OF_DELTA):

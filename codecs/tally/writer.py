@@ -26,7 +26,7 @@ from squeezelab.codecs.tally.modes import (
     ordered,
     take_apart,
 )
-from squeezelab.codecs.tally.prediction import common_divisor, extremes, greatest_common
+from squeezelab.codecs.tally.prediction import UNKNOWN, common_divisor, extremes, greatest_common
 from squeezelab.codecs.tally.shapes import LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import LANES, moved_down, write_stream
 from squeezelab.codecs.tally.workspace import (
@@ -151,7 +151,7 @@ def write_block(words, is_double, level, work, buffer, at):
     whole, is_odd, division = _take_apart(words, is_double, level, work)
     if not whole or (is_odd and division.values < U(FEWEST_TO_RANK)):
         return U(0)
-    at, coder, gain = _write_streams(division, U(0), level, work, buffer, begin)
+    at, coder, gain = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
     count, distinct, missed, is_long = division.values, U(0), division.missed, division.values >= U(FEWEST_TO_RETRY)
     bits, half = (at - begin) << U(3), count >> U(1)
     # Numbers as they are, or ranks of them, might need no exceptions.
@@ -162,7 +162,7 @@ def write_block(words, is_double, level, work, buffer, at):
         finer = _finer(words, division, work) if missed else division
         if is_long and (finer.missed or level > U(2)):
             return U(0)
-        distinct, promised = rank(work[NUMBERS][:count], work)
+        distinct, common, promised = rank(work[NUMBERS][:count], work)
         promises = promised * U(100) > bits * U(3)
         if (promises or is_odd) and (finer.missed or distinct == U(0)):
             return U(0)
@@ -170,7 +170,7 @@ def write_block(words, is_double, level, work, buffer, at):
         if finer.missed or not (promises or is_long or is_odd):
             distinct = U(0)
         if distinct:
-            after, its_coder, saved = _write_streams(finer, distinct, level, work, buffer, at)
+            after, its_coder, saved = _write_streams(finer, distinct, common, level, work, buffer, at)
             if after - at < at - begin:
                 at, coder, gain, division = moved_down(buffer, at, after, begin), its_coder, saved, finer
             else:
@@ -315,8 +315,8 @@ def _round_otherwise(words, divisor, sample, work):
 
 
 @kernel(inner=True)
-def _write_streams(division, distinct, level, work, buffer, at):
-    """Write a block, ranked if it says how many integers are distinct; `rank` has found these.
+def _write_streams(division, distinct, common, level, work, buffer, at):
+    """Write a block, ranked if it says how many integers are distinct; `rank` has found these, and a common rank.
 
     Returns
     -------
@@ -345,7 +345,8 @@ def _write_streams(division, distinct, level, work, buffer, at):
             size = distinct if distinct else missed
         is_last = stream + U(1) == streams
         place = at if is_last else at + U(3)
-        after, saved = write_stream(work[row][:size], level, False, work, buffer, place)
+        often = common if stream == own else UNKNOWN
+        after, saved = write_stream(work[row][:size], often, level, False, work, buffer, place)
         if stream == own:
             coder, gain = U(buffer[place]) & U(3), saved
         at = after if is_last else _with_size(buffer, at, after)
@@ -373,6 +374,8 @@ def rank(numbers, work):
     -------
     distinct : uint64
         How many there are; 0 if they are too far apart to be numbered here.
+    common : uint64
+        The rank of the one that comes most often.
     promised : uint64
         About how many bits ranks save: each the distance to the integer before, which a list of them costs once.
     """
@@ -381,7 +384,7 @@ def rank(numbers, work):
     step = max(common_divisor(numbers, least), U(1))
     places = (most - least) // step + U(1)
     if places > U(MOST_PLACES) or places == U(0):
-        return U(0), ~U(0) >> U(32)
+        return U(0), U(0), ~U(0) >> U(32)
     seen, before = work[WORDS : WORDS + 4].reshape(-1), work[TABLE : TABLE + 2].reshape(-1).view(np.uint32)
     ranks, found, often = work[RANKS], work[DISTINCT], work[GAPS]
     rows = (places + U(63)) >> U(6)
@@ -404,13 +407,15 @@ def rank(numbers, work):
         below = seen[place >> U(6)] & ((U(1) << (place & U(63))) - U(1))
         ranks[i] = U(before[place >> U(6)]) + count_ones(below)
         often[ranks[i]] += U(1)
-    saved = np.int64(0)
+    saved, common = np.int64(0), U(0)
     for i in range(U(1), distinct):
+        if often[i] > often[common]:
+            common = i
         far = LOG2[min(found[i] - found[i - U(1)], U(MOST_COUNT))]
         saved += np.int64(often[i]) * far - far - 2 * ONE
     for i in range(distinct):
         found[i] = least + step * found[i]
-    return distinct, U(max(saved, np.int64(0)) // ONE)
+    return distinct, common, U(max(saved, np.int64(0)) // ONE)
 
 
 @kernel(inner=True)
