@@ -136,7 +136,7 @@ def _choose_difference(levels, common, work):
         if bits < best:
             best, order, slope = bits, U(DELTA_OF_DELTA), levels[1] - levels[0]
             if _tell_more(levels, median, of_deltas - bits + of_deltas // 32, work):
-                best, order, slope = of_deltas, U(DELTA), median
+                order, slope = U(DELTA), median
     return order, slope, best
 
 

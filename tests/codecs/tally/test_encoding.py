@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 import tally_by_the_book as book
 from squeezelab.codecs._frame import FLOAT64, INT64, pack_frame, read_varint
 from squeezelab.codecs.tally import BLOCK, Tally
-from squeezelab.codecs.tally.blocks import RANKED
-from squeezelab.codecs.tally.columns import NAME
-from squeezelab.codecs.tally.prediction import common_divisor
+from squeezelab.codecs.tally.blocks import DISTANT, RANKED
+from squeezelab.codecs.tally.columns import NAME, Workspace
+from squeezelab.codecs.tally.modes import DIVIDE
+from squeezelab.codecs.tally.prediction import DELTA, PLAIN, common_divisor
+from squeezelab.codecs.tally.static_streams import write_stream
 from squeezelab.codecs.tally.writer import ADAPTIVE
-from squeezelab.kernels.bits import U
+from squeezelab.kernels.bits import U, unzigzag
 
 
 def hard_column(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -97,3 +99,97 @@ def test_long_blocks_of_ranks_may_have_models_that_learn() -> None:
     words_at = read_varint(payload, kind_at + 1)[1]
     assert payload[read_varint(payload, words_at)[1]] & RANKED
     assert Tally().decode(frame).tobytes() == column.tobytes() == book.read_frame(frame)
+
+
+def block_of(column: np.ndarray, level: int = 2) -> bytes:
+    """Return the first block of a column."""
+    payload = Tally(level).pack(column)
+    size, at = read_varint(payload, 1)
+    return payload[at : at + size]
+
+
+def read_back(column: np.ndarray, level: int = 2) -> bool:
+    """Return whether our reader and the page's find the column in its frame."""
+    frame = Tally(level).encode(column)
+    return Tally().decode(frame).tobytes() == column.tobytes() == book.read_frame(frame)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize(("count", "fine"), [(BLOCK, 0.15), (BLOCK, 0.01), (1000, 0.15)])
+def test_series_of_several_precisions_are_ranked_by_the_finest(count: int, fine: float, level: int) -> None:
+    # Seven of ten series have one decimal, say: the divisor is 10, and misses the numbers of the others.
+    rng = np.random.default_rng(count)
+    column = rng.integers(0, 2000, 300)[rng.integers(0, 300, count)] / 10
+    places = rng.random(count) < fine
+    column[places] = rng.choice([0.25, 1.37, 8.01, 19.99], places.sum())
+    block = block_of(column, level)
+    assert block[0] == DIVIDE | RANKED  # without DISTANT: there are no exceptions
+    distinct, at = read_varint(block, 1)
+    assert distinct == np.unique(column).size
+    assert read_varint(block, at)[0] == 100
+    assert read_back(column, level)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_finer_divisor_takes_nothing_from_numbers_that_are_not_ranked(level: int) -> None:
+    # Few numbers for their span, but ranks would take more: what was divided by the finer divisor is put back.
+    rng = np.random.default_rng(2)
+    column = np.cumsum(rng.integers(0, 2, BLOCK) * 50) / 10
+    column[[5, 1000]] += 0.03
+    block = block_of(column, level)
+    assert block[0] & DISTANT or block[0] == ADAPTIVE
+    assert read_back(column, level)
+
+
+@pytest.mark.parametrize("divisor", [1, 10, 1000])
+@pytest.mark.parametrize("level", [1, 2])
+def test_whole_numbers_as_large_as_doubles_have_them(level: int, divisor: int) -> None:
+    edges = [sign * (2**power + more) for sign in (-1, 1) for power in (50, 51, 52, 53) for more in (-1, 0, 1)]
+    for edge in edges:
+        column = (np.arange(200) + edge).astype(FLOAT64) / divisor
+        assert read_back(column, level)
+        column[100:] = np.arange(100) / divisor
+        assert read_back(column, level)
+
+
+@pytest.mark.parametrize("count", [101, 1025, 3000])
+@pytest.mark.parametrize("power", [50, 51, 52, 62, 63])
+def test_residuals_of_any_size(power: int, count: int) -> None:
+    rng = np.random.default_rng(power)
+    column = rng.integers(-9, 9, count)
+    column[:: count // 20] = rng.integers(-(2**power), 2**power, column[:: count // 20].size)
+    assert read_back(column)
+
+
+@pytest.mark.parametrize("count", [*range(1, 10), 1023, 1024, 1025])
+def test_deltas_are_added_up_to_the_last(count: int) -> None:
+    column = np.cumsum(np.random.default_rng(count).integers(0, 3, count)) + 7 * np.arange(count)
+    assert read_back(column, level=1)
+
+
+def stream_of(levels: np.ndarray, common: int) -> tuple[int, int, int]:
+    """Return the predictor of levels, the base, and the size of their stream."""
+    space = Workspace.of_thread()
+    levels = levels.astype(np.uint64)
+    levels.flags.writeable = False
+    at, _ = write_stream(levels, U(common), U(2), False, space.rows, space.buffer, U(0))
+    base, _ = read_varint(space.buffer[:12].tobytes(), 1)
+    return int(space.buffer[0]) >> 2 & 7, int(unzigzag(U(base))), int(at)
+
+
+def test_ranks_are_predicted_from_the_most_common_one_where_that_saves_bits() -> None:
+    # Most ranks are near 900, and as many again are anywhere below: the one in the middle is far from both.
+    rng = np.random.default_rng(5)
+    ranks = np.where(rng.random(4000) < 0.45, 900 + rng.integers(-2, 3, 4000), rng.integers(0, 880, 4000))
+    ranks[:950] = np.arange(950)
+    rng.shuffle(ranks)
+    order, base, size = stream_of(ranks, 900)
+    assert (order, base) == (PLAIN, 900)
+    assert size < 0.99 * stream_of(ranks, 2**64 - 1)[2]
+
+
+def test_where_steps_come_in_runs_levels_are_predicted_by_these_not_their_changes() -> None:
+    # Changes of steps are mostly 0; but what a step is, the one before tells just as well, and its size once.
+    steps = np.repeat([1, 10, 1, 10, 1, 10], 150)
+    steps[::23] *= 2
+    assert stream_of(np.cumsum(steps), 2**64 - 1)[0] == DELTA
