@@ -5,6 +5,9 @@ import pytest
 
 import tally_by_the_book as book
 from squeezelab.codecs import get_codec
+from squeezelab.codecs.tally.lanes import FULL, prepare, token_of
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import U
 
 COUNTS = pytest.mark.parametrize("count", [999, 1000, 1023, 1024, 1535, 1537, 5003, 8192])
 
@@ -56,3 +59,29 @@ def test_the_first_level_is_0_whatever_a_residual_there_says(frame: str, seventh
     decoded = get_codec("tally").decode(bytes.fromhex(frame))
     assert decoded.tobytes() == book.read_frame(bytes.fromhex(frame))
     assert decoded[:8].tolist() == [*range(7), seventh]
+
+
+@kernel
+def prepared(numbers, mantissa, row):
+    """Do as `prepare` does, which kernels alone call."""
+    return prepare(numbers, mantissa, row)
+
+
+@kernel
+def token_and_raw(number, mantissa):
+    """Do as `token_of` does."""
+    return token_of(number, mantissa)
+
+
+@pytest.mark.parametrize("mantissa", [1, 3])
+@pytest.mark.parametrize("power", [0, 1, 40, 50, 51, 52, 53, 62, 63])
+def test_tokens_of_a_row_are_those_of_each_integer(power: int, mantissa: int) -> None:
+    around = [sign * (2**power + more) for sign in (-1, 1) for more in (-2, -1, 0, 1)]
+    numbers = np.array([number % 2**64 for number in [*around, 0, 5]], np.uint64)
+    row = np.empty_like(numbers)
+    total, least, most = prepared(numbers, U(mantissa), row)
+    tokens, raws = zip(*(token_and_raw(number, U(mantissa)) for number in numbers), strict=True)
+    cells = (np.array(tokens, np.uint64) + U(FULL)).tolist()
+    assert (row & U(0xFFFF)).tolist() == cells
+    assert ((row >> U(16)) & U(0xFF)).tolist() == list(raws)
+    assert (int(total), int(least), int(most)) == (sum(map(int, raws)), min([*cells, FULL]), max([*cells, FULL]))
