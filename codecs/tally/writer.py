@@ -197,10 +197,10 @@ def write_block(words, is_double, level, work, buffer, at):
 
 @kernel(inner=True)
 def _limits_of(size, gain, count, level):
-    """Return beyond what models that learn are given up in place of so many bytes, of which contexts promise to save some.
+    """Return beyond what models that learn are given up in place of so many bytes, by what contexts promise to save.
 
-    They save about as much again by the size two before and by learning: what a long block would not gain by that, a
-    twentieth, is not tried.
+    They save about as much again by the size two before and by learning. Where that makes less than a twentieth of a
+    long block, they are not tried: of such blocks hardly any is smaller by enough.
     """
     limit = size * U(97) // U(100) if level == U(2) else size - U(1)
     if level > U(2) or count < U(FEWEST_TO_RETRY):
