@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
@@ -72,6 +74,30 @@ FEWEST_TO_RANK = 64
 """Ranks of fewer integers than these are left to Python."""
 MOST_PLACES = 1 << 21
 """Integers of a wider span are not numbered by a kernel."""
+
+
+class Written(NamedTuple):
+    """A block that was written.
+
+    Attributes
+    ----------
+    at : uint64
+        The byte after it; 0 if it needs a closer look.
+    division : Division
+        What its integers are.
+    distinct : uint64
+        How many of them are distinct, if it has ranks.
+    coder : uint64
+        Of the stream that has an integer for each value.
+    gain : int64
+        About how many bits models that learn would save in that, in 2^-12.
+    """
+
+    at: np.uint64
+    division: Division
+    distinct: np.uint64
+    coder: np.uint64
+    gain: np.int64
 
 
 @kernel
@@ -151,66 +177,76 @@ def write_block(words, is_double, level, work, buffer, at):
     whole, is_odd, division = _take_apart(words, is_double, level, work)
     if not whole or (is_odd and division.values < U(FEWEST_TO_RANK)):
         return U(0)
-    at, coder, gain = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
-    count, distinct, missed, is_long = division.values, U(0), division.missed, division.values >= U(FEWEST_TO_RETRY)
-    bits, half = (at - begin) << U(3), count >> U(1)
+    block = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
+    count, missed, bits = division.values, division.missed, (block.at - begin) << U(3)
+    half, is_long = count >> U(1), count >= U(FEWEST_TO_RETRY)
     # Numbers as they are, or ranks of them, might need no exceptions.
     if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
         return U(0)
     if bits > count and _are_sparse(work[NUMBERS][:count], work):
-        # Ranks are of numbers that miss nothing.
-        finer = _finer(words, division, work) if missed else division
-        if is_long and (finer.missed or level > U(2)):
-            return U(0)
-        distinct, common, promised = rank(work[NUMBERS][:count], work)
-        promises = promised * U(100) > bits * U(3)
-        if (promises or is_odd) and (finer.missed or distinct == U(0)):
-            return U(0)
-        # Where blocks are long or odd there is time to try what promises nothing.
-        if finer.missed or not (promises or is_long or is_odd):
-            distinct = U(0)
-        if distinct:
-            after, its_coder, saved = _write_streams(finer, distinct, common, level, work, buffer, at)
-            if after - at < at - begin:
-                at, coder, gain, division = moved_down(buffer, at, after, begin), its_coder, saved, finer
-            else:
-                distinct = U(0)
-        if missed and distinct == U(0) and finer.missed == U(0):
-            _divide(words, division.divisor, work)
-    promises = coder == U(LANES) and gain > _least_saved(at - begin, count, distinct, level)
+        block = _try_ranks(words, block, is_odd, level, work, buffer, begin)
+        if block.at == U(0):
+            return block.at
+    promises = block.coder == U(LANES) and block.gain > _least_saved(block, begin, level)
     if level > U(1) and (promises or (is_odd and count >= U(FEWEST_TO_ADAPT))):
-        if distinct and level > U(2):
+        if block.distinct and level > U(2):
             return U(0)
-        if is_long or is_odd or not distinct:
-            limits = _limits_of(at - begin, gain, count, level)
-            after = _write_adaptive(division, distinct, is_odd, limits, work, buffer, begin, at)
+        if is_long or is_odd or not block.distinct:
+            after = _write_adaptive(block, is_odd, _limits_of(block, begin, level), work, buffer, begin)
             if after:
                 return after
-    if at - begin > (count << U(3)):
-        buffer[begin] = AS_THEY_ARE
-        at = begin + U(1)
-        for i in range(count):
-            store_little(buffer, at, words[i])
-            at += U(8)
+    if block.at - begin <= (count << U(3)):
+        return block.at
+    buffer[begin] = AS_THEY_ARE
+    at = begin + U(1)
+    for i in range(count):
+        store_little(buffer, at, words[i])
+        at += U(8)
     return at
 
 
 @kernel(inner=True)
-def _limits_of(size, gain, count, level):
-    """Return beyond what models that learn are given up in place of so many bytes, by what contexts promise to save.
+def _try_ranks(words, plain, is_odd, level, work, buffer, begin):
+    """Write a block by ranks in place of a plain one, if it is smaller; return the one that is left."""
+    division, bits, is_long = plain.division, (plain.at - begin) << U(3), plain.division.values >= U(FEWEST_TO_RETRY)
+    hard = Written(U(0), division, U(0), plain.coder, plain.gain)
+    # Ranks are of numbers that miss nothing.
+    finer = _finer(words, division, work) if division.missed else division
+    if is_long and (finer.missed or level > U(2)):
+        return hard
+    distinct, common, promised = rank(work[NUMBERS][: division.values], work)
+    promises = promised * U(100) > bits * U(3)
+    if (promises or is_odd) and (finer.missed or distinct == U(0)):
+        return hard
+    # Where blocks are long or odd there is time to try what promises nothing.
+    if distinct and not finer.missed and (promises or is_long or is_odd):
+        ranked = _write_streams(finer, distinct, common, level, work, buffer, plain.at)
+        if ranked.at - plain.at < plain.at - begin:
+            at = moved_down(buffer, plain.at, ranked.at, begin)
+            return Written(at, finer, distinct, ranked.coder, ranked.gain)
+    if division.missed and not finer.missed:
+        _divide(words, division.divisor, work)
+    return plain
+
+
+@kernel(inner=True)
+def _limits_of(block, begin, level):
+    """Return beyond what models that learn are given up in place of a block, by what contexts promise to save.
 
     They save about as much again by the size two before and by learning. Where that makes less than a twentieth of a
     long block, they are not tried: of such blocks hardly any is smaller by enough.
     """
+    size = block.at - begin
     limit = size * U(97) // U(100) if level == U(2) else size - U(1)
-    if level > U(2) or count < U(FEWEST_TO_RETRY):
+    if level > U(2) or block.division.values < U(FEWEST_TO_RETRY):
         return Limits(limit, np.inf)
-    return Limits(limit, float(8 * ONE * np.int64(size) * 95 // 100 + 2 * gain) / float(ONE))
+    return Limits(limit, float(8 * ONE * np.int64(size) * 95 // 100 + 2 * block.gain) / float(ONE))
 
 
 @kernel(inner=True)
-def _write_adaptive(division, distinct, is_odd, limits, work, buffer, begin, at):
+def _write_adaptive(block, is_odd, limits, work, buffer, begin):
     """Write a block with models that learn in place of a larger one; return the byte after it, 0 if it is larger."""
+    at, division, distinct, _, _ = block
     end = write_adaptive(division, distinct, np.int64(0), limits, work, buffer, begin + U(1), at)
     if distinct or is_odd:
         # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
@@ -320,12 +356,7 @@ def _write_streams(division, distinct, common, level, work, buffer, at):
 
     Returns
     -------
-    at : uint64
-        The byte after the block.
-    coder : uint64
-        Of the stream that has an integer for each value.
-    gain : int64
-        About how many bits models that learn would save in it, in 2^-12.
+    block : Written
     """
     kind, divisor, count, missed = division
     buffer[at] = kind | (U(RANKED) if distinct else U(0)) | (U(DISTANT) if missed else U(0))
@@ -350,20 +381,20 @@ def _write_streams(division, distinct, common, level, work, buffer, at):
         if stream == own:
             coder, gain = U(buffer[place]) & U(3), saved
         at = after if is_last else _with_size(buffer, at, after)
-    return at, coder, gain
+    return Written(at, division, distinct, coder, gain)
 
 
 @kernel(inner=True)
-def _least_saved(size, count, distinct, level):
-    """Return how many bits, in 2^-12, contexts must promise to save of so many bytes for models that learn.
+def _least_saved(block, begin, level):
+    """Return how many bits, in 2^-12, contexts must promise to save of a block for models that learn.
 
     Less than a twelfth of a bit a value, of the first thousand, is what these take until they have learned. Of ranks
     they save more than is promised.
     """
     if level > U(2):
         return np.int64(0)
-    percent = 2 if distinct else 3
-    return max(np.int64(size) * ONE * 8 * percent // 100, min(np.int64(count), np.int64(1024)) * ONE // 12)
+    size, count, percent = np.int64(block.at - begin), np.int64(block.division.values), 2 if block.distinct else 3
+    return max(size * ONE * 8 * percent // 100, min(count, np.int64(1024)) * ONE // 12)
 
 
 @kernel(inner=True)
