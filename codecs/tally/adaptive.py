@@ -76,7 +76,7 @@ class Limits(NamedTuple):
     """
 
     size: np.uint64
-    promised: np.float64
+    promised: float
 
 
 @kernel(inner=True)

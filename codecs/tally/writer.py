@@ -441,7 +441,7 @@ def rank(numbers, work):
     saved, common = np.int64(0), U(0)
     for i in range(U(1), distinct):
         if often[i] > often[common]:
-            common = i
+            common = U(i)
         far = LOG2[min(found[i] - found[i - U(1)], U(MOST_COUNT))]
         saved += np.int64(often[i]) * far - far - 2 * ONE
     for i in range(distinct):
