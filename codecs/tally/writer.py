@@ -177,16 +177,22 @@ def write_block(words, is_double, level, work, buffer, at):
     whole, is_odd, division = _take_apart(words, is_double, level, work)
     if not whole or (is_odd and division.values < U(FEWEST_TO_RANK)):
         return U(0)
-    block = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
-    count, missed, bits = division.values, division.missed, (block.at - begin) << U(3)
-    half, is_long = count >> U(1), count >= U(FEWEST_TO_RETRY)
-    # Numbers as they are, or ranks of them, might need no exceptions.
-    if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
-        return U(0)
-    if bits > count and _are_sparse(work[NUMBERS][:count], work):
-        block = _try_ranks(words, block, is_odd, level, work, buffer, begin)
-        if block.at == U(0):
-            return block.at
+    count, missed, is_long = division.values, division.missed, division.values >= U(FEWEST_TO_RETRY)
+    block = (
+        _write_ranks(words, division, level, work, buffer, begin)
+        if is_long
+        else Written(begin, division, U(0), U(0), np.int64(0))
+    )
+    if block.at == begin:
+        block = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
+        bits, half = (block.at - begin) << U(3), count >> U(1)
+        # Numbers as they are, or ranks of them, might need no exceptions.
+        if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
+            return U(0)
+        if bits > count and _are_sparse(work[NUMBERS][:count], work):
+            block = _try_ranks(words, block, is_odd, level, work, buffer, begin)
+            if block.at == U(0):
+                return block.at
     promises = block.coder == U(LANES) and block.gain > _least_saved(block, begin, level)
     if level > U(1) and (promises or (is_odd and count >= U(FEWEST_TO_ADAPT))):
         if block.distinct and level > U(2):
@@ -203,6 +209,31 @@ def write_block(words, is_double, level, work, buffer, at):
         store_little(buffer, at, words[i])
         at += U(8)
     return at
+
+
+@kernel(inner=True)
+def _write_ranks(words, division, level, work, buffer, at):
+    """Write a long block by ranks where these surely are smaller: they promise more than a bit a value of restless ones."""
+    numbers = work[NUMBERS][: words.size]
+    none = Written(at, division, U(0), U(0), np.int64(0))
+    if level > U(2) or not _are_restless(numbers) or not _are_sparse(numbers, work):
+        return none
+    finer = _finer(words, division, work) if division.missed else division
+    distinct, common, promised = rank(numbers, work)
+    if finer.missed == U(0) and distinct and promised > division.values:
+        return _write_streams(finer, distinct, common, level, work, buffer, at)
+    if division.missed and not finer.missed:
+        _divide(words, division.divisor, work)
+    return none
+
+
+@kernel(inner=True)
+def _are_restless(numbers):
+    """Return whether most numbers differ from the one before."""
+    changes = U(0)
+    for i in range(U(1), U(numbers.size)):
+        changes += U(numbers[i] != numbers[i - U(1)])
+    return changes > U(numbers.size) >> U(1)
 
 
 @kernel(inner=True)
