@@ -320,8 +320,11 @@ def _encode_hard(column: Column, level: int) -> bytes:
         best = min([best, *_ranked(column, level)], key=len)
     if level > FAST and column.size >= FEWEST_TO_ADAPT:
         best = _smaller(best, bytes([ADAPTIVE]) + write_block(plan_block(column), column), level)
-    whole = bytes([AS_THEY_ARE]) + column.tobytes()
-    return min(best, whole, key=len)
+    others = [bytes([AS_THEY_ARE]) + column.tobytes()]
+    if level == SMALLEST:
+        # What is left to us at this level alone may have been written by the kernel at the other.
+        others += blocks_within(encode_columns(column, np.array([0, column.size]), SMALL)[0])
+    return min(best, *others, key=len)
 
 
 def _candidates(column: Column, level: int) -> list[bytes]:

@@ -131,10 +131,11 @@ def _choose_difference(levels, common, work):
     if of_deltas < best:
         best, order, slope = of_deltas, U(DELTA), median
     if not _change_more(work[OTHER_RESIDUALS][: levels.size]):
-        bits = _bits_of(levels, U(DELTA_OF_DELTA), U(0), work) + 16 * ONE
+        first = levels[1] - levels[0]
+        bits = _bits_of(levels, U(DELTA_OF_DELTA), first, work) + 16 * ONE
         bits += bits // 128
         if bits < best:
-            best, order, slope = bits, U(DELTA_OF_DELTA), levels[1] - levels[0]
+            best, order, slope = bits, U(DELTA_OF_DELTA), first
             if _tell_more(levels, median, of_deltas - bits + of_deltas // 32, work):
                 order, slope = U(DELTA), median
     return order, slope, best
@@ -174,7 +175,7 @@ def _choose_taps(levels, span, best, work):
 def _tell_more(levels, slope, saved, work):
     """Return whether contexts tell more of deltas than of their changes, by more than these save."""
     row, room, cells = work[OTHER_RESIDUALS][: levels.size], work[PREPARED], work[COUNTS].view(np.uint32)
-    subtract_plan(levels, U(DELTA_OF_DELTA), U(0), row)
+    subtract_plan(levels, U(DELTA_OF_DELTA), levels[1] - levels[0], row)
     of_changes = context_gain(row, U(TOKENS), room, cells)
     subtract_plan(levels, U(DELTA), slope, row)
     return context_gain(row, U(TOKENS), room, cells) - max(of_changes, np.int64(0)) > saved

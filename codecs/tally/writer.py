@@ -10,6 +10,7 @@ from squeezelab.codecs._frame import LONGEST_HEADER, seed_of
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, frame_payload
 from squeezelab.codecs.tally.adaptive import Division, Limits, write_adaptive
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED
+from squeezelab.codecs.tally.lanes import MOST_CONTEXTS
 from squeezelab.codecs.tally.modes import (
     _DIVISORS,
     _SCALES,
@@ -17,6 +18,7 @@ from squeezelab.codecs.tally.modes import (
     BITS,
     CLOSE,
     DIVIDE,
+    EXCEPTION_BITS,
     MOST,
     MOST_PLAIN_DIVISOR,
     MOST_WHOLE,
@@ -175,15 +177,15 @@ def write_block(words, is_double, level, work, buffer, at):
     """
     begin = at
     whole, is_odd, division = _take_apart(words, is_double, level, work)
-    if not whole or (is_odd and division.values < U(FEWEST_TO_RANK)):
-        return U(0)
     count, missed, is_long = division.values, division.missed, division.values >= U(FEWEST_TO_RETRY)
-    block = (
-        _write_ranks(words, division, level, work, buffer, begin)
-        if is_long
-        else Written(begin, division, U(0), U(0), np.int64(0))
-    )
-    if block.at == begin:
+    block = Written(begin, division, U(0), U(0), np.int64(0))
+    if is_long and level <= U(2):
+        block = _write_ranks(words, block, level, work, buffer)
+    if block.at > begin:
+        is_odd &= missed == U(0)
+    else:
+        if not whole or (is_odd and count < U(FEWEST_TO_RANK)):
+            return U(0)
         block = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
         bits, half = (block.at - begin) << U(3), count >> U(1)
         # Numbers as they are, or ranks of them, might need no exceptions.
@@ -212,19 +214,39 @@ def write_block(words, is_double, level, work, buffer, at):
 
 
 @kernel(inner=True)
-def _write_ranks(words, division, level, work, buffer, at):
-    """Write a long block by ranks where these surely are smaller: they promise more than a bit a value of restless ones."""
-    numbers = work[NUMBERS][: words.size]
-    none = Written(at, division, U(0), U(0), np.int64(0))
-    if level > U(2) or not _are_restless(numbers) or not _are_sparse(numbers, work):
-        return none
+def _write_ranks(words, none, level, work, buffer):
+    """Write a block by ranks at once where these surely are smaller; else return what there is: none.
+
+    Most numbers differ from the one before, and ranks promise more than a bit a value.
+    """
+    division, numbers = none.division, work[NUMBERS][: words.size]
     finer = _finer(words, division, work) if division.missed else division
-    distinct, common, promised = rank(numbers, work)
-    if finer.missed == U(0) and distinct and promised > division.values:
-        return _write_streams(finer, distinct, common, level, work, buffer, at)
-    if division.missed and not finer.missed:
+    if finer.missed:
+        return none
+    if _are_restless(numbers) and _are_sparse(numbers, work):
+        distinct, common, promised = rank(numbers, work)
+        # Of few, the size of one may tell the next, which ranks have lost.
+        if (
+            distinct >= U(2 * MOST_CONTEXTS)
+            and promised > none.division.values
+            and _is_fine(distinct, division, finer, work)
+        ):
+            return _write_streams(finer, distinct, common, level, work, buffer, none.at)
+    if division.missed:
         _divide(words, division.divisor, work)
     return none
+
+
+@kernel(inner=True)
+def _is_fine(distinct, division, finer, work):
+    """Return whether the finer divisor takes fewer bits for distinct numbers than a list of exceptions would."""
+    if finer.divisor == division.divisor:
+        return True
+    ratio, odd = finer.divisor // division.divisor, 0
+    for i in range(distinct):
+        odd += int(np.int64(work[DISTINCT][i]) % np.int64(ratio) != 0)
+    # In a list an exception takes a gap, and most of a double.
+    return odd * 3 * EXCEPTION_BITS * ONE > np.int64(distinct) * LOG2[ratio]
 
 
 @kernel(inner=True)
@@ -247,7 +269,7 @@ def _try_ranks(words, plain, is_odd, level, work, buffer, begin):
         return hard
     distinct, common, promised = rank(work[NUMBERS][: division.values], work)
     promises = promised * U(100) > bits * U(3)
-    if (promises or is_odd) and (finer.missed or distinct == U(0)):
+    if (promises or is_odd) and (finer.missed or distinct == U(0) or not _is_fine(distinct, division, finer, work)):
         return hard
     # Where blocks are long or odd there is time to try what promises nothing.
     if distinct and not finer.missed and (promises or is_long or is_odd):
@@ -281,7 +303,7 @@ def _write_adaptive(block, is_odd, limits, work, buffer, begin):
     end = write_adaptive(division, distinct, np.int64(0), limits, work, buffer, begin + U(1), at)
     if distinct or is_odd:
         # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
-        limits = Limits(end - begin - U(1), limits.promised) if end else limits
+        limits = Limits(end - begin - U(1) if end else limits.size, np.inf)
         other = write_adaptive(division, distinct, np.int64(1), limits, work, buffer, begin + U(1), at)
         end = other if other else end
     if end:
@@ -308,9 +330,6 @@ def _take_apart(words, is_double, level, work):
     if divisor != 0.0:
         missed = _divide(words, np.uint64(divisor), work)
     division = Division(U(DIVIDE), np.uint64(divisor), count, missed)
-    if missed > count // U(FEW_MISSED):
-        division = _finer(words, division, work)
-        missed = division.missed
     if missed <= count // U(FEW_MISSED) or level != U(2) or divisor > MOST_PLAIN_DIVISOR:
         return missed <= count // U(FEW_MISSED), False, division
     if divisor != 0.0:

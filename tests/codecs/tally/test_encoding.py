@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tally_by_the_book as book
 from squeezelab.codecs._frame import FLOAT64, INT64, pack_frame, read_varint
 from squeezelab.codecs.tally import BLOCK, Tally
-from squeezelab.codecs.tally.blocks import RANKED
+from squeezelab.codecs.tally.blocks import DISTANT, RANKED
 from squeezelab.codecs.tally.columns import NAME, Workspace
 from squeezelab.codecs.tally.modes import DIVIDE
 from squeezelab.codecs.tally.prediction import DELTA, PLAIN, common_divisor
@@ -114,20 +114,71 @@ def read_back(column: np.ndarray, level: int = 2) -> bool:
     return Tally().decode(frame).tobytes() == column.tobytes() == book.read_frame(frame)
 
 
-@pytest.mark.parametrize("level", [1, 2])
-@pytest.mark.parametrize(("count", "fine"), [(BLOCK, 0.15), (BLOCK, 0.01), (1000, 0.15)])
-def test_series_of_several_precisions_are_ranked_by_the_finest(count: int, fine: float, level: int) -> None:
-    # Seven of ten series have one decimal, say: the divisor is 10, and misses the numbers of the others.
+def of_two_precisions(count: int, share: float, fine: np.ndarray) -> np.ndarray:
+    """Return numbers of one decimal, a share of them taken from others: the divisor is 10, and misses these."""
     rng = np.random.default_rng(count)
     column = rng.integers(0, 2000, 300)[rng.integers(0, 300, count)] / 10
-    places = rng.random(count) < fine
-    column[places] = rng.choice([0.25, 1.37, 8.01, 19.99], places.sum())
+    places = rng.random(count) < share
+    column[places] = rng.choice(fine, places.sum())
+    return column
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("share", [0.15, 0.02])
+def test_series_of_several_precisions_are_ranked_by_the_finest(share: float, level: int) -> None:
+    column = of_two_precisions(BLOCK, share, np.arange(1, 2000, 31) / 100)
     block = block_of(column, level)
     assert block[0] == DIVIDE | RANKED  # without DISTANT: there are no exceptions
     distinct, at = read_varint(block, 1)
     assert distinct == np.unique(column).size
     assert read_varint(block, at)[0] == 100
     assert read_back(column, level)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("count", [1000, BLOCK])
+def test_a_few_finer_numbers_are_exceptions_of_the_list(count: int, level: int) -> None:
+    column = of_two_precisions(count, 0.04, np.array([0.25, 1.37, 8.01, 19.999]))
+    block = block_of(column, level)
+    assert block[0] == DIVIDE | RANKED | DISTANT
+    assert read_varint(block, read_varint(block, 1)[1])[0] == 10
+    assert read_back(column, level)
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_what_few_numbers_miss_is_an_exception_where_there_are_no_ranks(level: int) -> None:
+    rng = np.random.default_rng(0)
+    column = np.round(rng.normal(50, 20, 1000), 1)
+    plain = len(Tally(level).encode(column))
+    column[::30] = np.round(column[::30] + rng.normal(0, 0.03, column[::30].size), 4)
+    assert len(Tally(level).encode(column)) < plain + 10 * column[::30].size
+    assert read_back(column, level)
+
+
+@pytest.mark.parametrize("kind", ["several precisions", "any but few", "steps in runs"])
+def test_the_smallest_level_is_never_larger(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    column = {
+        "several precisions": np.where(
+            rng.random(2000) < 0.9, np.round(rng.normal(50, 20, 2000), 1), rng.normal(size=2000).round(4)
+        ),
+        "any but few": hard_column(rng, 2000),
+        "steps in runs": np.cumsum(np.repeat(rng.integers(0, 9, 50), 40)) / 10,
+    }[kind]
+    assert len(Tally(3).encode(column)) <= len(Tally(2).encode(column))
+
+
+@pytest.mark.parametrize("size", [63, 200])
+def test_steps_that_change_once_are_changes(size: int) -> None:
+    steps = np.where(np.arange(size) < size // 2, 10**12, 10**12 + 7)
+    assert len(Tally().encode(np.cumsum(steps))) < 48
+    assert read_back(np.cumsum(steps))
+
+
+@pytest.mark.parametrize("count", [1475, 6867])
+def test_few_numbers_that_come_in_turn_take_next_to_nothing(count: int) -> None:
+    # Their steps are of unlike sizes, which tell the next one; those of their ranks do not.
+    assert len(Tally().encode(np.array([1.48, 3.0, 4.36])[np.arange(count) % 3])) < 150
 
 
 def test_a_finer_divisor_takes_nothing_from_numbers_that_are_not_ranked() -> None:
