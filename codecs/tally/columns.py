@@ -28,7 +28,7 @@ from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
 from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED, plan_block, write_block
 from squeezelab.codecs.tally.modes import BITS, CUT, GRID, Mode, Parts, find_modes, order, split
-from squeezelab.codecs.tally.prediction import OTHERS, UNKNOWN, common_divisor, extremes
+from squeezelab.codecs.tally.prediction import NONE_COMMON, OTHERS, common_divisor, extremes
 from squeezelab.codecs.tally.reader import BEGIN, CODER, COUNT, END, LEVELS_AT, WORDS_AT
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, write_stream
@@ -202,7 +202,7 @@ def levels_of(block: bytes, column: Column) -> Words:
     return levels
 
 
-def _stream(integers: Words, level: int, common: np.uint64 = UNKNOWN) -> bytes:
+def _stream(integers: Words, level: int, common: np.uint64 = NONE_COMMON) -> bytes:
     space = Workspace.of_thread()
     at, _ = write_stream(as_constant(integers), common, U(level), False, space.rows, space.buffer, U(0))
     return space.buffer[: int(at)].tobytes()
@@ -271,7 +271,7 @@ def _stream_from(integers: Words, others: Sequence[Words]) -> tuple[bytes, int]:
     signed = (residuals >> U(1)) ^ (U(0) - (residuals & U(1)))
     divided = varint(int(divisor)) if divisor > U(1) else b""
     head = signed_varint(first) + divided + b"".join(map(signed_varint, plan.weights))
-    at, gain = write_stream(as_constant(signed), UNKNOWN, U(SMALL), True, space.rows, space.buffer, U(0))
+    at, gain = write_stream(as_constant(signed), NONE_COMMON, U(SMALL), True, space.rows, space.buffer, U(0))
     kind = int(space.buffer[0]) | OTHERS << 2 | DIVIDED * bool(divided)
     return bytes([kind]) + head + space.buffer[1 : int(at)].tobytes(), int(gain)
 

@@ -25,7 +25,7 @@ from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits, shift_of_shapes
 from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import SHIFTED, U, float_of, shift_down, word_of, zigzag
+from squeezelab.kernels.bits import U, exponent_of, shift_down, zigzag
 
 LOG = 10
 """Of the size of a table."""
@@ -49,8 +49,7 @@ def context_gain(residuals, widest, row, cells):
     for i in range(count):
         # The size of a number is the exponent of twice that and one.
         number = min(zigzag(residuals[i]), U(1) << U(MOST_CONTEXTS))
-        exponent = word_of(float_of(word_of(SHIFTED) + (number << U(1) | U(1))) - SHIFTED) >> U(52)
-        row[i] = min(exponent - U(1023), U(MOST_CONTEXTS - 1))
+        row[i] = min(exponent_of(number << U(1) | U(1)), U(MOST_CONTEXTS - 1))
     for i in range(sizes):
         every[i] = 0
         for j in range(sizes):

@@ -32,17 +32,15 @@ from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
-    SHIFTED,
     U,
     choose,
-    float_of,
+    exponent_of,
     high_product,
     leading_zeros,
     load_half,
     load_little,
     shift_down,
     store_half,
-    word_of,
 )
 
 Words = npt.NDArray[np.uint64]
@@ -529,9 +527,8 @@ def prepare(numbers, mantissa, row):
         sign = U(0) - (numbers[i] >> U(63))
         size = numbers[i] ^ sign
         every |= size
-        # As `token_of`, but by the exponent of a double: few processors count leading zeros of several words at once.
-        exponent = word_of(float_of(word_of(SHIFTED) + (size | (U(1) << mantissa))) - SHIFTED) >> U(52)
-        raw = (exponent - mantissa - U(1023)) & U(63)
+        # As `token_of`, but without counting zeros; what is too large is done again.
+        raw = (exponent_of(size | (U(1) << mantissa)) - mantissa) & U(63)
         cell = (((raw << mantissa) + (size >> raw)) ^ sign) + U(FULL)
         row[i] = cell | (raw << U(16)) | ((numbers[i] & ((U(1) << raw) - U(1))) << U(24))
         total += raw

@@ -25,7 +25,8 @@ from squeezelab.kernels.bits import (
 
 PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
-UNKNOWN = ~U(0)
+NONE_COMMON = ~U(0)
+"""In place of the most common level, where that is not known."""
 LEAST_EXPLAINED = 0.08
 """Taps that explain less of the changes' squares save less than a tenth of a bit a value: they are not tried."""
 
@@ -105,7 +106,7 @@ def fill_levels(integers, least, divisor, levels):
 def choose_predictor(levels, span, common, work):
     """Return the predictor of levels, its slope or constant and its taps, and leave its residuals in their row.
 
-    Those of taps are left to `put_taps`. The most common level may be known, or `UNKNOWN`.
+    Those of taps are left to `put_taps`. The most common level may be known, or `NONE_COMMON`.
     """
     order, slope, bits = _choose_difference(levels, common, work)
     a, b, c = _choose_taps(levels, span, bits, work)
@@ -121,7 +122,7 @@ def _choose_difference(levels, common, work):
     room, order = work[COSTS].view(np.int64), U(PLAIN)
     slope = median_of(levels, False, room)
     best = _bits_of(levels, order, slope, work)
-    if common != UNKNOWN:
+    if common != NONE_COMMON:
         # Tokens tell most apart where most levels are, which need not be in the middle.
         bits = _bits_of(levels, order, common, work)
         if bits < best:

@@ -45,7 +45,7 @@ from squeezelab.codecs.tally.workspace import (
 )
 from squeezelab.codecs.tally.writer import ADAPTIVE, SEED, VERSION
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import SHIFTED, U, borrowed, float_of, load_little, take_varint, word_of
+from squeezelab.kernels.bits import U, borrowed, double_of, float_of, load_little, take_varint, word_of
 from squeezelab.kernels.xxh3 import ROOM
 
 COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
@@ -314,10 +314,9 @@ def _divide_by(doubles, base, factor, divisor):
         for i in range(U(doubles.size)):
             doubles[i] = np.float64(np.int64(base + word_of(doubles[i]))) / divisor
         return
-    base += word_of(SHIFTED)
     if divisor == 1.0:
         for i in range(U(doubles.size)):
-            doubles[i] = float_of(base + word_of(doubles[i])) - SHIFTED
+            doubles[i] = double_of(base + word_of(doubles[i]))
     else:
         for i in range(U(doubles.size)):
-            doubles[i] = (float_of(base + word_of(doubles[i])) - SHIFTED) / divisor
+            doubles[i] = double_of(base + word_of(doubles[i])) / divisor

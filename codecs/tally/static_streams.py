@@ -71,7 +71,7 @@ def write_stream(integers, common, level, given, work, buffer, at):
     integers : uint64[n]
         At most 8192.
     common : uint64
-        The most common of ranks, or `UNKNOWN`.
+        The most common of ranks, or `NONE_COMMON`.
     level : uint64
         1 to pack, 2 for lanes.
     given : bool

@@ -30,7 +30,7 @@ from squeezelab.codecs.tally.modes import (
     ordered,
     take_apart,
 )
-from squeezelab.codecs.tally.prediction import UNKNOWN, common_divisor, extremes, greatest_common
+from squeezelab.codecs.tally.prediction import NONE_COMMON, common_divisor, extremes, greatest_common
 from squeezelab.codecs.tally.shapes import LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.static_streams import LANES, moved_down, write_stream
 from squeezelab.codecs.tally.workspace import (
@@ -71,7 +71,7 @@ FEW_ODD = 16
 """Other arithmetic may miss one in so many."""
 FEWEST_TO_RETRY, FEWEST_TO_ADAPT = 1024, 100
 MOST_DIGITS_MORE = 3
-"""So many decimals more are tried where a divisor misses some."""
+"""A divisor that misses some is tried with so many further zeros."""
 FEWEST_TO_RANK = 64
 """Ranks of fewer integers than these are left to Python."""
 MOST_PLACES = 1 << 21
@@ -186,7 +186,7 @@ def write_block(words, is_double, level, work, buffer, at):
     else:
         if not whole or (is_odd and count < U(FEWEST_TO_RANK)):
             return U(0)
-        block = _write_streams(division, U(0), UNKNOWN, level, work, buffer, begin)
+        block = _write_streams(division, U(0), NONE_COMMON, level, work, buffer, begin)
         bits, half = (block.at - begin) << U(3), count >> U(1)
         # Numbers as they are, or ranks of them, might need no exceptions.
         if is_odd and missed and bits > count and (bits > count * U(MUCH) or _distinct_of(words, half, work) <= half):
@@ -287,7 +287,7 @@ def _limits_of(block, begin, level):
     """Return beyond what models that learn are given up in place of a block, by what contexts promise to save.
 
     They save about as much again by the size two before and by learning. Where that makes less than a twentieth of a
-    long block, they are not tried: of such blocks hardly any is smaller by enough.
+    long block, they are not tried: most such blocks would not be smaller by enough.
     """
     size = block.at - begin
     limit = size * U(97) // U(100) if level == U(2) else size - U(1)
@@ -426,7 +426,7 @@ def _write_streams(division, distinct, common, level, work, buffer, at):
             size = distinct if distinct else missed
         is_last = stream + U(1) == streams
         place = at if is_last else at + U(3)
-        often = common if stream == own else UNKNOWN
+        often = common if stream == own else NONE_COMMON
         after, saved = write_stream(work[row][:size], often, level, False, work, buffer, place)
         if stream == own:
             coder, gain = U(buffer[place]) & U(3), saved

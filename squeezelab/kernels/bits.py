@@ -235,6 +235,21 @@ def word_of(typingctx: Any, number: Any) -> Any:
     return types.uint64(types.float64), codegen
 
 
+@kernel(forceinline=True, inner=True)
+def double_of(word):
+    """Return a whole number, in two's complement, as a double: one of at least -2^51 and below 2^51."""
+    return float_of(word_of(SHIFTED) + word) - SHIFTED
+
+
+@kernel(forceinline=True, inner=True)
+def exponent_of(word):
+    """Return the place of the highest bit of a number from 1 on and below 2^51.
+
+    As a double's exponent: few processors count leading zeros of several words at once.
+    """
+    return (word_of(double_of(word)) >> U(52)) - U(1023)
+
+
 @kernel(forceinline=True)
 def put_top(buffer, at, pending, fill, high, low, size):
     """Append the top ``size`` bits (at most 120) of the 128 in ``high`` and ``low``, whose other bits are zero.
