@@ -1,4 +1,4 @@
-"""A block of version 1 written by one kernel: for integers over a divisor, with models that learn as they go.
+"""A block of version 1 written by one kernel, with models that learn as they go.
 
 `squeezelab.codecs.tally.blocks` plans such blocks with more care, and slowly. This one takes the prediction that
 promises the fewest bits, so that a block of version 2 can be compared with it at the speed of a kernel.
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from squeezelab.codecs.tally.blocks import DISTANT, RANKED, STATES
-from squeezelab.codecs.tally.modes import BITS
+from squeezelab.codecs.tally.blocks import OWN, OWN_GAPS, OWN_RANKS, STATES
 from squeezelab.codecs.tally.nibbles import FRESH, LOWEST_STATE, MODELS, TARGETS, model_integers, write_operations
+from squeezelab.codecs.tally.parts import STREAMS, flags_of, integers_of, put_fields
 from squeezelab.codecs.tally.shapes import FRACTION, LOG2, MOST_COUNT, ONE
 from squeezelab.codecs.tally.streams import (
     CELLS,
@@ -21,17 +21,19 @@ from squeezelab.codecs.tally.streams import (
     DIVIDED,
     NEAR_TIE,
     NIBBLES,
+    PLAIN,
     PLANS,
     SIGNED,
     ZERO,
+    estimate_bits,
+    fill_plans,
     raw_low_bits,
-    survey_plans,
+    subtract_prediction,
 )
 from squeezelab.codecs.tally.workspace import (
     CHOSEN,
-    DISTINCT,
     LEVELS,
-    NUMBERS,
+    OTHER_RESIDUALS,
     RESIDUALS,
     SHARES,
     STATE,
@@ -42,25 +44,10 @@ from squeezelab.codecs.tally.workspace import (
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, load_little, put_varint, store_little, zigzag
 
+LONG = 2048
+"""Of so many integers plans are compared by a part, and models that learn tried only where contexts promise it."""
 HEAD_AT = 1024
 """Where in its row, in bytes, the head is gathered."""
-
-
-class Division(NamedTuple):
-    """A block as integers over a divisor, in the row `NUMBERS`, and in the two rows after it what that missed.
-
-    Attributes
-    ----------
-    kind, divisor : uint64
-        `BITS`, without a divisor, `DIVIDE`, `TIMES` or `STEPS`.
-    values, missed : uint64
-        How many integers there are, and how many gaps and distances.
-    """
-
-    kind: np.uint64
-    divisor: np.uint64
-    values: np.uint64
-    missed: np.uint64
 
 
 class Limits(NamedTuple):
@@ -80,15 +67,12 @@ class Limits(NamedTuple):
 
 
 @kernel(inner=True)
-def write_adaptive(division, distinct, choice, limits, work, buffer, at, after):
+def write_adaptive(apart, choice, limits, work, buffer, at, after):
     """Write a block in place of a larger one.
 
     Parameters
     ----------
-    division : Division
-    distinct : uint64
-        How many integers the row `DISTINCT` has, which those in the row `RANKS` are ranks of; 0 to code them as they
-        are.
+    apart : Apart
     choice : int
         0 to predict a value for each by the best plan, 1 by the second, if that promises nearly as few bits.
     limits : Limits
@@ -100,32 +84,33 @@ def write_adaptive(division, distinct, choice, limits, work, buffer, at, after):
     Returns
     -------
     at : uint64
-        The byte after the block; 0 if it is too large, or there is no second plan.
+        The byte after the block; 0 if it is too large, or would be, or there is no second plan.
     """
-    kind, divisor, count, missed = division
-    head, place = work[STATE].view(np.uint8), U(HEAD_AT)
+    head, place = work[STATE].view(np.uint8), put_fields(apart, work[STATE].view(np.uint8), U(HEAD_AT))
     operations, done, raw_at = work[WORDS : WORDS + 4].reshape(-1).view(np.uint32), U(0), after
-    if distinct:
-        place = put_varint(head, place, distinct)
-    if kind != U(BITS):
-        place = put_varint(head, place, divisor)
-    for stream in range(U(2) if distinct else (U(3) if missed else U(1))):
-        if stream == U(1) and missed:
-            place = put_varint(head, place, missed)
-        integers = work[U(NUMBERS) + stream][: missed if stream else count]
-        if distinct:
-            integers = work[U(DISTINCT) - stream][: count if stream else distinct]
-        its_choice, most = (choice, limits.promised) if integers.size == count else (np.int64(0), np.inf)
-        place, shift, row = _write_head(integers, its_choice, most, work, head, place)
+    for stream in range(STREAMS):
+        integers = integers_of(stream, apart, work)
+        if integers.size == 0:
+            continue
+        if stream == OWN_GAPS:
+            place = put_varint(head, place, apart.missed)
+        if stream == (OWN_RANKS if apart.distinct else OWN):
+            place, shift, row = _write_head(integers, choice, limits.promised, work, head, place)
+        elif stream == OWN:
+            place, shift, row = _write_head(integers, np.int64(0), np.inf, work, head, place)
+        else:
+            place, shift, row = _write_plain_head(integers, work, head, place)
         if place == U(0):
             return place
         if row:
+            # A number takes up to three.
+            if U(operations.size) - done < U(3) * U(integers.size):
+                return U(0)
             more, raw = _model(work[row][: integers.size], shift, work, operations[done:], buffer[raw_at:])
             done += more
             raw_at += raw
     raw_size, words_size, states, begin = raw_at - after, U(0), U(0), U(0)
-    room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), kind | (U(DISTANT) if missed else U(0))
-    flags |= U(RANKED) if distinct else U(0)
+    room, flags = work[TABLE : TABLE + 2].reshape(-1).view(np.uint8), flags_of(apart)
     if _least_words(operations[:done]) + raw_size > limits.size:
         return U(0)
     if done:
@@ -180,6 +165,22 @@ def _model(residuals, shift, work, operations, raw):
 
 
 @kernel(inner=True)
+def _write_plain_head(integers, work, head, place):
+    """Write the header of integers that are small or rare, signed as they are; return as `_write_head` does."""
+    residuals, every, begin = work[RESIDUALS][: integers.size], U(0), place
+    for i in range(U(integers.size)):
+        residuals[i] = zigzag(integers[i])
+        every |= residuals[i]
+    place = put_varint(head, put_varint(head, place + U(1), U(0)), U(0))
+    if every == U(0):
+        head[begin] = ZERO | (PLAIN << 2) | SIGNED
+        return place, U(0), U(0)
+    shift = raw_low_bits(residuals)
+    head[begin], head[place] = NIBBLES | (PLAIN << 2) | SIGNED, shift
+    return place + U(1), shift, U(RESIDUALS)
+
+
+@kernel(inner=True)
 def _write_head(integers, choice, most, work, head, place):
     """Write a stream's header by the plan that promises the fewest bits, or the second one.
 
@@ -190,25 +191,16 @@ def _write_head(integers, choice, most, work, head, place):
         if the second plan promises many more bits, or the plan more than the most.
     """
     levels, room = work[LEVELS][: integers.size], work[CHOSEN]
-    counts, starts, slopes, bits = room[: 2 * CELLS].view(np.int64), room[192:200], room[200:208], room[208:216]
-    least, divisor = survey_plans(
-        integers, False, levels, work[RESIDUALS : RESIDUALS + 5], starts, slopes, bits.view(np.float64), counts
-    )
+    starts, slopes, promised = room[192:200], room[200:208], room[208:216].view(np.float64)
+    least, divisor = fill_plans(integers, levels, starts, slopes)
     begin, place = place, put_varint(head, place + U(1), zigzag(least))
     if divisor == U(0):
         head[begin] = ZERO
         return place, U(0), U(0)
     if divisor > U(1):
         place = put_varint(head, place, divisor)
-    promised, best = bits.view(np.float64), 0
-    for i in range(1, len(PLANS)):
-        if promised[i] < promised[best]:
-            best = i
+    best, second = _two_least_promised(levels, starts, slopes, promised, work)
     if choice:
-        second = 0 if best else 1
-        for i in range(len(PLANS)):
-            if i != best and promised[i] < promised[second]:
-                second = i
         if promised[second] > NEAR_TIE * promised[best]:
             return U(0), U(0), U(0)
         best = second
@@ -219,14 +211,56 @@ def _write_head(integers, choice, most, work, head, place):
         place = put_varint(head, place, starts[best])
     if order in (DELTA, DELTA_OF_DELTA):
         place = put_varint(head, place, zigzag(slopes[best]))
-    residuals, every = work[RESIDUALS + best][: integers.size], U(0)
+    residuals, every = work[RESIDUALS][: integers.size], U(0)
+    subtract_prediction(levels, U(order), signed, starts[best], slopes[best], residuals)
     for i in range(U(integers.size)):
         every |= residuals[i]
     coder, shift, row = U(ZERO), U(0), U(0)
     if every:
-        coder, shift, row = U(NIBBLES), raw_low_bits(residuals), U(RESIDUALS + best)
+        coder, shift, row = U(NIBBLES), raw_low_bits(residuals), U(RESIDUALS)
         head[place] = shift
         place += U(1)
     divided = U(DIVIDED) if divisor > U(1) else U(0)
     head[begin] = coder | (U(order) << U(2)) | (U(SIGNED) if signed else U(0)) | divided
     return place, shift, row
+
+
+@kernel(inner=True)
+def _promised_by(levels, order, signed, start, slope, work):
+    """Return about how many bits the residuals of a plan take: of a part of them where they are many."""
+    count, row, seen = U(levels.size), work[RESIDUALS], U(0)
+    step, pace = (U(64), U(256)) if count >= U(LONG) else (count, count)
+    for begin in range(U(0), count, pace):
+        # Deltas need the two levels before.
+        before = U(2) if begin else U(0)
+        piece = levels[begin - before : min(begin + step, count)]
+        residuals = work[OTHER_RESIDUALS][: piece.size]
+        subtract_prediction(piece, U(order), signed, start, slope, residuals)
+        for i in range(before, U(piece.size)):
+            row[seen] = residuals[i]
+            seen += U(1)
+    bits = estimate_bits(row[:seen], work[CHOSEN][: 2 * CELLS].view(np.int64))
+    return bits * float(count) / float(seen)
+
+
+@kernel(inner=True)
+def _two_least_promised(levels, starts, slopes, promised, work):
+    """Fill about how many bits each plan takes; return the best one, the first of several, and the next."""
+    best, second = 0, 1
+    for i, (order, signed) in enumerate(PLANS):
+        promised[i] = _promised_by(levels, order, signed, starts[i], slopes[i], work)
+        if i and promised[i] < promised[best]:
+            best, second = i, best
+        elif i > 1 and promised[i] < promised[second]:
+            second = i
+    return best, second
+
+
+@kernel(inner=True)
+def least_promised(integers, work):
+    """Return about how many bits integers take by the best plan."""
+    levels, room = work[LEVELS][: integers.size], work[CHOSEN]
+    starts, slopes, promised = room[192:200], room[200:208], room[208:216].view(np.float64)
+    if fill_plans(integers, levels, starts, slopes)[1] == U(0):
+        return 0.0
+    return promised[_two_least_promised(levels, starts, slopes, promised, work)[0]]

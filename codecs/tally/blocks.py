@@ -34,7 +34,6 @@ from squeezelab.codecs.tally.modes import (
     KernelMode,
     Mode,
     Parts,
-    find_modes,
     order,
     ordered,
     restore,
@@ -50,6 +49,7 @@ from squeezelab.codecs.tally.nibbles import (
     RAW,
     write_operations,
 )
+from squeezelab.codecs.tally.search import find_modes
 from squeezelab.codecs.tally.streams import (
     NEAR_TIE,
     Reader,

@@ -50,14 +50,15 @@ class Tally(ColumnCodec):
 
     A metric is seldom any double: it was a count, text of a few digits, or the difference of two readings of a counter.
     Tally finds which arithmetic made a block's doubles of integers, keeps apart the rare ones that it did not make,
-    predicts the integers, and codes what is left with models that learn as they go; where few values are distinct it
-    numbers them. Choose it where size matters most; level 1 packs bits in place of modelling them, and reads several
-    times as fast.
+    predicts the integers, and codes what is left with tables that stand before it, or with models that learn as they
+    go; where few values are distinct it numbers them. Choose it where size matters most; level 1 packs bits in place
+    of modelling them, and reads two or three times as fast.
 
     Parameters
     ----------
     level : int
-        1, fast, packs bits; 2, small; 3, smallest, takes models that learn wherever they are smaller at all.
+        1, fast, packs bits but where tables take much less; 2, small; 3, smallest, takes models that learn wherever
+        they are smaller at all.
 
     Notes
     -----

@@ -9,8 +9,8 @@ A block::
     streams     m; for GRID and CUT e; if bit 4 says so a count of exceptions, their gaps, and the exceptions;
                 if bit 3 says so the ranks. Before each but the last of all stands a varint, its bytes
 
-Most blocks are of an arithmetic that is found at once: one call writes a whole column of them. What is left
-(differences of counters, few values of any bits, many exceptions) is tried in Python, block by block.
+One call of a kernel writes a whole column of them (`squeezelab.codecs.tally.writer`). Blocks that are predicted from
+other columns, of which files have some, are planned in Python, block by block.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, pack_frame, read_varint, signed_varint, varint
+from squeezelab.codecs._frame import FLOAT64, INT64, Bytes, read_varint, signed_varint, varint
 from squeezelab.codecs._frames import FLOAT64_TAG, INT64_TAG, survey_frames
 from squeezelab.codecs.tally import reader
-from squeezelab.codecs.tally.blocks import AS_THEY_ARE, DISTANT, MUCH, RANKED, plan_block, write_block
-from squeezelab.codecs.tally.modes import BITS, CUT, GRID, Mode, Parts, find_modes, order, split
+from squeezelab.codecs.tally.blocks import DISTANT, plan_block, write_block
+from squeezelab.codecs.tally.modes import BITS, CUT, GRID, Mode, Parts, split
 from squeezelab.codecs.tally.prediction import NONE_COMMON, OTHERS, common_divisor, extremes
 from squeezelab.codecs.tally.reader import BEGIN, CODER, COUNT, END, LEVELS_AT, WORDS_AT
+from squeezelab.codecs.tally.search import find_modes
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
 from squeezelab.codecs.tally.workspace import BLOCK, make_rows
 from squeezelab.codecs.tally.workspace import MOST_REFERENCES as MOST_REFERENCES
-from squeezelab.codecs.tally.writer import ADAPTIVE as ADAPTIVE
-from squeezelab.codecs.tally.writer import FEWEST_TO_ADAPT, MOST_BLOCK_BYTES, write_columns
+from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
 from squeezelab.codecs.tally.writer import NAME as NAME
 from squeezelab.codecs.tally.writer import VERSION as VERSION
+from squeezelab.codecs.tally.written import ADAPTIVE as ADAPTIVE
+from squeezelab.codecs.tally.written import FEWEST_TO_ADAPT
 from squeezelab.kernels.bits import U, scratch
 
 Column = npt.NDArray[Any]
@@ -115,19 +117,10 @@ def encode_columns(column: Column, offsets: npt.NDArray[np.int64], level: int) -
     if column.size > BLOCK:
         buffer = np.empty(min(9 * column.size, 1 << 22) + 2 * MOST_BLOCK_BYTES, np.uint8)
     while done < column.size:
-        begin = done
-        done, at, hard = write_columns(
-            words, column.dtype == FLOAT64, offsets, begin, level, False, space.rows, buffer, places
+        done, at = write_columns(
+            words, column.dtype == FLOAT64, offsets, done, level, False, space.rows, buffer, places
         )
-        if at:
-            parts.append(buffer[: int(at)].tobytes())
-        if hard:
-            owner = int(np.searchsorted(offsets, done, "right")) - 1
-            last = min(done + BLOCK, int(offsets[owner + 1]))
-            block = _encode_hard(column[done:last], level)
-            parts.append(varint(len(block)) + block)
-            places[1, owner] += len(parts[-1])
-            done = last
+        parts.append(buffer[: int(at)].tobytes())
     whole = b"".join(parts)
     if offsets.size == 2:
         return [whole]
@@ -144,15 +137,12 @@ def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
     room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
     words = as_constant(np.concatenate(columns, out=room).view(WORD))
     while len(frames) < len(columns):
-        first, end, hard = write_columns(
+        first, end = write_columns(
             words, dtype == FLOAT64, offsets, first, level, True, space.rows, space.buffer, places
         )
         done, written = int(np.searchsorted(offsets, first)), space.buffer[:end].tobytes()
         begins, sizes = places[:, len(frames) : done].tolist()
         frames += [written[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)]
-        if hard:
-            frames.append(_encode_hard_frame(columns[done], level))
-            first = offsets[done + 1]
     return frames
 
 
@@ -162,7 +152,7 @@ def encode_frame(column: Column, level: int) -> bytes:
     offsets, places = space.offsets, space.places
     offsets[1] = column.size
     places[1, 0] = 0
-    _, end, hard = write_columns(
+    _, end = write_columns(
         as_constant(column.view(WORD)),
         column.dtype == FLOAT64,
         offsets,
@@ -173,12 +163,7 @@ def encode_frame(column: Column, level: int) -> bytes:
         space.buffer,
         places,
     )
-    return _encode_hard_frame(column, level) if hard else space.buffer[places[0, 0] : end].tobytes()
-
-
-def _encode_hard_frame(column: Column, level: int) -> bytes:
-    block = _encode_hard(column, level)
-    return pack_frame(NAME, column.dtype, column.size, MARK + varint(len(block)) + block)
+    return space.buffer[places[0, 0] : end].tobytes()
 
 
 def blocks_within(framed: bytes) -> list[bytes]:
@@ -202,9 +187,9 @@ def levels_of(block: bytes, column: Column) -> Words:
     return levels
 
 
-def _stream(integers: Words, level: int, common: np.uint64 = NONE_COMMON) -> bytes:
+def _stream(integers: Words) -> bytes:
     space = Workspace.of_thread()
-    at, _ = write_stream(as_constant(integers), common, U(level), False, space.rows, space.buffer, U(0))
+    at, _ = write_stream(as_constant(integers), NONE_COMMON, U(SMALL), False, space.rows, space.buffer, U(0))
     return space.buffer[: int(at)].tobytes()
 
 
@@ -221,22 +206,14 @@ def _splits(column: Column) -> list[Split]:
     if column.dtype != FLOAT64:
         return [Split(Mode(BITS), column.view(np.uint64), None)]
     modes = find_modes(as_constant(column)) or [Mode(BITS)]
-    return [_split(column, mode) for mode in modes]
-
-
-def _split(column: Column, mode: Mode) -> Split:
-    parts = split(column, mode)
-    return Split(mode, parts.numbers, parts)
+    taken = [(mode, split(column, mode)) for mode in modes]
+    return [Split(mode, parts.numbers, parts) for mode, parts in taken]
 
 
 def split_best(column: Column) -> Split:
     """Return a column in the arithmetic that gives the smallest block."""
     splits = _splits(column)
-    return (
-        min(splits, key=lambda one: len(_assemble(one, _stream(one.numbers, SMALL), SMALL)))
-        if splits[1:]
-        else splits[0]
-    )
+    return min(splits, key=lambda one: len(_assemble(one, _stream(one.numbers)))) if splits[1:] else splits[0]
 
 
 def predicted_block(column: Column, way: Split, others: Sequence[Words], level: int | None = None) -> bytes:
@@ -254,7 +231,7 @@ def predicted_block(column: Column, way: Split, others: Sequence[Words], level: 
         2 or 3 to take models that learn where they are smaller.
     """
     stream, gain = _stream_from(way.numbers, others)
-    block = _assemble(way, stream, SMALL)
+    block = _assemble(way, stream)
     if level is None or column.size < FEWEST_TO_ADAPT or gain <= (0 if level > SMALL else _least_gain(len(stream))):
         return block
     candidate = plan_block(column).predicted_from(others)
@@ -291,61 +268,23 @@ def _join(streams: Sequence[bytes]) -> bytes:
     return b"".join(varint(len(stream)) + stream for stream in streams[:-1]) + streams[-1]
 
 
-def _assemble(way: Split, own: bytes, level: int, ranks: bytes = b"", distinct: int = 0) -> bytes:
+def _assemble(way: Split, own: bytes) -> bytes:
     """Return a block of a mode, the stream of its integers, and what else it needs."""
     mode, parts = way.mode, way.parts
-    kind, fields, streams = mode.kind, varint(distinct) if distinct else b"", [own]
+    kind, fields, streams = mode.kind, b"", [own]
     if mode.kind != BITS:
         fields += varint(mode.divisor)
     if parts is not None and mode.kind in (GRID, CUT):
         fields += varint(mode.window) + varint(mode.bits)
-        streams.append(_stream(parts.noise, level))
+        streams.append(_stream(parts.noise))
     if parts is not None and parts.missed:
         kind |= DISTANT
         places = np.flatnonzero(parts.exceptions)
         gaps = places.view(np.uint64).copy()
         gaps[1:] -= gaps[:-1] + U(1)
         fields += varint(parts.missed)
-        streams += [_stream(gaps, level), _stream(parts.exceptions[places], level)]
-    if distinct:
-        kind |= RANKED
-        streams.append(ranks)
+        streams += [_stream(gaps), _stream(parts.exceptions[places])]
     return bytes([kind]) + fields + _join(streams)
-
-
-def _encode_hard(column: Column, level: int) -> bytes:
-    """Return the smallest block of a column, after trying everything."""
-    best = min(_candidates(column, level), key=len)
-    if 8 * len(best) > column.size:
-        best = min([best, *_ranked(column, level)], key=len)
-    if level > FAST and column.size >= FEWEST_TO_ADAPT:
-        best = _smaller(best, bytes([ADAPTIVE]) + write_block(plan_block(column), column), level)
-    others = [bytes([AS_THEY_ARE]) + column.tobytes()]
-    if level == SMALLEST:
-        # What is left to us at this level alone may have been written by the kernel at the other.
-        others += blocks_within(encode_columns(column, np.array([0, column.size]), SMALL)[0])
-    return min(best, *others, key=len)
-
-
-def _candidates(column: Column, level: int) -> list[bytes]:
-    splits = _splits(column)
-    found = [_assemble(one, _stream(one.numbers, level), level) for one in splits]
-    if splits[0].mode.kind != BITS and 8 * min(map(len, found)) > MUCH * column.size:
-        as_bits = _split(column, Mode(BITS))
-        found.append(_assemble(as_bits, _stream(as_bits.numbers, level), level))
-    return found
-
-
-def _ranked(column: Column, level: int) -> list[bytes]:
-    """Return the block that numbers the distinct values, if at most half of them are."""
-    is_double, words = column.dtype == FLOAT64, column.view(np.uint64)
-    numbers = (order(words) if is_double else words).view(np.int64)
-    distinct, ranks, often = np.unique(numbers, return_inverse=True, return_counts=True)
-    if 2 * distinct.size > column.size:
-        return []
-    values = (order(distinct.view(np.uint64)) if is_double else distinct).view(column.dtype)
-    ranked = _stream(ranks.astype(np.uint64), level, U(often.argmax()))
-    return [_assemble(one, _stream(one.numbers, level), level, ranked, distinct.size) for one in _splits(values)]
 
 
 # Reading

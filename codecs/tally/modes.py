@@ -21,8 +21,6 @@ All are exact: ``f`` is taken between the bits that the mode gives and those tha
 
 from __future__ import annotations
 
-from itertools import product
-from math import gcd, isfinite, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -39,24 +37,6 @@ BITS, DIVIDE, TIMES, STEPS, GRID, CUT = range(6)
 DECIMALS = 1e16
 MOST_WHOLE = 2.0**52
 MOST_NOISE = 2.0**12
-
-SAMPLE = 64
-MOST = 0.8
-"""The share of a column that a mode must have made: the rest are exceptions."""
-EXCEPTION_BITS = 20
-"""About what an exception costs."""
-CLOSE = 4
-"""How many units in the last place arithmetic may have left between a double and the decimal that it was."""
-DIVISORS = (1, 3, 6, 7, 9, 10, 12, 15, 30, 60, 100, 300, 900, 1000, 3600, *(10**digits for digits in range(4, 16)))
-MOST_PLAIN_DIVISOR = 10**8
-"""Doubles of more decimals than these may come from a counter."""
-WINDOWS = (1, 5, 10, 15, 20, 30, 60, 300)
-COUNTER_DIVISORS = (1, 100, 1000, 10**6)
-NEAR = 1e-4
-MOST_COUNTS = 2.0**30
-MOST_GRIDS, MOST_SCALES = 4, 2
-FEW = 0.6
-LEAST_BITS, MOST_BITS = 30, 52
 
 
 class Mode(NamedTuple):
@@ -113,7 +93,7 @@ def _decimal_steps(number, digits):
 
 
 @kernel(forceinline=True, inner=True)
-def _power_of_two(exponent):
+def power_of_two(exponent):
     """Return 2 to the power of 0 <= exponent < 1024."""
     power, base = 1.0, 2.0
     for _ in range(exponent):
@@ -152,7 +132,7 @@ def restore(mode, numbers, noise, words):
             double = _decimal_steps((numbers[i] ^ (U(0) - negative)) + negative, divisor)
             doubles[i] = -double if negative else double
     else:
-        scale = _power_of_two(bits)
+        scale = power_of_two(bits)
         for i in range(count):
             doubles[i] = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i])
 
@@ -203,24 +183,33 @@ def take_apart(mode, words, numbers, noise, exceptions):
         if abs(scaled) < MOST_WHOLE:
             number = np.int64(np.rint(scaled))
         numbers[i] = np.uint64(number)
-    scale = _power_of_two(bits)
     if kind == U(GRID) or kind == U(CUT):
+        scale = power_of_two(bits)
         for i in range(count):
-            expected = np.rint(np.float64(np.int64(numbers[i])) * scale / float(divisor))
-            error = np.rint(doubles[i] * float(window) * scale) - expected
-            whole = np.int64(error) if abs(error) <= MOST_NOISE else np.int64(0)
-            noise[i] = np.uint64(whole << np.int64(kind == U(CUT)))
-    restore(mode, numbers, noise, exceptions)
+            noise[i], exceptions[i] = noise_on_grid(
+                kind, float(divisor), float(window), scale, doubles[i], np.int64(numbers[i])
+            )
+    else:
+        restore(mode, numbers, noise, exceptions)
     missed = U(0)
     for i in range(count):
-        if kind == U(CUT) and exceptions[i] != words[i]:
-            raised = _grid_double(kind, float(divisor), float(window), scale, numbers[i], noise[i] | U(1))
-            if word_of(raised) == words[i]:
-                noise[i] |= U(1)
-                exceptions[i] = words[i]
         exceptions[i] = ordered(words[i]) - ordered(exceptions[i])
         missed += U(exceptions[i] != U(0))
     return missed
+
+
+@kernel(inner=True)
+def noise_on_grid(kind, divisor, window, scale, double, number):
+    """Return ``e`` of a difference of so many counts, and the bits that GRID or CUT makes of both."""
+    error = np.rint(double * window * scale) - np.rint(np.float64(number) * scale / divisor)
+    whole = np.int64(error) if abs(error) <= MOST_NOISE else np.int64(0)
+    noise = np.uint64(whole << np.int64(kind == U(CUT)))
+    made = word_of(_grid_double(kind, divisor, window, scale, np.uint64(number), noise))
+    if kind == U(CUT) and made != word_of(double):
+        raised = word_of(_grid_double(kind, divisor, window, scale, np.uint64(number), noise | U(1)))
+        if raised == word_of(double):
+            return noise | U(1), raised
+    return noise, made
 
 
 def split(doubles: Doubles, mode: Mode) -> Parts:
@@ -241,120 +230,3 @@ def split(doubles: Doubles, mode: Mode) -> Parts:
 def order(words: Words) -> Words:
     """Return the bits of doubles as numbers that grow with them, in two's complement; its own inverse."""
     return words ^ ((U(0) - (words >> U(63))) >> U(1))
-
-
-def find_modes(doubles: Doubles) -> list[Mode]:
-    """Return the modes that may have made a column; none where its doubles look like any."""
-    part = dict.fromkeys(doubles[(_SPREAD * doubles.size).astype(np.intp)].tolist())
-    sample = np.array([double for double in part if isfinite(double) and double])
-    if not sample.size:
-        return []
-    divisor = int(least_divisor(sample, sample.view(np.uint64), _DIVISORS))
-    modes = [_best_rounding(doubles, sample, divisor)] if divisor else []
-    if not divisor or divisor > MOST_PLAIN_DIVISOR:
-        modes += _find_grids(sample)
-    return modes
-
-
-_DIVISORS = np.array(DIVISORS, np.float64)
-# At even distances a counter would show multiples of its step times the distance, and a divisor too small.
-_SPREAD = np.arange(1, SAMPLE + 1) * ((5**0.5 - 1) / 2) % 1
-
-
-@kernel
-def least_divisor(sample, sample_words, divisors):
-    """Return the least divisor of which most doubles are multiples of its inverse, but for roundings; 0 for none.
-
-    A larger one that misses fewer is taken if these would cost more than its further bits of all.
-    """
-    best, most, count = 0.0, 0, sample.size
-    for divisor in divisors:
-        fitting = 0
-        for i in range(U(count)):
-            number = np.rint(sample[i] * divisor)
-            if abs(number) < MOST_WHOLE / 8:
-                distance = word_of(number / divisor) - sample_words[i]
-                fitting += int(min(distance, U(0) - distance) <= U(CLOSE))
-        if float(fitting) < MOST * count:
-            continue
-        ratio, bits = divisor / best if best > 0.0 else 1.0, 0
-        while ratio > 1.0:
-            ratio, bits = ratio / 2.0, bits + 1
-        if best == 0.0 or (fitting - most) * EXCEPTION_BITS > count * bits:
-            best, most = divisor, fitting
-        if most == count:
-            break
-    return best
-
-
-def _best_rounding(doubles: Doubles, sample: Doubles, divisor: int) -> Mode:
-    """Return the mode that rounds as most doubles were rounded."""
-    modes = [Mode(DIVIDE, divisor)]
-    if not split(doubles, modes[0]).missed:
-        return modes[0]
-    near = sample[np.abs(sample) < MOST_WHOLE / divisor]
-    whole = np.rint(near * divisor)
-    fitting = whole[np.abs(whole / divisor - near) <= CLOSE * np.spacing(np.abs(near))]
-    common = int(np.gcd.reduce(fitting.astype(np.int64)))
-    if divisor > 1:
-        modes.append(Mode(TIMES, divisor // gcd(divisor, common)))
-    digits = len(str(divisor)) - 1
-    if digits > 1 and divisor == 10**digits:
-        modes.append(Mode(STEPS, digits))
-    return min(modes, key=lambda mode: split(doubles, mode).missed)
-
-
-def _find_grids(sample: Doubles) -> list[Mode]:
-    """Return the coarsest grids that differences of counters lie on, and finer ones that more of them lie on."""
-    missed = np.empty((MOST_SCALES, 2, MOST_BITS), np.uint64)
-    scales = np.empty(MOST_SCALES, np.int64)
-    room = np.empty((3, sample.size), np.uint64)
-    count = survey_grids(sample, _SCALES[:, 0], _SCALES[:, 1], *room, scales, missed)
-    found: list[Mode] = []
-    for i in range(count):
-        window, divisor = _SCALES[scales[i]].tolist()
-        off = missed[i].tolist()
-        for kind in (GRID, CUT):
-            least = (1 - FEW) * sample.size
-            for bits in range(LEAST_BITS, MOST_BITS):
-                # A finer grid has to bring in half of what is off the coarser one.
-                if off[kind - GRID][bits] < least:
-                    found.append(Mode(kind, divisor, window, bits))
-                    least = off[kind - GRID][bits] / 2
-    return found[:MOST_GRIDS]
-
-
-_SCALES = np.array(sorted(product(WINDOWS, COUNTER_DIVISORS), key=prod), np.uint64)
-
-
-@kernel
-def near_whole(doubles, scale):
-    """Return how many doubles, times a scale, are nearly whole and no larger than counts are."""
-    near = 0
-    for double in doubles:
-        scaled = double * scale
-        near += abs(scaled - np.rint(scaled)) < NEAR and abs(scaled) < MOST_COUNTS
-    return near
-
-
-@kernel
-def survey_grids(doubles, windows, divisors, numbers, noise, exceptions, scales, missed):
-    """Find the first windows and counters that most doubles fit, and count what is off each grid.
-
-    Returns
-    -------
-    count : int
-        How many of ``scales`` are filled with the place of a window and divisor, and of ``missed`` with the doubles
-        that are off, for GRID and CUT and each number of bits from `LEAST_BITS` on.
-    """
-    count = 0
-    for i in range(windows.size):
-        near = near_whole(doubles, float(windows[i] * divisors[i]))
-        if near >= MOST * doubles.size and count < scales.size:
-            scales[count] = i
-            for kind in range(2):
-                for bits in range(LEAST_BITS, MOST_BITS):
-                    mode = KernelMode(U(GRID + kind), divisors[i], windows[i], U(bits))
-                    missed[count, kind, bits] = take_apart(mode, doubles.view(np.uint64), numbers, noise, exceptions)
-            count += 1
-    return count

@@ -43,9 +43,20 @@ from squeezelab.codecs.tally.workspace import (
     WEIGHTS,
     Target,
 )
-from squeezelab.codecs.tally.writer import ADAPTIVE, SEED, VERSION
+from squeezelab.codecs.tally.writer import SEED, VERSION
+from squeezelab.codecs.tally.written import ADAPTIVE
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, borrowed, double_of, float_of, load_little, take_varint, word_of
+from squeezelab.kernels.bits import (
+    MOST_DIVISOR,
+    U,
+    borrowed,
+    double_of,
+    float_of,
+    load_little,
+    quotient_of,
+    take_varint,
+    word_of,
+)
 from squeezelab.kernels.xxh3 import ROOM
 
 COUNT, BEGIN, END, CODER, FIRST_BLOCK, WORDS_AT, LEVELS_AT, REFERENCES = range(8)
@@ -310,13 +321,14 @@ def _divide_by(doubles, base, factor, divisor):
             doubles[i] = float_of(factor * word_of(doubles[i]))
     for i in range(U(doubles.size)):
         every |= base + word_of(doubles[i]) + U(1 << 51)
-    if every >> U(52):
+    if every >> U(52) or divisor > float(MOST_DIVISOR):
         for i in range(U(doubles.size)):
             doubles[i] = np.float64(np.int64(base + word_of(doubles[i]))) / divisor
         return
+    inverse = 1.0 / divisor
     if divisor == 1.0:
         for i in range(U(doubles.size)):
             doubles[i] = double_of(base + word_of(doubles[i]))
     else:
         for i in range(U(doubles.size)):
-            doubles[i] = double_of(base + word_of(doubles[i])) / divisor
+            doubles[i] = quotient_of(double_of(base + word_of(doubles[i])), divisor, inverse)

@@ -30,16 +30,18 @@ from squeezelab.codecs.tally.prediction import (
     add_taps,
     choose_predictor,
     common_divisor,
+    estimate,
     extremes,
     fill_levels,
     put_taps,
     subtract_plan,
     tap_weights,
 )
+from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.side import pack_side_by_side, unpack_side_by_side
 from squeezelab.codecs.tally.static import read_static, write_static
 from squeezelab.codecs.tally.streams import pack_integers, unpack_integers
-from squeezelab.codecs.tally.workspace import LEVELS, RESIDUALS, STATE, WORDS
+from squeezelab.codecs.tally.workspace import COUNTS, LEVELS, PREPARED, RESIDUALS, STATE, WORDS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -55,6 +57,8 @@ from squeezelab.kernels.bits import (
 ZERO, LANES, PACKED, SIDE_BY_SIDE = range(4)
 DIVIDED, ZIGZAG = 32, 64
 FEWEST_FOR_LANES, FEWEST_SIDE_BY_SIDE = 100, 512
+MUCH_LESS = 0.55
+"""Of packed bytes lanes may take so many at level 1: they are read two or three times as slowly."""
 FEWEST_TO_TRY, SMALL_STREAM = 16, 32
 """Of so many values up to `FEWEST_FOR_LANES` lanes are tried if they take more than so many bytes packed."""
 
@@ -73,7 +77,7 @@ def write_stream(integers, common, level, given, work, buffer, at):
     common : uint64
         The most common of ranks, or `NONE_COMMON`.
     level : uint64
-        1 to pack, 2 for lanes.
+        1 to pack but where lanes take much less, 2 for lanes.
     given : bool
         Whether the integers are residuals: what is written is the coder, in the first byte, and then these by lanes.
     work : uint64[ROWS, 8192]
@@ -88,7 +92,7 @@ def write_stream(integers, common, level, given, work, buffer, at):
     gain : int64
         About how many bits models that learn would save, in 2^-12.
     """
-    count, begin, start, head = U(integers.size), at, at, U(0)
+    count, begin, start, head, share = U(integers.size), at, at, U(0), MUCH_LESS if level == U(1) else 1.0
     residuals, levels = work[RESIDUALS][:count], work[LEVELS][:count]
     if given:
         for i in range(count):
@@ -103,7 +107,9 @@ def write_stream(integers, common, level, given, work, buffer, at):
         fill_levels(integers, least, divisor, levels)
         if level == U(1) or count < U(FEWEST_FOR_LANES):
             start = _write_stream_packed(integers[0], levels, least, divisor, work, buffer, at)
-            if level == U(1) or count < U(FEWEST_TO_TRY) or start - begin <= U(SMALL_STREAM):
+            if count < U(FEWEST_TO_TRY) or start - begin <= U(SMALL_STREAM):
+                return start, np.int64(0)
+            if level == U(1) and (count < U(FEWEST_FOR_LANES) or not _may_be_much_less(residuals, start - begin, work)):
                 return start, np.int64(0)
         head, at = _write_prediction(integers[0], least, most, divisor, common, levels, work, buffer, start)
     coder, gain = U(ZERO), np.int64(0)
@@ -113,10 +119,17 @@ def write_stream(integers, common, level, given, work, buffer, at):
     buffer[start] = coder | head
     if start == begin:
         return at, gain
-    # There is a packed stream before this one: the smaller one stays.
-    if at - start < start - begin:
+    # There is a packed stream before this one: the smaller one stays, or the one that is read faster.
+    if float(at - start) < share * float(start - begin):
         return moved_down(buffer, start, at, begin), np.int64(0)
     return start, np.int64(0)
+
+
+@kernel(inner=True)
+def _may_be_much_less(residuals, size, work):
+    """Return whether tokens of residuals promise to take much less than so many bytes, in which they are packed."""
+    bits = estimate(residuals, work[PREPARED], work[COUNTS].view(np.uint32))
+    return float(bits) < MUCH_LESS * float(size) * float(8 * ONE)
 
 
 @kernel(forceinline=True, inner=True)

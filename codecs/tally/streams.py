@@ -282,6 +282,19 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
         The least integer, and the largest divisor of all distances to it: 0 if there are none, and nothing else is
         filled but levels.
     """
+    least, divisor = fill_plans(integers, levels, starts, slopes)
+    if divisor == U(0):
+        return least, divisor
+    for i, (order, is_signed) in enumerate(PLANS):
+        row = residuals[i][: levels.size]
+        subtract_prediction(levels, U(order), is_signed, starts[i], slopes[i], row)
+        bits[i] = packed_bits(row) if packed else estimate_bits(row, counts)
+    return least, divisor
+
+
+@kernel(inner=True)
+def fill_plans(integers, levels, starts, slopes):
+    """Fill levels, and for each of `PLANS` start and slope; return as `survey_plans` does."""
     least, _ = extremes(integers)
     divisor = common_divisor(integers, least)
     fill_levels(integers, least, divisor, levels)
@@ -300,9 +313,6 @@ def survey_plans(integers, packed, levels, residuals, starts, slopes, bits, coun
             slopes[i] = levels[1] - levels[0]
         elif not is_signed:
             slopes[i] = lowest
-        row = residuals[i][: levels.size]
-        subtract_prediction(levels, U(order), is_signed, starts[i], slopes[i], row)
-        bits[i] = packed_bits(row) if packed else estimate_bits(row, counts)
     return least, divisor
 
 

@@ -20,8 +20,8 @@ INVERSES_OF_SHARES, WEIGHTS_OF_SHAPES = 27, 28
 """What tokens are encoded with takes the rows `CODES` and `INVERSES`."""
 PATCHES = GAPS
 """The exceptions of a stream that is written; a reader has gaps there."""
-RANKS, DISTINCT = RESULT, RESULT + 1
-"""Rows of a writer, which has no use for results."""
+RANKS, DISTINCT, SKIPPED, LISTED, ORDERED = range(RESULT, RESULT + 5)
+"""Rows of a writer, which has no use for results and levels of others."""
 MOST_REFERENCES = 3
 """From how many other columns one may be predicted; the rows `OTHER_LEVELS` hold their levels."""
 ROWS = WEIGHTS_OF_SHAPES + -(-BANK.nbytes // (8 * BLOCK))

@@ -13,7 +13,7 @@ from squeezelab.codecs.tally.columns import NAME, Workspace
 from squeezelab.codecs.tally.modes import DIVIDE
 from squeezelab.codecs.tally.prediction import DELTA, PLAIN, common_divisor
 from squeezelab.codecs.tally.static_streams import write_stream
-from squeezelab.codecs.tally.writer import ADAPTIVE
+from squeezelab.codecs.tally.written import ADAPTIVE
 from squeezelab.kernels.bits import U, unzigzag
 
 

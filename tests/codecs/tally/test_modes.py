@@ -18,11 +18,11 @@ from squeezelab.codecs.tally.modes import (
     STEPS,
     TIMES,
     Mode,
-    find_modes,
     order,
     restore,
     split,
 )
+from squeezelab.codecs.tally.search import find_modes
 
 COUNT = 2000
 
