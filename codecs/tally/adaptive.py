@@ -60,10 +60,13 @@ class Limits(NamedTuple):
     promised : float64
         The most bits that a plan may promise for its residuals, were their sizes told by nothing but how often they
         come.
+    sampled : bool
+        Whether plans of many integers are compared by a part of them.
     """
 
     size: np.uint64
     promised: float
+    sampled: bool
 
 
 @kernel(inner=True)
@@ -95,9 +98,10 @@ def write_adaptive(apart, choice, limits, work, buffer, at, after):
         if stream == OWN_GAPS:
             place = put_varint(head, place, apart.missed)
         if stream == (OWN_RANKS if apart.distinct else OWN):
-            place, shift, row = _write_head(integers, choice, limits.promised, work, head, place)
+            place, shift, row = _write_head(integers, choice, limits, work, head, place)
         elif stream == OWN:
-            place, shift, row = _write_head(integers, np.int64(0), np.inf, work, head, place)
+            any_size = Limits(limits.size, np.inf, limits.sampled)
+            place, shift, row = _write_head(integers, np.int64(0), any_size, work, head, place)
         else:
             place, shift, row = _write_plain_head(integers, work, head, place)
         if place == U(0):
@@ -181,14 +185,14 @@ def _write_plain_head(integers, work, head, place):
 
 
 @kernel(inner=True)
-def _write_head(integers, choice, most, work, head, place):
+def _write_head(integers, choice, limits, work, head, place):
     """Write a stream's header by the plan that promises the fewest bits, or the second one.
 
     Returns
     -------
     place, shift, row : uint64
         The byte after it, how many low bits of residuals are raw, and the row of these; 0 if all are 0. The byte is 0
-        if the second plan promises many more bits, or the plan more than the most.
+        if the second plan promises many more bits, or the plan more than the limit.
     """
     levels, room = work[LEVELS][: integers.size], work[CHOSEN]
     starts, slopes, promised = room[192:200], room[200:208], room[208:216].view(np.float64)
@@ -199,12 +203,12 @@ def _write_head(integers, choice, most, work, head, place):
         return place, U(0), U(0)
     if divisor > U(1):
         place = put_varint(head, place, divisor)
-    best, second = _two_least_promised(levels, starts, slopes, promised, work)
+    best, second = _two_least_promised(levels, starts, slopes, limits.sampled, promised, work)
     if choice:
         if promised[second] > NEAR_TIE * promised[best]:
             return U(0), U(0), U(0)
         best = second
-    if promised[best] > most:
+    if promised[best] > limits.promised:
         return U(0), U(0), U(0)
     order, signed = PLANS[best]
     if order or signed:
@@ -226,10 +230,10 @@ def _write_head(integers, choice, most, work, head, place):
 
 
 @kernel(inner=True)
-def _promised_by(levels, order, signed, start, slope, work):
-    """Return about how many bits the residuals of a plan take: of a part of them where they are many."""
+def _promised_by(levels, order, signed, start, slope, sampled, work):
+    """Return about how many bits the residuals of a plan take; ``sampled``: by a part of them where they are many."""
     count, row, seen = U(levels.size), work[RESIDUALS], U(0)
-    step, pace = (U(64), U(256)) if count >= U(LONG) else (count, count)
+    step, pace = (U(64), U(256)) if sampled and count >= U(LONG) else (count, count)
     for begin in range(U(0), count, pace):
         # Deltas need the two levels before.
         before = U(2) if begin else U(0)
@@ -244,11 +248,11 @@ def _promised_by(levels, order, signed, start, slope, work):
 
 
 @kernel(inner=True)
-def _two_least_promised(levels, starts, slopes, promised, work):
+def _two_least_promised(levels, starts, slopes, sampled, promised, work):
     """Fill about how many bits each plan takes; return the best one, the first of several, and the next."""
     best, second = 0, 1
     for i, (order, signed) in enumerate(PLANS):
-        promised[i] = _promised_by(levels, order, signed, starts[i], slopes[i], work)
+        promised[i] = _promised_by(levels, order, signed, starts[i], slopes[i], sampled, work)
         if i and promised[i] < promised[best]:
             best, second = i, best
         elif i > 1 and promised[i] < promised[second]:
@@ -263,4 +267,4 @@ def least_promised(integers, work):
     starts, slopes, promised = room[192:200], room[200:208], room[208:216].view(np.float64)
     if fill_plans(integers, levels, starts, slopes)[1] == U(0):
         return 0.0
-    return promised[_two_least_promised(levels, starts, slopes, promised, work)[0]]
+    return promised[_two_least_promised(levels, starts, slopes, True, promised, work)[0]]

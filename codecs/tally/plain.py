@@ -223,5 +223,5 @@ def _limits_of(block, begin):
     size = block.at - begin
     limit = size * U(WORTH_ADAPTING) // U(100)
     if block.apart.values < U(FEWEST_TO_RETRY):
-        return Limits(limit, np.inf)
-    return Limits(limit, float(8 * ONE * np.int64(size) * 95 // 100 + 2 * block.gain) / float(ONE))
+        return Limits(limit, np.inf, True)
+    return Limits(limit, float(8 * ONE * np.int64(size) * 95 // 100 + 2 * block.gain) / float(ONE), True)

@@ -29,6 +29,13 @@ GOLDEN = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio: what it multiplies is spread over the upper bits (D. Knuth, TAOCP 3, 6.4)."""
 
 
+@kernel(forceinline=True, inner=True)
+def _spread(number):
+    """Return a number spread over all 64 bits, twice: there are steps whose multiples once leaves side by side."""
+    once = number * U(GOLDEN)
+    return (once ^ (once >> U(32))) * U(GOLDEN)
+
+
 @kernel(inner=True)
 def rank(numbers, work):
     """Fill the rows `RANKS` and `DISTINCT`: integers numbered by their order, and which there are.
@@ -77,7 +84,7 @@ def _number(numbers, ranks, found, often, work):
         owners[i] = 0
     for i in range(count):
         number = numbers[i]
-        slot = (number * U(GOLDEN)) >> shift
+        slot = _spread(number) >> shift
         own = U(owners[slot])
         while own and found[own - U(1)] != number:
             slot = (slot + U(1)) & last
@@ -155,7 +162,7 @@ def _distinct_of(numbers, limit, work):
     for i in range(U(1024)):
         seen[i] = U(0)
     for i in range(U(numbers.size)):
-        slot = (numbers[i] * U(GOLDEN)) >> U(48)
+        slot = _spread(numbers[i]) >> U(48)
         distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
         seen[slot >> U(6)] |= U(1) << (slot & U(63))
         if distinct > limit:

@@ -228,6 +228,6 @@ def _try_models(words, is_double, block, size, least, end, room, level, work, bu
     if level == U(2) and is_long:
         # Of a long block the numbers alone must take less by as much.
         most = float(8 * ONE * (np.int64(limit) - np.int64(size - block.own)) + 2 * block.gain) / float(ONE)
-    limits = Limits(min(limit, end - begin - U(1)), most)
+    limits = Limits(min(limit, end - begin - U(1)), most, level == U(2))
     after = write_models(Written(room, apart, block.own, block.coder, block.gain), limits, work, buffer, begin)
     return after if after else end

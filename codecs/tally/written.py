@@ -103,7 +103,7 @@ def write_models(block, limits, work, buffer, begin):
     end = write_adaptive(block.apart, np.int64(0), limits, work, buffer, begin + U(1), block.at)
     if block.apart.distinct or block.apart.missed or block.apart.mode.kind > U(DIVIDE):
         # Contexts may tell more of numbers as they are than of their deltas, and the other way round.
-        limits = Limits(end - begin - U(1) if end else limits.size, np.inf)
+        limits = Limits(end - begin - U(1) if end else limits.size, np.inf, limits.sampled)
         other = write_adaptive(block.apart, np.int64(1), limits, work, buffer, begin + U(1), block.at)
         end = other if other else end
     if end:

@@ -151,3 +151,20 @@ def test_the_smallest_level_is_never_larger_than_the_small_one(kind: int) -> Non
             odd = rng.random(count) < share
             column[odd] = rng.choice(rng.random(9), odd.sum())
             assert len(Tally(3).encode(column)) <= len(Tally(2).encode(column))
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_numbers_with_more_symbols_than_there_is_room_for_have_no_models_that_learn(level: int) -> None:
+    """Their counts, noise and exceptions take two or three symbols each; what a sample has is on the grid."""
+    rng, segments = np.random.default_rng(level), np.arange(BLOCK) // 625
+    large = rng.random(BLOCK) < 0.64
+
+    def large_or_small(small: int) -> np.ndarray:
+        high = 2**14 + (rng.integers(0, 256, segments[-1] + 1) << 6)
+        return np.where(large, high[segments] + rng.integers(0, 64, BLOCK), rng.integers(small, small + 2, BLOCK))
+
+    counts, noise, off = large_or_small(4), rng.integers(-8, 8, BLOCK), large_or_small(2) * rng.choice([-1, 1], BLOCK)
+    counts[::1000] = 2
+    noise[(SPREAD * BLOCK).astype(int)] = off[(SPREAD * BLOCK).astype(int)] = 0
+    column = (np.rint(counts * 2.0**33 / 10**6) + noise) / 2.0**33
+    assert read_back((column.view(np.int64) + off).view(np.float64), level)
