@@ -125,7 +125,7 @@ def write_adaptive(apart, choice, limits, work, buffer, at, after):
         states = put_varint(head, U(0), classes - LOWEST_STATE)
         states = put_varint(head, states, bits - LOWEST_STATE)
     head_size = U(1) + states + (place - U(HEAD_AT))
-    if head_size + words_size + raw_size + U(4) > limits.size:
+    if _varint_size(head_size) + _varint_size(words_size) + head_size + words_size + raw_size > limits.size:
         return U(0)
     at = put_varint(buffer, at, head_size)
     at = put_varint(buffer, at, words_size)
@@ -137,6 +137,12 @@ def write_adaptive(apart, choice, limits, work, buffer, at, after):
     for i in range(U(0), raw_size, U(8)):
         store_little(buffer, at + i, load_little(buffer, after + i))
     return at + raw_size
+
+
+@kernel(forceinline=True, inner=True)
+def _varint_size(number):
+    """Return how many bytes a number below 2^21 takes."""
+    return U(1) + U(number >= U(1 << 7)) + U(number >= U(1 << 14))
 
 
 @kernel(inner=True)

@@ -8,8 +8,8 @@ from squeezelab.codecs.tally.adaptive import Limits
 from squeezelab.codecs.tally.lanes import MOST_CONTEXTS
 from squeezelab.codecs.tally.modes import DIVIDE, MOST_WHOLE, KernelMode, ordered
 from squeezelab.codecs.tally.parts import Apart, apart_by
-from squeezelab.codecs.tally.prediction import NONE_COMMON
-from squeezelab.codecs.tally.ranks import are_restless, are_sparse, rank, saved_by_ranks
+from squeezelab.codecs.tally.prediction import NONE_COMMON, common_divisor
+from squeezelab.codecs.tally.ranks import are_sparse, changes_of, rank, saved_by_ranks
 from squeezelab.codecs.tally.search import EXCEPTION_BITS, MOST_PLAIN_DIVISOR, fill_sample, least_divisor
 from squeezelab.codecs.tally.shapes import LOG2, ONE
 from squeezelab.codecs.tally.static_streams import LANES
@@ -27,6 +27,10 @@ from squeezelab.codecs.tally.written import (
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import SHIFTED, U, quotient_of, word_of
 
+PACKED_BELOW = 128
+"""So many numbers are mostly packed: ranks of them are tried whatever they promise."""
+FAR_APART = 1 << 21
+"""Few integers over so many steps are looked at more closely."""
 NEAR = 64
 FEW_MISSED = 32
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
@@ -100,7 +104,7 @@ def _write_ranks(words, none, level, work, buffer):
     finer = _finer(words, apart, work) if apart.missed else apart
     if finer.missed:
         return none
-    if are_restless(numbers) and are_sparse(numbers, work):
+    if changes_of(numbers) > U(numbers.size) >> U(1) and are_sparse(numbers, work):
         distinct, common = rank(numbers, work)
         promised = saved_by_ranks(distinct, work)
         # Of few, the size of one may tell the next, which ranks have lost.
@@ -127,17 +131,28 @@ def _try_ranks(words, plain, level, work, buffer, begin):
     if is_long and finer.missed:
         return hard
     distinct, common = rank(work[NUMBERS][: apart.values], work)
+    if _are_far_apart(work[DISTINCT][:distinct]):
+        return hard
     promises = saved_by_ranks(distinct, work) * U(100) > bits * U(3)
     if promises and (finer.missed or distinct == U(0) or not _is_fine(distinct, apart, finer, work)):
         return hard
-    # Where blocks are long there is time to try what promises nothing.
-    if distinct and not finer.missed and (promises or is_long):
+    # Where blocks are long there is time to try what promises nothing, and where they are short packing is all.
+    if distinct and not finer.missed and (promises or is_long or apart.values < U(PACKED_BELOW)):
         ranked = write_streams(_ranked(finer, distinct), common, level, work, buffer, plain.at)
         if ranked.at - plain.at < plain.at - begin:
             return moved(ranked, plain.at, begin, buffer)
     if apart.missed and not finer.missed:
         _divide(words, apart.mode.divisor, work)
     return plain
+
+
+@kernel(inner=True)
+def _are_far_apart(found):
+    """Return whether rising integers are so far apart that they tell little of what ranks save."""
+    if found.size == 0:
+        return False
+    step = max(common_divisor(found, found[0]), U(1))
+    return (found[found.size - 1] - found[0]) // step >= U(FAR_APART)
 
 
 @kernel(inner=True)

@@ -29,13 +29,6 @@ GOLDEN = 0x9E3779B97F4A7C15
 """2^64 over the golden ratio: what it multiplies is spread over the upper bits (D. Knuth, TAOCP 3, 6.4)."""
 
 
-@kernel(forceinline=True, inner=True)
-def _spread(number):
-    """Return a number spread over all 64 bits, twice: there are steps whose multiples once leaves side by side."""
-    once = number * U(GOLDEN)
-    return (once ^ (once >> U(32))) * U(GOLDEN)
-
-
 @kernel(inner=True)
 def rank(numbers, work):
     """Fill the rows `RANKS` and `DISTINCT`: integers numbered by their order, and which there are.
@@ -61,8 +54,21 @@ def rank(numbers, work):
 
 
 @kernel(inner=True)
+def count_changes(ranks, distinct, work):
+    """Count for `saved_by_ranks` only numbers that differ from the one before: others are deltas of 0."""
+    counts = work[COSTS]
+    for i in range(distinct):
+        counts[i] = U(0)
+    counts[ranks[0]] = U(1)
+    for i in range(U(1), U(ranks.size)):
+        counts[ranks[i]] += U(ranks[i] != ranks[i - U(1)])
+
+
+@kernel(inner=True)
 def saved_by_ranks(distinct, work):
     """Return about how many bits ranks save: each the distance to the integer before, which a list of them costs once.
+
+    What the least one saves is not counted: most often that is 0, which takes next to nothing in any case.
 
     The row `DISTINCT` has what integers `rank` has found, or others that are made of them in the same order.
     """
@@ -84,7 +90,9 @@ def _number(numbers, ranks, found, often, work):
         owners[i] = 0
     for i in range(count):
         number = numbers[i]
-        slot = _spread(number) >> shift
+        # Twice: there are steps whose multiples stay side by side if they are spread but once.
+        once = number * U(GOLDEN)
+        slot = ((once ^ (once >> U(32))) * U(GOLDEN)) >> shift
         own = U(owners[slot])
         while own and found[own - U(1)] != number:
             slot = (slot + U(1)) & last
@@ -147,12 +155,12 @@ def are_sparse(numbers, work):
 
 
 @kernel(inner=True)
-def are_restless(numbers):
-    """Return whether most numbers differ from the one before."""
+def changes_of(numbers):
+    """Return how many numbers differ from the one before."""
     changes = U(0)
     for i in range(U(1), U(numbers.size)):
         changes += U(numbers[i] != numbers[i - U(1)])
-    return changes > U(numbers.size) >> U(1)
+    return changes
 
 
 @kernel(inner=True)
@@ -162,7 +170,7 @@ def _distinct_of(numbers, limit, work):
     for i in range(U(1024)):
         seen[i] = U(0)
     for i in range(U(numbers.size)):
-        slot = _spread(numbers[i]) >> U(48)
+        slot = (numbers[i] * U(GOLDEN)) >> U(48)
         distinct += ~(seen[slot >> U(6)] >> (slot & U(63))) & U(1)
         seen[slot >> U(6)] |= U(1) << (slot & U(63))
         if distinct > limit:

@@ -314,7 +314,7 @@ def _read_streams(data, at, stop, head, known, target, numbers, work):
 
 @kernel(inner=True)
 def _divide_by(doubles, base, factor, divisor):
-    """Turn levels, held in the bits of doubles, into integers over a divisor; a division takes as long as all else."""
+    """Turn levels, held in the bits of doubles, into integers over a divisor."""
     every = U(0)
     if factor != U(1):
         for i in range(U(doubles.size)):
@@ -325,10 +325,10 @@ def _divide_by(doubles, base, factor, divisor):
         for i in range(U(doubles.size)):
             doubles[i] = np.float64(np.int64(base + word_of(doubles[i]))) / divisor
         return
-    inverse = 1.0 / divisor
     if divisor == 1.0:
         for i in range(U(doubles.size)):
             doubles[i] = double_of(base + word_of(doubles[i]))
     else:
+        inverse = 1.0 / divisor
         for i in range(U(doubles.size)):
             doubles[i] = quotient_of(double_of(base + word_of(doubles[i])), divisor, inverse)

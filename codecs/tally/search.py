@@ -38,11 +38,12 @@ MOST_PLAIN_DIVISOR = 10**8
 """Doubles of more decimals than these may come from a counter."""
 WINDOWS = (1, 5, 10, 15, 20, 30, 60, 300)
 COUNTER_DIVISORS = (1, 100, 1000, 10**6)
-NEAR = 1e-4
+NEAR_WHOLE = 1e-4
 MOST_COUNTS = 2.0**30
 MOST_GRIDS, MOST_SCALES = 4, 2
 MOST_MODES = 1 + MOST_GRIDS
 FEW = 0.6
+"""The share of a sample that the coarsest grid must have made."""
 LEAST_BITS, MOST_BITS = 30, 52
 LARGEST = 1e300
 """Doubles beyond this are left out of samples."""
@@ -175,21 +176,12 @@ def best_rounding(words, divisor, sample, rows):
 
 
 @kernel(inner=True)
-def may_be_on_grids(sample):
-    """Return whether most doubles may be differences of a counter's readings."""
-    for i in range(_SCALES.shape[0]):
-        if _is_near_whole(sample.view(np.float64), np.float64(_SCALES[i, 0] * _SCALES[i, 1])):
-            return True
-    return False
-
-
-@kernel(inner=True)
 def _is_near_whole(doubles, scale):
     """Return whether most doubles, times a scale, are nearly whole and no larger than counts are."""
     near = 0
     for double in doubles:
         scaled = double * scale
-        near += abs(scaled - np.rint(scaled)) < NEAR and abs(scaled) < MOST_COUNTS
+        near += abs(scaled - np.rint(scaled)) < NEAR_WHOLE and abs(scaled) < MOST_COUNTS
     return near >= MOST * doubles.size
 
 

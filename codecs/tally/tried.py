@@ -13,7 +13,7 @@ from squeezelab.codecs.tally.adaptive import LONG, Limits, least_promised
 from squeezelab.codecs.tally.modes import BITS, GRID, KernelMode, take_apart
 from squeezelab.codecs.tally.parts import STREAMS, Apart, apart_by, integers_of, order_words
 from squeezelab.codecs.tally.prediction import NONE_COMMON
-from squeezelab.codecs.tally.ranks import are_restless, rank, saved_by_ranks
+from squeezelab.codecs.tally.ranks import count_changes, rank, saved_by_ranks
 from squeezelab.codecs.tally.search import EXCEPTION_BITS, MOST_MODES, search_modes
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import moved_down
@@ -27,6 +27,7 @@ from squeezelab.codecs.tally.workspace import (
     LISTED,
     NOISE,
     ORDERED,
+    RANKS,
     RESIDUALS,
     SKIPPED,
     STATE,
@@ -45,8 +46,6 @@ from squeezelab.kernels.bits import U, leading_zeros, zigzag
 
 SURE = 1.03
 """Long blocks are written in one of two ways if it promises to be smaller by more than this."""
-FEW_BYTES = 300
-"""In place of so few bytes models that learn are tried whatever contexts promise."""
 FEW_TO_PROBE = 256
 """Of so many numbers grids are compared."""
 MODES_AT = 4096
@@ -80,7 +79,7 @@ def write_tried(words, is_double, level, work, buffer, begin):
     ordering = work[ORDERED][: words.size]
     order_words(words, is_double, ordering)
     distinct, common = rank(ordering, work)
-    ways = _choose_ways(words, is_double, distinct, are_restless(ordering), level, work)
+    ways = _choose_ways(words, is_double, distinct, level, work)
     plain = not_yet(ways.plain, begin)
     if ways.is_plain:
         plain = write_streams(ways.plain, NONE_COMMON, level, work, buffer, begin)
@@ -103,40 +102,61 @@ def write_tried(words, is_double, level, work, buffer, begin):
 
 
 @kernel(inner=True)
-def _choose_ways(words, is_double, distinct, restless, level, work):
+def _choose_ways(words, is_double, distinct, level, work):
     """Return how a block is written, and leave the parts of its words, or of distinct ones if these are not tried."""
     none, count = Apart(as_bits(), U(words.size), U(0), U(0)), U(words.size)
+    found = _search(words, is_double, work)
     if distinct == U(0):
-        return Ways(_take_apart(words, is_double, distinct, work), none, True, False)
+        return Ways(_take_apart(words, is_double, distinct, found, work), none, True, False)
+    mode = _listed_mode(found, work)
+    count_changes(work[RANKS][: words.size], distinct, work)
     order_words(work[DISTINCT][:distinct], is_double, work[LISTED])
-    ranked = _take_apart(words, is_double, distinct, work)
-    saved = _saved_by_ranks(ranked, work)
-    # Of few numbers, and where packing is all, it takes more to be sure.
-    if level < U(3) and restless and saved > (count if level == U(1) or count < U(LONG) else count >> U(2)):
+    found = _search(work[LISTED][:distinct], is_double, work)
+    ranked = _take_apart(words, is_double, distinct, found, work)
+    is_certain = level < U(3) and mode == ranked.mode and ranked.missed <= distinct >> U(3)
+    if is_certain and _saved_by_ranks(ranked, work) > _sure_from(count, level):
         return Ways(none, ranked, False, True)
-    is_doubtful = level < U(3) and count >= U(LONG) and (saved or level == U(1))
-    of_ranks = _promised(ranked, work) if is_doubtful else 0.0
-    plain = _take_apart(words, is_double, U(0), work)
-    of_words = _promised(plain, work) if is_doubtful else 0.0
+    is_compared = level < U(3) and count >= U(LONG)
+    of_ranks = _promised(ranked, work) if is_compared else 0.0
+    plain = _take_apart(words, is_double, U(0), _search(words, is_double, work), work)
+    of_words = _promised(plain, work) if is_compared else 0.0
     if of_words > SURE * of_ranks:
         apart_by(ranked.mode, words, is_double, distinct, work)
         return Ways(plain, ranked, False, True)
-    return Ways(plain, ranked, True, of_ranks <= SURE * of_words and (saved > U(0) or level != U(2)))
+    # What promises little as deltas may be as wide as any where it is packed; ranks are not.
+    return Ways(plain, ranked, True, level == U(1) or of_ranks <= SURE * of_words)
 
 
 @kernel(inner=True)
-def _take_apart(words, is_double, distinct, work):
-    """Take words apart, or so many distinct ones, by the mode that promises the fewest bits; return the parts."""
-    source, modes = work[LISTED][:distinct] if distinct else words, _listed_modes(work)
-    if not is_double:
-        return apart_by(as_bits(), words, is_double, distinct, work)
-    found = search_modes(source, work[LEVELS : LEVELS + 4], modes)
-    rounded = int(found > 0 and modes[0, 0] < U(GRID))
-    mode, rival = as_bits(), as_bits()
-    if rounded < found:
-        mode = _best_grid(source, modes[rounded:found], work)
-    if rounded:
-        mode, rival = _mode_of(modes[0]), mode
+def _sure_from(count, level):
+    """Return from how many bits on that ranks save of so many numbers no other way is tried."""
+    if level == U(1):
+        return count
+    return count << U(2) if count < U(LONG) else count >> U(2)
+
+
+@kernel(inner=True)
+def _search(words, is_double, work):
+    """List the modes that may have made words; return how many there are."""
+    return search_modes(words, work[LEVELS : LEVELS + 4], _listed_modes(work)) if is_double else 0
+
+
+@kernel(inner=True)
+def _listed_mode(found, work):
+    """Return the first mode of those listed, that of words as they are if there are none."""
+    return _mode_of(_listed_modes(work)[0]) if found else as_bits()
+
+
+@kernel(inner=True)
+def _take_apart(words, is_double, distinct, found, work):
+    """Take words apart, or so many distinct ones, by the listed mode that promises the fewest bits."""
+    source, modes, mode, rival = words, _listed_modes(work), _listed_mode(found, work), as_bits()
+    if distinct:
+        source = work[LISTED][:distinct]
+    if mode.kind >= U(GRID):
+        mode = _best_grid(source, modes[:found], work)
+    elif found > 1:
+        rival = _best_grid(source, modes[1:found], work)
     best = apart_by(mode, words, is_double, distinct, work)
     if rival.kind == U(BITS) and best.missed <= U(source.size) >> U(3):
         return best
@@ -157,9 +177,7 @@ def _promised(apart, work):
 
 @kernel(inner=True)
 def _saved_by_ranks(apart, work):
-    """Return about how many bits ranks of distinct words save, 1 if that is not known: they save noise as well."""
-    if apart.mode.kind >= U(GRID):
-        return U(1)
+    """Return about how many bits ranks of distinct words save at least, of numbers and of exceptions."""
     saved, place, counts = saved_by_ranks(apart.distinct, work), ~U(0), work[COSTS]
     for i in range(apart.missed):
         place += work[SKIPPED][i] + U(1)
@@ -209,7 +227,7 @@ def _best_grid(words, modes, work):
 
 @kernel(inner=True)
 def _try_models(words, is_double, block, size, least, end, room, level, work, buffer, begin):
-    """Write a block with models that learn in place of the smallest one, if contexts promise that they save enough.
+    """Write a block with models that learn in place of the smallest one, if these promise to save enough.
 
     Returns
     -------
@@ -220,14 +238,10 @@ def _try_models(words, is_double, block, size, least, end, room, level, work, bu
     most, is_long = np.inf, block.apart.values >= U(LONG)
     if level == U(2) and is_long and size > least:
         return end
-    # They save about as much again by the size two before and by learning.
-    is_doubtful = level == U(2) and (is_long or (size > least and size > U(FEW_BYTES)))
-    if is_doubtful and np.int64(size) - 2 * block.gain // (8 * ONE) > np.int64(limit):
-        return end
-    apart = apart_by(block.apart.mode, words, is_double, block.apart.distinct, work)
-    if level == U(2) and is_long:
-        # Of a long block the numbers alone must take less by as much.
+    if level == U(2) and (is_long or size > least):
+        # The numbers alone must take less by as much. What contexts tell is saved about twice, by the two sizes before.
         most = float(8 * ONE * (np.int64(limit) - np.int64(size - block.own)) + 2 * block.gain) / float(ONE)
+    apart = apart_by(block.apart.mode, words, is_double, block.apart.distinct, work)
     limits = Limits(min(limit, end - begin - U(1)), most, level == U(2))
     after = write_models(Written(room, apart, block.own, block.coder, block.gain), limits, work, buffer, begin)
     return after if after else end

@@ -21,7 +21,7 @@ INVERSES_OF_SHARES, WEIGHTS_OF_SHAPES = 27, 28
 PATCHES = GAPS
 """The exceptions of a stream that is written; a reader has gaps there."""
 RANKS, DISTINCT, SKIPPED, LISTED, ORDERED = range(RESULT, RESULT + 5)
-"""Rows of a writer, which has no use for results and levels of others."""
+"""Rows of a writer, which has no use for results and levels of others; `SKIPPED` has the gaps before exceptions."""
 MOST_REFERENCES = 3
 """From how many other columns one may be predicted; the rows `OTHER_LEVELS` hold their levels."""
 ROWS = WEIGHTS_OF_SHAPES + -(-BANK.nbytes // (8 * BLOCK))

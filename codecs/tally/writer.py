@@ -83,9 +83,11 @@ def write_block(words, is_double, level, work, buffer, at):
     """
     begin, size = at, U(words.size) << U(3)
     at = write_plain(words, is_double, min(level, U(2)), work, buffer, begin)
-    if at == begin or level > U(2):
+    if at == begin:
+        at = write_tried(words, is_double, min(level, U(2)), work, buffer, begin)
+    if level > U(2):
         after = write_tried(words, is_double, level, work, buffer, at)
-        at = moved_down(buffer, at, after, begin) if at == begin or after - at < at - begin else at
+        at = moved_down(buffer, at, after, begin) if after - at < at - begin else at
     if at - begin <= size:
         return at
     buffer[begin] = AS_THEY_ARE
