@@ -9,7 +9,7 @@ from squeezelab.codecs.tally.lanes import MOST_CONTEXTS
 from squeezelab.codecs.tally.modes import DIVIDE, MOST_WHOLE, KernelMode, ordered
 from squeezelab.codecs.tally.parts import Apart, apart_by
 from squeezelab.codecs.tally.prediction import NONE_COMMON, common_divisor
-from squeezelab.codecs.tally.ranks import are_sparse, changes_of, rank, saved_by_ranks
+from squeezelab.codecs.tally.ranks import are_sparse, changes_of, fill_ranks, list_distinct, rank, saved_by_ranks
 from squeezelab.codecs.tally.search import EXCEPTION_BITS, MOST_PLAIN_DIVISOR, fill_sample, least_divisor
 from squeezelab.codecs.tally.shapes import LOG2, ONE
 from squeezelab.codecs.tally.static_streams import LANES
@@ -130,7 +130,7 @@ def _try_ranks(words, plain, level, work, buffer, begin):
     finer = _finer(words, apart, work) if apart.missed else apart
     if is_long and finer.missed:
         return hard
-    distinct, common = rank(work[NUMBERS][: apart.values], work)
+    distinct = list_distinct(work[NUMBERS][: apart.values], work)
     if _are_far_apart(work[DISTINCT][:distinct]):
         return hard
     promises = saved_by_ranks(distinct, work) * U(100) > bits * U(3)
@@ -138,6 +138,7 @@ def _try_ranks(words, plain, level, work, buffer, begin):
         return hard
     # Where blocks are long there is time to try what promises nothing, and where they are short packing is all.
     if distinct and not finer.missed and (promises or is_long or apart.values < U(PACKED_BELOW)):
+        common = fill_ranks(apart.values, distinct, work)
         ranked = write_streams(_ranked(finer, distinct), common, level, work, buffer, plain.at)
         if ranked.at - plain.at < plain.at - begin:
             return moved(ranked, plain.at, begin, buffer)

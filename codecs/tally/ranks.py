@@ -40,17 +40,31 @@ def rank(numbers, work):
     common : uint64
         The rank of the one that comes most often.
     """
-    ranks, found, often, common = work[RANKS][: numbers.size], work[DISTINCT], work[RESIDUALS], U(0)
-    distinct = _number(numbers, ranks, found, often, work)
+    distinct = list_distinct(numbers, work)
+    return distinct, fill_ranks(U(numbers.size), distinct, work)
+
+
+@kernel(inner=True)
+def list_distinct(numbers, work):
+    """Fill the row `DISTINCT`, and `COSTS` with how often each comes; return as `rank` does."""
+    found, often = work[DISTINCT], work[RESIDUALS]
+    distinct = _number(numbers, work[RANKS][: numbers.size], found, often, work)
     if distinct:
-        counts = work[COSTS][:distinct]
-        places = _sort(found[:distinct], often, counts, work)
-        for i in range(U(numbers.size)):
+        _sort(found[:distinct], often, work[COSTS][:distinct], work[INVERSES][:distinct], work)
+    return distinct
+
+
+@kernel(inner=True)
+def fill_ranks(count, distinct, work):
+    """Turn what `list_distinct` has left into ranks; return the most common one."""
+    ranks, places, counts, common = work[RANKS][:count], work[INVERSES], work[COSTS], U(0)
+    if distinct:
+        for i in range(count):
             ranks[i] = places[ranks[i]]
-        for i in range(U(1), distinct):
-            if counts[i] > counts[common]:
-                common = U(i)
-    return distinct, common
+    for i in range(U(1), distinct):
+        if counts[i] > counts[common]:
+            common = U(i)
+    return common
 
 
 @kernel(inner=True)
@@ -73,6 +87,8 @@ def saved_by_ranks(distinct, work):
     The row `DISTINCT` has what integers `rank` has found, or others that are made of them in the same order.
     """
     found, counts, saved = work[DISTINCT][:distinct], work[COSTS], np.int64(0)
+    if distinct == U(0):
+        return distinct
     step = max(common_divisor(found, found[0]), U(1))
     for i in range(U(1), distinct):
         far = LOG2[min((found[i] - found[i - U(1)]) // step, U(MOST_COUNT))]
@@ -109,8 +125,8 @@ def _number(numbers, ranks, found, often, work):
 
 
 @kernel(inner=True)
-def _sort(numbers, often, counts, work):
-    """Sort integers in two's complement, digit by digit, and how often they come; return the place of each."""
+def _sort(numbers, often, counts, places, work):
+    """Sort integers in two's complement, digit by digit, and how often they come; fill the place that each gets."""
     count, keys, other_keys = U(numbers.size), work[LEVELS], work[OTHER_RESIDUALS]
     owners, other_owners, digits, every = work[PREPARED], work[CODES], work[WEIGHTS], U(0)
     for i in range(count):
@@ -133,10 +149,8 @@ def _sort(numbers, often, counts, work):
                 digits[digit] = place + U(1)
                 other_keys[place], other_owners[place] = keys[i], owners[i]
             keys, other_keys, owners, other_owners = other_keys, keys, other_owners, owners
-    places = work[INVERSES][:count]
     for i in range(count):
         numbers[i], counts[i], places[owners[i]] = keys[i] ^ (U(1) << U(63)), often[owners[i]], U(i)
-    return places
 
 
 @kernel(inner=True)

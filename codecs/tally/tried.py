@@ -105,20 +105,19 @@ def write_tried(words, is_double, level, work, buffer, begin):
 def _choose_ways(words, is_double, distinct, level, work):
     """Return how a block is written, and leave the parts of its words, or of distinct ones if these are not tried."""
     none, count = Apart(as_bits(), U(words.size), U(0), U(0)), U(words.size)
-    found = _search(words, is_double, work)
+    found = _search(words, is_double, U(0), work)
     if distinct == U(0):
         return Ways(_take_apart(words, is_double, distinct, found, work), none, True, False)
-    mode = _listed_mode(found, work)
     count_changes(work[RANKS][: words.size], distinct, work)
     order_words(work[DISTINCT][:distinct], is_double, work[LISTED])
-    found = _search(work[LISTED][:distinct], is_double, work)
-    ranked = _take_apart(words, is_double, distinct, found, work)
-    is_certain = level < U(3) and mode == ranked.mode and ranked.missed <= distinct >> U(3)
-    if is_certain and _saved_by_ranks(ranked, work) > _sure_from(count, level):
+    found_ranked = _search(words, is_double, distinct, work)
+    ranked = _take_apart(words, is_double, distinct, found_ranked, work)
+    is_certain = _listed_mode(found, U(0), work) == ranked.mode and ranked.missed <= distinct >> U(3)
+    if level < U(3) and is_certain and _saved_by_ranks(ranked, work) > _sure_from(count, level):
         return Ways(none, ranked, False, True)
     is_compared = level < U(3) and count >= U(LONG)
     of_ranks = _promised(ranked, work) if is_compared else 0.0
-    plain = _take_apart(words, is_double, U(0), _search(words, is_double, work), work)
+    plain = _take_apart(words, is_double, U(0), found, work)
     of_words = _promised(plain, work) if is_compared else 0.0
     if of_words > SURE * of_ranks:
         apart_by(ranked.mode, words, is_double, distinct, work)
@@ -136,23 +135,23 @@ def _sure_from(count, level):
 
 
 @kernel(inner=True)
-def _search(words, is_double, work):
-    """List the modes that may have made words; return how many there are."""
-    return search_modes(words, work[LEVELS : LEVELS + 4], _listed_modes(work)) if is_double else 0
+def _search(words, is_double, distinct, work):
+    """List the modes that may have made words, or so many distinct ones; return how many there are."""
+    source = work[LISTED][:distinct] if distinct else words
+    return search_modes(source, work[LEVELS : LEVELS + 4], _listed_modes(distinct, work)) if is_double else 0
 
 
 @kernel(inner=True)
-def _listed_mode(found, work):
+def _listed_mode(found, distinct, work):
     """Return the first mode of those listed, that of words as they are if there are none."""
-    return _mode_of(_listed_modes(work)[0]) if found else as_bits()
+    return _mode_of(_listed_modes(distinct, work)[0]) if found else as_bits()
 
 
 @kernel(inner=True)
 def _take_apart(words, is_double, distinct, found, work):
     """Take words apart, or so many distinct ones, by the listed mode that promises the fewest bits."""
-    source, modes, mode, rival = words, _listed_modes(work), _listed_mode(found, work), as_bits()
-    if distinct:
-        source = work[LISTED][:distinct]
+    source, modes = work[LISTED][:distinct] if distinct else words, _listed_modes(distinct, work)
+    mode, rival = _listed_mode(found, distinct, work), as_bits()
     if mode.kind >= U(GRID):
         mode = _best_grid(source, modes[:found], work)
     elif found > 1:
@@ -192,9 +191,10 @@ def _bits_of_exception(distance):
 
 
 @kernel(forceinline=True, inner=True)
-def _listed_modes(work):
-    """Return where modes are listed, uint64[MOST_MODES, 4]."""
-    return work[STATE][MODES_AT : MODES_AT + 4 * MOST_MODES].reshape(MOST_MODES, 4)
+def _listed_modes(distinct, work):
+    """Return where modes of words are listed, or of distinct ones, uint64[MOST_MODES, 4]."""
+    at = MODES_AT + (4 * MOST_MODES if distinct else 0)
+    return work[STATE][at : at + 4 * MOST_MODES].reshape(MOST_MODES, 4)
 
 
 @kernel(forceinline=True, inner=True)

@@ -168,3 +168,55 @@ def test_numbers_with_more_symbols_than_there_is_room_for_have_no_models_that_le
     noise[(SPREAD * BLOCK).astype(int)] = off[(SPREAD * BLOCK).astype(int)] = 0
     column = (np.rint(counts * 2.0**33 / 10**6) + noise) / 2.0**33
     assert read_back((column.view(np.int64) + off).view(np.float64), level)
+
+
+def some_zero(doubles: np.ndarray, share: float) -> np.ndarray:
+    return np.where(np.random.default_rng(1).random(doubles.size) < share, 0.0, doubles)
+
+
+def some_odd(doubles: np.ndarray, share: float) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    return np.where(rng.random(doubles.size) < share, rng.normal(size=doubles.size), doubles)
+
+
+SINGLES = np.random.default_rng(3).gamma(2, 10, 4000).astype(np.float32).astype(np.float64)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        some_zero(np.random.default_rng(0).integers(0, 40, 4000) * (1 / 20), 0.9),
+        some_zero(SINGLES, 0.5),
+        some_zero(rates(4096, 20), 0.7),
+        some_odd(walk(BLOCK) / 13, 0.2),
+        some_odd(rates(2048, 20), 0.4),
+        some_odd(np.random.default_rng(0).integers(0, 40, 1000) / 10, 0.03),
+    ],
+    ids=["few_times_a_step", "singles_and_zeros", "rates_and_zeros", "quotients", "rates", "few_decimals"],
+)
+def test_zeros_and_exceptions_hide_neither_ranks_nor_the_arithmetic(column: np.ndarray) -> None:
+    """Of zeros a sample has nothing to tell; of distinct numbers most are exceptions where few others are distinct."""
+    small, smallest = len(Tally(2).encode(column)), len(Tally(3).encode(column))
+    assert smallest <= small <= 1.05 * smallest
+
+
+def test_level_1_ranks_what_is_held() -> None:
+    rng = np.random.default_rng(0)
+    held = np.maximum.accumulate(np.where(rng.random(BLOCK) < 0.03, np.arange(BLOCK), 0))
+    column = rng.lognormal(size=BLOCK)[held]
+    assert len(Tally(1).encode(column)) < 2 * BLOCK
+
+
+def test_level_1_ranks_few_far_numbers_of_a_short_column() -> None:
+    rng = np.random.default_rng(1)
+    column = np.where(rng.random(90) < 0.9, 0, rng.integers(0, 2**40, 90))
+    assert len(Tally(1).encode(column)) < 200
+
+
+@pytest.mark.parametrize("step", [1, 832_040, 102_334_155])
+def test_ranks_are_the_same_whatever_the_step_between_numbers(step: int) -> None:
+    """Steps of which multiples lie side by side in a table by multiplication, among them."""
+    assert read_back(np.random.default_rng(0).permutation(BLOCK) * step, 2)
+    column = np.random.default_rng(0).integers(0, 3000, BLOCK) ** 2 * step
+    assert len(Tally().encode(column)) - len(Tally().encode(column // step)) in range(-2, 6)
+    assert read_back(column, 2)
