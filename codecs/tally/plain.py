@@ -31,8 +31,7 @@ PACKED_BELOW = 128
 """So many numbers are mostly packed: ranks of them are tried whatever they promise."""
 FAR_APART = 1 << 21
 """Few integers over so many steps are looked at more closely."""
-NEAR = 64
-FEW_MISSED = 32
+FEW_MISSED, NEAR = 32, 64
 """A divisor that missed more than one in so many, or one by so few units in the last place, is doubted."""
 MOST_DIGITS_MORE = 3
 """A divisor that misses some is tried with so many further zeros."""

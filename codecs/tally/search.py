@@ -26,7 +26,7 @@ from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, float_of, word_of
 
 SAMPLE, PROBE = 64, 256
-"""Values of which an arithmetic is found, and by which its rounding is chosen."""
+"""Values of which an arithmetic is found, and by which its rounding, or its grid, is chosen."""
 MOST = 0.8
 """The share of a column that a mode must have made: the rest are exceptions."""
 EXCEPTION_BITS = 20
@@ -63,7 +63,7 @@ def find_modes(doubles: Doubles) -> list[Mode]:
     [Mode(kind=1, divisor=100, window=1, bits=0)]
     """
     modes = np.empty((MOST_MODES, len(Mode._fields)), np.uint64)
-    found = search_modes(doubles.view(np.uint64), np.empty((4, max(PROBE, SAMPLE)), np.uint64), modes)
+    found = search_modes(doubles.view(np.uint64), np.empty((4, PROBE), np.uint64), modes)
     return [Mode(*mode) for mode in modes[:found].tolist()]
 
 
@@ -91,7 +91,7 @@ def search_modes(words, rows, modes):
     sample = rows[0][:count]
     divisor = np.uint64(least_divisor(sample))
     if divisor:
-        _put_mode(best_rounding(words, divisor, sample, rows[1:]), modes[found])
+        _put_mode(_best_rounding(words, divisor, sample, rows[1:]), modes[found])
         found += 1
     if divisor == U(0) or divisor > U(MOST_PLAIN_DIVISOR):
         found = _search_grids(sample, modes, found)
@@ -117,6 +117,15 @@ def fill_sample(words, distinct, sample):
             sample[count] = word
             count += 1
     return count
+
+
+@kernel(inner=True)
+def fill_part(words, row):
+    """Fill up to `PROBE` words, evenly spread; return them."""
+    part = row[: min(words.size, PROBE)]
+    for i in range(part.size):
+        part[i] = words[i * words.size // part.size]
+    return part
 
 
 @kernel(inner=True)
@@ -146,9 +155,9 @@ def least_divisor(sample):
 
 
 @kernel(inner=True)
-def best_rounding(words, divisor, sample, rows):
+def _best_rounding(words, divisor, sample, rows):
     """Return the mode that rounds as most doubles were rounded, of a part of them."""
-    part, common, digits, power = rows[0][: min(words.size, PROBE)], U(0), U(0), U(1)
+    part, common, digits, power = fill_part(words, rows[0]), U(0), U(0), U(1)
     for double in sample.view(np.float64):
         whole = np.rint(double * np.float64(divisor))
         distance = word_of(whole / np.float64(divisor)) - word_of(double)
@@ -156,8 +165,6 @@ def best_rounding(words, divisor, sample, rows):
             common = greatest_common(common, U(np.int64(abs(whole))))
     while power < divisor:
         power, digits = power * U(10), digits + U(1)
-    for i in range(part.size):
-        part[i] = words[i * words.size // part.size]
     best, fewest = KernelMode(U(DIVIDE), divisor, U(1), U(0)), ~U(0)
     for kind in (DIVIDE, TIMES, STEPS):
         number = divisor
@@ -191,7 +198,7 @@ def _search_grids(sample, modes, found):
 
     The first windows and counters that most of a sample fit are tried. Returns how many modes there are then.
     """
-    doubles, scales, most = sample.view(np.float64), 0, min(found + MOST_GRIDS, MOST_MODES)
+    doubles, scales, most = sample.view(np.float64), 0, found + MOST_GRIDS
     for i in range(_SCALES.shape[0]):
         window, divisor = _SCALES[i, 0], _SCALES[i, 1]
         if scales == MOST_SCALES or not _is_near_whole(doubles, np.float64(window * divisor)):

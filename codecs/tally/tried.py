@@ -14,7 +14,7 @@ from squeezelab.codecs.tally.modes import BITS, GRID, KernelMode, take_apart
 from squeezelab.codecs.tally.parts import STREAMS, Apart, apart_by, integers_of, order_words
 from squeezelab.codecs.tally.prediction import NONE_COMMON
 from squeezelab.codecs.tally.ranks import count_changes, rank, saved_by_ranks
-from squeezelab.codecs.tally.search import EXCEPTION_BITS, MOST_MODES, search_modes
+from squeezelab.codecs.tally.search import EXCEPTION_BITS, MOST_MODES, fill_part, search_modes
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import moved_down
 from squeezelab.codecs.tally.streams import CELLS, estimate_bits
@@ -46,8 +46,6 @@ from squeezelab.kernels.bits import U, leading_zeros, zigzag
 
 SURE = 1.03
 """Long blocks are written in one of two ways if it promises to be smaller by more than this."""
-FEW_TO_PROBE = 256
-"""Of so many numbers grids are compared."""
 MODES_AT = 4096
 """Where in its row modes are listed."""
 
@@ -205,11 +203,10 @@ def _mode_of(row):
 @kernel(inner=True)
 def _best_grid(words, modes, work):
     """Return the grid whose noise and exceptions promise the fewest bits, of a part of the numbers."""
-    best, fewest, part = _mode_of(modes[0]), np.inf, work[LEVELS][: min(words.size, FEW_TO_PROBE)]
+    best, fewest = _mode_of(modes[0]), np.inf
     if len(modes) == 1:
         return best
-    for i in range(part.size):
-        part[i] = words[i * words.size // part.size]
+    part = fill_part(words, work[LEVELS])
     for row in modes:
         mode, noise, exceptions = _mode_of(row), work[NOISE][: part.size], work[EXCEPTIONS][: part.size]
         bits = 0.0
