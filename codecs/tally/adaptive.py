@@ -80,7 +80,7 @@ def write_adaptive(apart, choice, limits, work, buffer, at, after):
         0 to predict a value for each by the best plan, 1 by the second, if that promises nearly as few bits.
     limits : Limits
     work : uint64[ROWS, BLOCK]
-        `make_rows`.
+        A part of `make_works`.
     buffer, at, after : uint8[...], uint64, uint64
         The block goes to ``at`` if it is small enough; from ``after`` on is room.
 

@@ -34,7 +34,7 @@ from squeezelab.codecs.tally.search import find_modes
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.static_streams import DIVIDED, write_stream
 from squeezelab.codecs.tally.streams import as_constant, fit_linear
-from squeezelab.codecs.tally.workspace import BLOCK, make_rows
+from squeezelab.codecs.tally.workspace import BLOCK, make_works
 from squeezelab.codecs.tally.workspace import MOST_REFERENCES as MOST_REFERENCES
 from squeezelab.codecs.tally.writer import MOST_BLOCK_BYTES, write_columns
 from squeezelab.codecs.tally.writer import NAME as NAME
@@ -64,7 +64,10 @@ class Workspace(NamedTuple):
 
     Attributes
     ----------
+    works : uint64[2, ROWS, BLOCK]
+        For what is read.
     rows : uint64[ROWS, BLOCK]
+        The first of these, for what is written.
     buffer : uint8[...]
         For what is written.
     table : int64[1, FIELDS]
@@ -75,6 +78,7 @@ class Workspace(NamedTuple):
         Of a column that is written by itself.
     """
 
+    works: Words
     rows: Words
     buffer: Bytes
     table: Integers
@@ -87,9 +91,9 @@ class Workspace(NamedTuple):
         """Return this thread's workspace."""
         space: Workspace | None = getattr(_kept, "space", None)
         if space is None:
-            rows, buffer = make_rows(), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
+            works, buffer = make_works(), np.empty(2 * MOST_BLOCK_BYTES, np.uint8)
             table, offsets, places = reader.table_of(1), np.zeros(2, np.int64), np.zeros((2, 1), np.int64)
-            space = _kept.space = cls(rows, buffer, table, memoryview(table[0]), offsets, places)
+            space = _kept.space = cls(works, works[0], buffer, table, memoryview(table[0]), offsets, places)
         return space
 
 
@@ -320,7 +324,7 @@ def decode_column(data: Bytes, begin: int, end: int, coder: int, column: Column,
 
 def _read(data: Bytes, table: Integers, located: Words, form: int, column: Column, levels: Words = NO_LEVELS) -> int:
     after: int = reader.read_columns(
-        data, table, located, form, column.dtype == FLOAT64, levels, column.view(np.uint64), Workspace.of_thread().rows
+        data, table, located, form, column.dtype == FLOAT64, levels, column.view(np.uint64), Workspace.of_thread().works
     )
     return after
 
@@ -336,10 +340,10 @@ def decode_frame(frame: bytes, column: Column) -> bool:
 
 
 def _read_one(data: Bytes, begin: int, end: int, form: int, column: Column) -> bool:
-    rows, _, table, fields, *_ = Workspace.of_thread()
+    works, _, _, table, fields, *_ = Workspace.of_thread()
     fields[COUNT], fields[BEGIN], fields[END] = column.size, begin, end
     is_double, words = column.dtype == FLOAT64, column.view(WORD)
-    after: int = reader.read_columns(data, table, NOT_LOCATED, form, is_double, NO_LEVELS, words, rows)
+    after: int = reader.read_columns(data, table, NOT_LOCATED, form, is_double, NO_LEVELS, words, works)
     return after >= 0
 
 
@@ -363,5 +367,8 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     words = np.empty(places[-1], np.uint64)
     if _read(data, table, NOT_LOCATED, reader.FRAMES, words) < 0:
         return None
-    kinds, bounds = {INT64_TAG: words.view(INT64), FLOAT64_TAG: words.view(FLOAT64)}, places.tolist()
+    sizes, kinds = np.diff(places), {INT64_TAG: words.view(INT64), FLOAT64_TAG: words.view(FLOAT64)}
+    if frames and sizes.min() == sizes.max() and tags.min() == tags.max():
+        return list(kinds[tags[0]].reshape(sizes.size, -1))  # quicker than slices, one by one
+    bounds = places.tolist()
     return [kinds[tag][i:j] for tag, i, j in zip(tags.tobytes(), bounds[:-1], bounds[1:], strict=True)]

@@ -18,12 +18,11 @@ from squeezelab.codecs.tally.segments import (
     choose_table,
     chosen_of,
     join_segments,
-    owner_of,
     segments_of,
 )
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits, shift_of_shapes
-from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE
+from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE, owner_of
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U, exponent_of, shift_down, zigzag
 

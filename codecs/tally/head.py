@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from squeezelab.codecs.tally.lanes import MOST_CONTEXTS, MOST_RAW, context_of, put_code
-from squeezelab.codecs.tally.segments import chosen_of, owner_of
+from squeezelab.codecs.tally.segments import chosen_of
 from squeezelab.codecs.tally.shapes import HALF_POWERS, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import (
     MANTISSAS,
@@ -42,6 +42,7 @@ from squeezelab.codecs.tally.workspace import (
     SHARES,
     TABLE,
     WEIGHTS,
+    owner_of,
     weights_of_shape,
 )
 from squeezelab.kernels import kernel
@@ -268,16 +269,17 @@ def take_tables(data, position, limit, choice, layout, work):
     # Tables have two rows; `fill_table` goes beyond them.
     shares, entries, table = work[SHARES], work[CHOSEN], work[TABLE : TABLE + 3].reshape(-1)
     owner, following, log, letters = owner_of(work), chosen_of(work), choice.log, choice.tokens
-    for i in range(U(MOST_CONTEXTS)):
-        following[i] = U(0)
-    if choice.kind == U(CONTEXTS):
+    chained = choice.kind == U(CONTEXTS)
+    if chained:
+        for i in range(U(MOST_CONTEXTS)):
+            following[i] = U(0)
         position = _take_owners(data, position, limit, following, contexts_of(choice))
         if following[contexts_of(choice) - U(1)] >= choice.tables:
             return False, position
         if choice.sparse:
             letters, position = _take_alphabet(data, position, limit, choice.tokens, alphabet_of(work))
     mantissa = U(MANTISSAS[np.int64(choice.mantissa)])
-    entries_of(choice.tokens, choice.lowest, choice.shift, mantissa, following, entries)
+    entries_of(choice.tokens, choice.lowest, choice.shift, mantissa, chained, following, entries)
     for i in range(choice.tables):
         whole, position = _take_table(data, position, limit, choice, letters, work)
         if not whole:

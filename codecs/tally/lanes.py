@@ -30,6 +30,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from squeezelab.codecs.tally.workspace import RESIDUALS, STATE, TABLE, owner_of
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -131,6 +132,29 @@ class Cursors(NamedTuple):
     planes: Words
     ends: Words
     room: Words
+
+
+class Lanes(NamedTuple):
+    """Lanes that are about to be read; their tables and states are in a workspace.
+
+    Attributes
+    ----------
+    at, stop : uint64
+        The words are ``data[at:stop]``; 8 bytes or more are before ``stop``.
+    layout : Layout
+    log, widest, chained
+        As `Tables` has them.
+    summed : bool
+        Whether each integer is added to the one before in its lane.
+    """
+
+    at: np.uint64
+    stop: np.uint64
+    layout: Layout
+    log: np.uint64
+    widest: np.uint64
+    chained: bool
+    summed: bool
 
 
 class Stretch(NamedTuple):
@@ -466,19 +490,55 @@ def _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out):
     return _read_last(data, at, stop, tables, cursors, lanes, Stretch(rounds, first, wide, keep, chained), out)
 
 
+@kernel(forceinline=True, inner=True)
+def cursors_of(work):
+    """Return where lanes are, in a workspace."""
+    state = work[STATE]
+    return Cursors(state[:4], state[4:8], state[8:12], state[12:16], state[16:20], state[20:24], work[RESIDUALS])
+
+
+@kernel(forceinline=True, inner=True)
+def _tables_of(lanes, work):
+    return Tables(work[TABLE : TABLE + 2].reshape(-1), lanes.log, lanes.widest, lanes.chained, owner_of(work))
+
+
+@kernel(forceinline=True, inner=True)
+def _begin_epoch(lanes, epoch, tables, cursors):
+    """Let an epoch's tables begin, and return its stretch."""
+    count, many, epochs = lanes.layout
+    for lane in range(many):
+        cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
+    per, keep = count // many, U(0) - U(lanes.summed)
+    first = epoch * per // epochs
+    rounds = (epoch + U(1)) * per // epochs - first
+    return Stretch(rounds, first, lanes.widest > U(0), keep, lanes.chained)
+
+
+@kernel(forceinline=True, inner=True)
+def _end_lanes(data, at, lanes, tables, cursors, out):
+    """Decode what the first lanes have beyond the others; return whether all bits were used, and states are at rest."""
+    count, many, _ = lanes.layout
+    per, keep = count // many, U(0) - U(lanes.summed)
+    last = Stretch(U(1), per, lanes.widest > U(0), keep, lanes.chained)
+    at = _read_last(data, at, lanes.stop, tables, cursors, count - per * many, last, out)
+    for lane in range(many):
+        if cursors.states[lane] != LOWEST or cursors.planes[lane] != cursors.ends[lane]:
+            return False
+    return at == lanes.stop
+
+
 @kernel(inner=True)
-def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
+def read_lanes(data, lanes, work, out):
     """Decode all values of a stream.
 
     Parameters
     ----------
-    data, at, stop : uint8[...], uint64, uint64
-        The words are ``data[at:stop]``; 8 bytes or more are before ``stop``, and `READ_SLACK` after it are readable.
-    layout, tables : Layout, Tables
-    cursors : Cursors
-        Of each lane the state, a sum of 0, where it begins, and where its plane does and must end.
-    summed : bool
-        Whether each integer is added to the one before in its lane.
+    data : uint8[...]
+        `READ_SLACK` after ``lanes.stop`` is readable.
+    lanes : Lanes
+    work : uint64[ROWS, BLOCK]
+        It holds the tables, and of each lane the state, a sum of 0, where it begins, and where its plane does and must
+        end.
     out : uint64[n]
         Filled.
 
@@ -487,22 +547,84 @@ def read_lanes(data, at, stop, layout, tables, cursors, summed, out):
     whole : bool
         Whether all bits were used, and the states came to rest.
     """
-    count, lanes, epochs = layout
-    per, wide, keep = count // lanes, tables.widest > U(0), ~U(0) if summed else U(0)
-    for epoch in range(epochs):
-        for lane in range(lanes):
-            cursors.offsets[lane] = tables.owner[lane * epochs + epoch]
-        first = epoch * per // epochs
-        stretch = Stretch((epoch + U(1)) * per // epochs - first, first, wide, keep, tables.chained)
-        at = _read_stretch(data, at, stop, lanes, tables, cursors, stretch, out)
-    # What the first lanes have beyond the others has a round of its own.
-    few = count - per * lanes
-    last = Stretch(U(1), per, wide, keep, tables.chained)
-    at = _read_last(data, at, stop, tables, cursors, few, last, out)
-    for lane in range(lanes):
-        if cursors.states[lane] != LOWEST or cursors.planes[lane] != cursors.ends[lane]:
-            return False
-    return at == stop
+    at, tables, cursors = lanes.at, _tables_of(lanes, work), cursors_of(work)
+    for epoch in range(lanes.layout.epochs):
+        stretch = _begin_epoch(lanes, epoch, tables, cursors)
+        at = _read_stretch(data, at, lanes.stop, lanes.layout.lanes, tables, cursors, stretch, out)
+    return _end_lanes(data, at, lanes, tables, cursors, out)
+
+
+@kernel(inner=True)
+def are_alike(one, two):
+    """Return whether two streams can be read side by side: as long, of two lanes, in which tokens tell no tables."""
+    same = one.layout.values == two.layout.values and one.layout.epochs == two.layout.epochs
+    return same and one.layout.lanes == U(2) and not (one.chained or two.chained)
+
+
+@kernel(inner=True)
+def read_both(data, one, two, work, two_work, out, two_out):
+    """Decode all values of two streams that `are_alike`, as `read_lanes` does each; return whether both are whole.
+
+    A step of a lane waits for the one before: what two lanes leave idle meanwhile, two others take.
+    """
+    tables, two_tables = _tables_of(one, work), _tables_of(two, two_work)
+    cursors, two_cursors, at, two_at = cursors_of(work), cursors_of(two_work), one.at, two.at
+    stops, wide = (one.stop, two.stop), one.widest + two.widest > U(0)
+    for epoch in range(one.layout.epochs):
+        own = _begin_epoch(one, epoch, tables, cursors)
+        two_own = _begin_epoch(two, epoch, two_tables, two_cursors)
+        streams = (tables, cursors, own, out), (two_tables, two_cursors, two_own, two_out)
+        if wide:
+            done, at, two_at = _read_pairs(data, (at, two_at), stops, True, streams[0], streams[1])
+        else:
+            done, at, two_at = _read_pairs(data, (at, two_at), stops, False, streams[0], streams[1])
+        at = _go_on(data, at, one.stop, done, wide, streams[0])
+        two_at = _go_on(data, two_at, two.stop, done, wide, streams[1])
+    whole = _end_lanes(data, at, one, tables, cursors, out)
+    return _end_lanes(data, two_at, two, two_tables, two_cursors, two_out) and whole
+
+
+@kernel(forceinline=True, inner=True)
+def _read_pairs(data, places, stops, wide, one, two):
+    """Decode integers of two streams while there surely are words; return how many of each, and the next places.
+
+    What has bits in planes is left to `_add_planes`.
+    """
+    (tables, cursors, stretch, out), (two_tables, two_cursors, two_stretch, two_out) = one, two
+    at, two_at, i, n, m, first = places[0], places[1], U(0), U(0), U(0), stretch.first
+    if at > stops[0] or two_at > stops[1]:
+        return i, at, two_at
+    most, two_most, rounds = (stops[0] - at) >> U(2), (stops[1] - two_at) >> U(2), stretch.rounds
+    keep, two_keep = (U(0), U(0)) if wide else (stretch.keep, two_stretch.keep)
+    entries, log, mask = tables.entries, tables.log, (U(1) << tables.log) - U(1)
+    two_entries, two_log, two_mask = two_tables.entries, two_tables.log, (U(1) << two_tables.log) - U(1)
+    s0, s1, s2, s3 = cursors.states[0], cursors.states[1], two_cursors.states[0], two_cursors.states[1]
+    a0, a1, a2, a3 = cursors.sums[0], cursors.sums[1], two_cursors.sums[0], two_cursors.sums[1]
+    o0, o1, o2, o3 = cursors.offsets[0], cursors.offsets[1], two_cursors.offsets[0], two_cursors.offsets[1]
+    b0, b1 = cursors.begins[0] + first, cursors.begins[1] + first
+    while i < rounds and n <= most and m <= two_most:
+        lanes, two_lanes = (s0, s1, o0, o1), (s2, s3, o2, o3)
+        s0, s1, r0, t0, r1, t1, n = _read_pair(data, at, n, entries, log, mask, False, lanes)
+        a0, a1 = (a0 & keep) + _number(wide, r0, t0), (a1 & keep) + _number(wide, r1, t1)
+        out[b0 + i], out[b1 + i] = a0, a1
+        s2, s3, r2, t2, r3, t3, m = _read_pair(data, two_at, m, two_entries, two_log, two_mask, False, two_lanes)
+        a2, a3 = (a2 & two_keep) + _number(wide, r2, t2), (a3 & two_keep) + _number(wide, r3, t3)
+        two_out[b0 + i], two_out[b1 + i] = a2, a3
+        i += U(1)
+    cursors.states[0], cursors.states[1], two_cursors.states[0], two_cursors.states[1] = s0, s1, s2, s3
+    if not wide:
+        cursors.sums[0], cursors.sums[1], two_cursors.sums[0], two_cursors.sums[1] = a0, a1, a2, a3
+    return i, at + (n << U(2)), two_at + (m << U(2))
+
+
+@kernel(forceinline=True, inner=True)
+def _go_on(data, at, stop, done, wide, stream):
+    """Add the planes of what was read of a stretch of two lanes, and decode what is left; return the next place."""
+    tables, cursors, (rounds, first, own, keep, chained), out = stream
+    for lane in range(U(2) if wide else U(0)):
+        _add_planes(data, lane, cursors, Stretch(done, first, wide, keep, chained), out)
+    left = Stretch(rounds - done, first + done, own, keep, chained)
+    return _read_stretch(data, at, stop, U(2), tables, cursors, left, out)
 
 
 @kernel(inner=True)

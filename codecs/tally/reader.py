@@ -25,9 +25,11 @@ from squeezelab.codecs.tally.blocks import (
     may_be,
     take_ranks,
 )
+from squeezelab.codecs.tally.lanes import are_alike, lanes_of
 from squeezelab.codecs.tally.modes import BITS, CUT, DIVIDE, GRID, KernelMode, restore
 from squeezelab.codecs.tally.nibbles import MODELS
-from squeezelab.codecs.tally.static_streams import read_stream
+from squeezelab.codecs.tally.static import Static, no_static, read_both_static, read_static
+from squeezelab.codecs.tally.static_streams import open_lanes, read_stream
 from squeezelab.codecs.tally.workspace import (
     BLOCK,
     EXCEPTIONS,
@@ -74,7 +76,7 @@ def table_of(columns: int) -> npt.NDArray[np.int64]:
 
 
 @kernel
-def read_columns(data, table, located, form, is_double, levels, words, work):
+def read_columns(data, table, located, form, is_double, levels, words, works):
     """Fill the words of columns.
 
     Parameters
@@ -93,8 +95,8 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
         Whether the columns hold doubles.
     levels, words : uint64[...], uint64[values of all]
         Filled.
-    work : uint64[ROWS, BLOCK]
-        `make_rows`.
+    works : uint64[2, ROWS, BLOCK]
+        `make_works`.
 
     Returns
     -------
@@ -103,8 +105,10 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
         hold exactly as many values as it should.
     """
     data, table, located, levels = borrowed(data), borrowed(table), borrowed(located), borrowed(levels)
-    words, work, at = borrowed(words), borrowed(work), U(0)
+    words, works, at, turn = borrowed(words), borrowed(works), U(0), U(0)
+    held = Held(Block(U(0), U(0), False, U(0), U(0)), no_static(), False)
     for i in range(table.shape[0]):
+        work = works[turn]
         at, stop, coder = U(table[i, BEGIN]), U(table[i, END]), table[i, CODER]
         if form == FRAMES:
             if at >= stop:
@@ -126,18 +130,25 @@ def read_columns(data, table, located, form, is_double, levels, words, work):
                 if at > stop or length > stop - at:
                     return np.int64(-1)
                 end = at + length
-            size = min(table[i, COUNT] - first, BLOCK)
+            work, size = works[turn], min(table[i, COUNT] - first, BLOCK)
             known = _take_others(table, i, first, size, levels, work)
-            kept, begin = table[i, LEVELS_AT] >= 0, table[i, WORDS_AT] + first
-            own = work[INVERSES][:size]
-            if kept:
-                own = levels[table[i, LEVELS_AT] + first : table[i, LEVELS_AT] + first + size]
-            target = Target(is_double, kept, own, words[begin : begin + size])
-            if not _read_either(data, at, end, coder, known, target, work):
+            kept, begin = table[i, LEVELS_AT] >= 0, U(table[i, WORDS_AT] + first)
+            if coder == 1 or kept or known:
+                own = work[INVERSES][:size]
+                if kept:
+                    own = levels[table[i, LEVELS_AT] + first : table[i, LEVELS_AT] + first + size]
+                target = Target(is_double, kept, own, words[begin : begin + U(size)])
+                whole = _read_either(data, at, end, coder, known, target, False, work)
+            else:
+                block = Block(at, end, is_double, begin, U(size))
+                whole, held, turn = _read_next(data, held, block, turn, words, works)
+            if not whole:
                 return np.int64(-1)
             at = end
         if form >= PAYLOADS and at != stop:
             return np.int64(-1)
+    if held.static.whole and not _read_alone(data, held, words, works[U(1) - turn]):
+        return np.int64(-1)
     return np.int64(at)
 
 
@@ -154,8 +165,114 @@ def _take_others(table, i, first, size, levels, work):
     return known
 
 
-@kernel(inline="always", inner=True)
-def _read_either(data, at, stop, coder, known, target, work):
+class Block(NamedTuple):
+    """A block that is to be read.
+
+    Attributes
+    ----------
+    at, stop : uint64
+        It is ``data[at:stop]``.
+    is_double : bool
+        Whether its numbers are doubles.
+    place, count : uint64
+        Where its words go, and how many these are.
+    """
+
+    at: np.uint64
+    stop: np.uint64
+    is_double: bool
+    place: np.uint64
+    count: np.uint64
+
+
+class Held(NamedTuple):
+    """A block that is held back, if any is.
+
+    Attributes
+    ----------
+    block : Block
+    static : Static
+        The residuals of its levels, ready to be read in two lanes; not so if none is held back.
+    ranked : bool
+        Whether these levels are ranks.
+    """
+
+    block: Block
+    static: Static
+    ranked: bool
+
+
+@kernel(inner=True)
+def _read_next(data, held, block, turn, words, works):
+    """Decode a block, or hold it back until another one comes whose lanes can be read beside its own.
+
+    Returns
+    -------
+    whole : bool
+        Whether what was decoded is.
+    held : Held
+    turn : uint64
+        The workspace for the next block; one that is held back has the other.
+    """
+    work, other = works[turn], works[U(1) - turn]
+    own = _hold(data, block, work)
+    if not own.static.whole:
+        return _read_held(data, own, False, words, work), held, turn
+    if not held.static.whole:
+        return True, own, U(1) - turn
+    if not are_alike(held.static.lanes, own.static.lanes):
+        return _read_alone(data, held, words, other), own, U(1) - turn
+    levels, own_levels = _levels_of(held, words, other), _levels_of(own, words, work)
+    whole = read_both_static(data, held.static, own.static, other, work, levels, own_levels)
+    whole = whole and _read_held(data, held, True, words, other) and _read_held(data, own, True, words, work)
+    return whole, Held(block, no_static(), False), turn
+
+
+@kernel(inner=True)
+def _read_alone(data, held, words, work):
+    """Decode a block that was held back; return whether it is whole."""
+    whole = read_static(data, held.static, work, _levels_of(held, words, work))
+    return whole and _read_held(data, held, True, words, work)
+
+
+@kernel(inner=True)
+def _hold(data, block, work):
+    """Return a block as it is held back, if its levels are in two lanes."""
+    at, stop, nothing = block.at, block.stop, Held(block, no_static(), False)
+    if at >= stop or lanes_of(block.count) != U(2) or data[at] == ADAPTIVE or data[at] == AS_THEY_ARE:
+        return nothing
+    whole, head, at = _take_head(data, at, stop, block.count, block.is_double)
+    if not whole:
+        return nothing
+    # They are in the first stream, or in the last one if they are ranks; all but the last one have a size.
+    for _ in range(U(head.noisy) + U(2) * U(head.exceptions > U(0)) + U(head.ranked)):
+        size, at = take_varint(data, at, stop)
+        if at > stop or size > stop - at:
+            return nothing
+        if not head.ranked:
+            stop = at + size
+            break
+        at += size
+    return Held(block, open_lanes(data, at, stop, block.count, work), head.ranked)
+
+
+@kernel(forceinline=True, inner=True)
+def _levels_of(held, words, work):
+    """Return where the levels of a block go."""
+    place, count = held.block.place, held.block.count
+    return work[NUMBERS][:count] if held.ranked else words[place : place + count]
+
+
+@kernel(inner=True)
+def _read_held(data, held, ahead, words, work):
+    """Decode a block, whose levels' residuals were read ahead or not; return whether it is whole."""
+    at, stop, is_double, place, count = held.block
+    target = Target(is_double, False, work[INVERSES][:count], words[place : place + count])
+    return _read_either(data, at, stop, np.int64(VERSION), U(0), target, ahead, work)
+
+
+@kernel(inner=True)
+def _read_either(data, at, stop, coder, known, target, ahead, work):
     """Decode a block of either version."""
     others = work[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]
     if coder == 1 or (at < stop and data[at] == ADAPTIVE):
@@ -164,7 +281,7 @@ def _read_either(data, at, stop, coder, known, target, work):
         room = BlockWorkspace(models, ages, work[:ROOM_ROWS], work[STATE][:5], work[STATE][5:10])
         whole = blocks.read_block(data, at + U(coder != 1), stop, others, known, room, target)
     else:
-        whole = read_block(data, at, stop, known, target, work)
+        whole = read_block(data, at, stop, known, target, ahead, work)
     return whole
 
 
@@ -191,7 +308,7 @@ STREAM_ROWS = (RESULT, NOISE, GAPS, EXCEPTIONS, NUMBERS)
 
 
 @kernel(inner=True)
-def read_block(data, at, stop, known, target, work):
+def read_block(data, at, stop, known, target, ahead, work):
     """Decode a block of version 2, but `ADAPTIVE`, into a column of up to `BLOCK` values.
 
     Parameters
@@ -201,8 +318,10 @@ def read_block(data, at, stop, known, target, work):
     known : uint64
         From how many other columns this one may be predicted; the rows `OTHER_LEVELS` have their levels.
     target : Target
+    ahead : bool
+        Whether the residuals of its levels were read already: see `_open_lanes`.
     work
-        `make_rows`.
+        A part of `make_works`.
 
     Returns
     -------
@@ -219,7 +338,7 @@ def read_block(data, at, stop, known, target, work):
         return False
     # What fills the column bit by bit, between steps of the decoder, does not wait for memory at the end.
     numbers = work[RESULT][: head.distinct] if head.ranked else words
-    whole, base, factor = _read_streams(data, at, stop, head, known, target, numbers, work)
+    whole, base, factor = _read_streams(data, at, stop, head, known, target, ahead, numbers, work)
     if not whole:
         return False
     made = work[RESULT + 1][: head.distinct] if head.ranked else words
@@ -275,7 +394,7 @@ def _take_head(data, at, stop, count, is_double):
 
 
 @kernel(inline="always", inner=True)
-def _read_streams(data, at, stop, head, known, target, numbers, work):
+def _read_streams(data, at, stop, head, known, target, ahead, numbers, work):
     """Read the streams of a block into their rows, the first one into ``numbers``, whose base and divisor are left."""
     left = 1 + head.noisy + 2 * (head.exceptions > U(0)) + head.ranked
     base, factor = U(0), U(1)
@@ -297,7 +416,8 @@ def _read_streams(data, at, stop, head, known, target, numbers, work):
             size = U(target.words.size)
         predicted = stream == (OWN_RANKS if head.ranked else OWN)
         own = numbers if stream == OWN else work[STREAM_ROWS[stream]][:size]
-        whole, first, step = read_stream(data, at, end, known if predicted else U(0), work, own)
+        others = known if predicted else U(0)
+        whole, first, step = read_stream(data, at, end, others, ahead and predicted, work, own)
         if not whole:
             return False, base, factor
         at = end

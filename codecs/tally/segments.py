@@ -10,7 +10,7 @@ import numpy.typing as npt
 from squeezelab.codecs.tally.lanes import FULL, Tokens, begin_of, prepare_wide
 from squeezelab.codecs.tally.shapes import FRACTION, LOG2, NLOGN, ONE, SCALES, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import EVERY_FAMILY, best_shape, gamma_bits, symbol_of_step
-from squeezelab.codecs.tally.workspace import COSTS, COUNTS, PREPARED, STATE
+from squeezelab.codecs.tally.workspace import COSTS, COUNTS, PREPARED, STATE, owner_of
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U
 
@@ -55,12 +55,6 @@ def segments_of(work, owner, chosen):
     """Return room for segments, with that for their tables."""
     cells, room = work[COUNTS].view(np.uint32)[4096 : 4096 + 33 * 256], work[COSTS].view(np.int64)
     return Segments(cells, room[:32], room[32:64], room[64:96], room[96:128], room[128:160], owner, chosen)
-
-
-@kernel(forceinline=True, inner=True)
-def owner_of(work):
-    """Return where is told which table each lane and epoch, or each context, has."""
-    return work[STATE][64:96]
 
 
 @kernel(forceinline=True, inner=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from squeezelab.codecs.tally.contexts import (
@@ -31,21 +33,22 @@ from squeezelab.codecs.tally.lanes import (
     MOST_RAW,
     TOKENS,
     Codes,
-    Cursors,
+    Lanes,
     Layout,
-    Tables,
     Tokens,
     begin_of,
     count_cells,
+    cursors_of,
     layout_of,
     prepare,
     prepare_wide,
+    read_both,
     read_lanes,
     token_of,
     write_lanes,
     write_lanes_in_chain,
 )
-from squeezelab.codecs.tally.segments import chosen_of, owner_of, shapes_of_segments
+from squeezelab.codecs.tally.segments import chosen_of, shapes_of_segments
 from squeezelab.codecs.tally.shapes import CELLS, NLOGN, ONE, SIDE
 from squeezelab.codecs.tally.tables import (
     EVERY_FAMILY,
@@ -66,11 +69,10 @@ from squeezelab.codecs.tally.workspace import (
     OTHER_RESIDUALS,
     PATCHES,
     PREPARED,
-    RESIDUALS,
     SHARES,
     STATE,
-    TABLE,
     WORDS,
+    owner_of,
 )
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
@@ -358,41 +360,97 @@ def _put_planes(residuals, tokens, layout, buffer, at):
 # Reading
 
 
-@kernel(inline="always", inner=True)
-def read_static(data, at, stop, summed, work, out):
-    """Read lanes of tokens; return whether they are whole, and whether each lane was summed up."""
-    count = U(out.size)
-    if stop - at < U(8) or count < U(8):
-        return False, False
-    layout = layout_of(count)
+class Static(NamedTuple):
+    """Residuals whose lanes are about to be read.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether what stands before the lanes makes sense.
+    lanes : Lanes
+    patches, patches_at : uint64
+        How many exceptions there are, and where the first is.
+    """
+
+    whole: bool
+    lanes: Lanes
+    patches: np.uint64
+    patches_at: np.uint64
+
+
+@kernel(inner=True)
+def no_static():
+    """Return residuals that cannot be read."""
+    return Static(False, Lanes(U(0), U(0), layout_of(U(0)), U(0), U(0), False, False), U(0), U(0))
+
+
+@kernel(inner=True)
+def open_static(data, at, stop, count, summed, work):
+    """Read what stands before lanes of tokens, and make their tables.
+
+    Parameters
+    ----------
+    data, at, stop : uint8[...], uint64, uint64
+        Residuals are ``data[at:stop]``.
+    count : uint64
+        How many there are.
+    summed : bool
+        Whether each one is to be added to the one before in its lane.
+    work : uint64[ROWS, BLOCK]
+        A part of `squeezelab.codecs.tally.workspace.make_works`: tables and states stay there until lanes are read.
+
+    Returns
+    -------
+    static : Static
+    """
+    layout, cursors = layout_of(count), cursors_of(work)
+    if at > stop or stop - at < U(8) or count < U(8):
+        return no_static()
     whole, flags, choice, at = take_header(data, at, stop, layout)
     if not whole:
-        return False, False
+        return no_static()
     if choice.kind == U(CONTEXTS):
         layout = Layout(count, layout.lanes, U(1))
     whole, position = take_tables(data, at << U(3), stop << U(3), choice, layout, work)
     if not whole:
-        return False, False
-    state = work[STATE]
-    cursors = Cursors(state[:4], state[4:8], state[8:12], state[12:16], state[16:20], state[20:24], work[RESIDUALS])
+        return no_static()
     at = (_take_states(data, position, stop << U(3), layout, cursors) + U(7)) >> U(3)
     patches, patches_at = U(0), at
     if flags & U(PATCHED):
         patches, patches_at, at = _survey_exceptions(data, at, stop, count)
-    if at > stop:
-        return False, False
-    if flags & U(WIDE):
+    if at <= stop and flags & U(WIDE):
         at = _take_planes(data, at, stop, layout.lanes, cursors)
-        if at > stop:
-            return False, False
-    table = work[TABLE : TABLE + 2].reshape(-1)
-    tables = Tables(table, choice.log, widest(choice), choice.kind == U(CONTEXTS), owner_of(work))
-    whole = read_lanes(data, at, stop, layout, tables, cursors, summed, out)
-    if summed and patches:
-        _add_exceptions_to_sums(data, patches_at, stop, patches, layout, out)
+    lanes = Lanes(at, stop, layout, choice.log, widest(choice), choice.kind == U(CONTEXTS), summed)
+    return Static(at <= stop, lanes, patches, patches_at)
+
+
+@kernel(inner=True)
+def read_static(data, static, work, out):
+    """Decode residuals by what `open_static` left; return whether they are whole."""
+    whole = static.whole and read_lanes(data, static.lanes, work, out)
+    if whole:
+        _patch(data, static, out)
+    return whole
+
+
+@kernel(inner=True)
+def read_both_static(data, one, two, work, two_work, out, two_out):
+    """Decode residuals of two streams that `are_alike`, side by side; return whether both are whole."""
+    whole = read_both(data, one.lanes, two.lanes, work, two_work, out, two_out)
+    if whole:
+        _patch(data, one, out)
+        _patch(data, two, two_out)
+    return whole
+
+
+@kernel(inner=True)
+def _patch(data, static, out):
+    """Put exceptions where they belong."""
+    lanes = static.lanes
+    if lanes.summed and static.patches:
+        _add_exceptions_to_sums(data, static.patches_at, lanes.stop, static.patches, lanes.layout, out)
     else:
-        _add_exceptions(data, patches_at, stop, patches, out)
-    return whole, summed
+        _add_exceptions(data, static.patches_at, lanes.stop, static.patches, out)
 
 
 @kernel(inner=True)

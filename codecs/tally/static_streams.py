@@ -39,7 +39,7 @@ from squeezelab.codecs.tally.prediction import (
 )
 from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.side import pack_side_by_side, unpack_side_by_side
-from squeezelab.codecs.tally.static import read_static, write_static
+from squeezelab.codecs.tally.static import no_static, open_static, read_static, write_static
 from squeezelab.codecs.tally.streams import pack_integers, unpack_integers
 from squeezelab.codecs.tally.workspace import COUNTS, LEVELS, PREPARED, RESIDUALS, STATE, WORDS
 from squeezelab.kernels import kernel
@@ -81,7 +81,7 @@ def write_stream(integers, common, level, given, work, buffer, at):
     given : bool
         Whether the integers are residuals: what is written is the coder, in the first byte, and then these by lanes.
     work : uint64[ROWS, 8192]
-        `squeezelab.codecs.tally.workspace.make_rows`.
+        A part of `squeezelab.codecs.tally.workspace.make_works`.
     buffer, at : uint8[...], uint64
         Where the stream goes.
 
@@ -263,7 +263,7 @@ class Prediction(NamedTuple):
 
 
 @kernel(inline="always", inner=True)
-def read_stream(data, at, stop, known, work, levels):
+def read_stream(data, at, stop, known, ahead, work, levels):
     """Read a stream.
 
     Parameters
@@ -272,6 +272,8 @@ def read_stream(data, at, stop, known, work, levels):
         The stream is ``data[at:stop]``; `READ_SLACK` bytes after it are readable.
     known : uint64
         From how many other columns this one may be predicted; the rows `OTHER_LEVELS` have their levels.
+    ahead : bool
+        Whether the residuals were read already, into ``levels``: see `open_lanes`.
     work
         As `write_stream` has it.
     levels : uint64[n]
@@ -288,7 +290,9 @@ def read_stream(data, at, stop, known, work, levels):
     whole, how, at = _take_prediction(data, at, stop, known, work[STATE][128:144], U(levels.size))
     if not whole:
         return False, how.base, how.divisor
-    whole, summed = _read_residuals(data, at, stop, how, work, levels)
+    whole, summed = True, how.order == U(DELTA)
+    if not ahead:
+        whole, summed = _read_residuals(data, at, stop, how, work, levels)
     if not whole:
         return False, how.base, how.divisor
     if how.order == U(DELTA):
@@ -302,6 +306,17 @@ def read_stream(data, at, stop, known, work, levels):
     elif how.order == U(OTHERS):
         add_others(data, how.fields, stop, known, work, levels)
     return True, how.base, how.divisor
+
+
+@kernel(inner=True)
+def open_lanes(data, at, stop, count, work):
+    """Return the residuals of a stream, so many, ready to be read; not so if they are not in two lanes."""
+    if at >= stop or U(data[at]) & U(3) != U(LANES) or lanes_of(count) != U(2):
+        return no_static()
+    whole, how, at = _take_prediction(data, at, stop, U(0), work[STATE][128:144], count)
+    if not whole or how.order == U(OTHERS):
+        return no_static()
+    return open_static(data, at, stop, count, how.order == U(DELTA), work)
 
 
 @kernel(inner=True)
@@ -342,7 +357,8 @@ def _read_residuals(data, at, stop, how, work, levels):
     """Read residuals; return whether they are whole, and whether each lane was summed up by itself."""
     count, summed, room = U(levels.size), False, work[WORDS : WORDS + 2].reshape(-1)
     if how.coder == U(LANES):
-        return read_static(data, at, stop, how.order == U(DELTA), work, levels)
+        summed = how.order == U(DELTA)
+        return read_static(data, open_static(data, at, stop, count, summed, work), work, levels), summed
     if how.coder == U(ZERO):
         for i in range(count):
             levels[i] = U(0)

@@ -128,7 +128,7 @@ def _largest_of(shares, tokens, largest):
 
 
 @kernel(inner=True)
-def entries_of(tokens, low, shift, mantissa, following, entries):
+def entries_of(tokens, low, shift, mantissa, chained, following, entries):
     """Fill the first entry of each token, but for its frequency: see `squeezelab.codecs.tally.lanes`.
 
     Of each context ``following`` has the number of the next token's table.
@@ -142,7 +142,7 @@ def entries_of(tokens, low, shift, mantissa, following, entries):
         # What is below zero is inverted as a token is, and has its lowest integer where its raw bits are all ones.
         lowest = (((size - (raw << mantissa)) << raw) + (((U(1) << raw) - U(1)) & sign)) ^ sign
         high = max(raw, MOST_RAW) - MOST_RAW
-        own = following[context_of(token, mantissa)]
+        own = following[context_of(token, mantissa)] if chained else U(0)
         entries[i] = entry_of(U(0), raw - high, own, shift + high, shift_down(lowest, high))
 
 

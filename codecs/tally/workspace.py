@@ -46,12 +46,13 @@ class Target(NamedTuple):
     words: npt.NDArray[np.uint64]
 
 
-def make_rows() -> npt.NDArray[np.uint64]:
-    """Return the rows that kernels of a thread work in: of zeros, then inverses of shares, and `BANK`."""
-    rows = np.zeros((ROWS, BLOCK), np.uint64)
-    rows[INVERSES_OF_SHARES, : SHARE_INVERSES.size] = SHARE_INVERSES
-    rows[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[: BANK.size] = BANK.reshape(-1)
-    return rows
+def make_works() -> npt.NDArray[np.uint64]:
+    """Return what kernels of a thread work in, uint64[2, ROWS, BLOCK]: zeros, then inverses of shares, and `BANK`."""
+    works = np.zeros((2, ROWS, BLOCK), np.uint64)
+    for rows in works:
+        rows[INVERSES_OF_SHARES, : SHARE_INVERSES.size] = SHARE_INVERSES
+        rows[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.uint32)[: BANK.size] = BANK.reshape(-1)
+    return works
 
 
 @kernel(forceinline=True, inner=True)
@@ -64,3 +65,9 @@ def weights_of_shape(work, shape):
 def lengths_of_shapes(work):
     """Return the lengths of tokens' codes in all shapes, float32[SHAPES * CELLS]."""
     return work[WEIGHTS_OF_SHAPES:].reshape(-1).view(np.float32)[SHAPES * CELLS : 2 * SHAPES * CELLS]
+
+
+@kernel(forceinline=True, inner=True)
+def owner_of(work):
+    """Return where is told which table each lane and epoch, or each context, has."""
+    return work[STATE][64:96]

@@ -41,7 +41,7 @@ def write_columns(words, is_double, offsets, first, level, framed, work, buffer,
     framed : bool
         Whether each column becomes a frame; then none has more than a block.
     work : uint64[ROWS, BLOCK]
-        `make_rows`.
+        A part of `make_works`.
     buffer : uint8[...]
         Filled from the beginning; `MOST_BLOCK_BYTES` are left unused at its end.
     places : int64[2, columns]

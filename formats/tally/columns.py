@@ -213,8 +213,8 @@ def _decode(data: Bytes, columns: Columns, is_double: bool) -> Words:
     table[:, reader.COUNT], table[:, reader.CODER] = columns.counts, columns.coders
     table[:, reader.FIRST_BLOCK], table[:, reader.WORDS_AT] = columns.blocks[:-1], begins_of(columns.counts)[:-1]
     table[:, reader.LEVELS_AT], table[:, reader.REFERENCES :] = levels_at, columns.references
-    located, rows = np.stack((columns.begins, columns.ends)), Workspace.of_thread().rows
-    after = reader.read_columns(data, table, located, reader.LOCATED, is_double, levels, words, rows)
+    located, works = np.stack((columns.begins, columns.ends)), Workspace.of_thread().works
+    after = reader.read_columns(data, table, located, reader.LOCATED, is_double, levels, words, works)
     if after < 0:
         raise CorruptDataError("a block does not hold the values it promises: the tally file is damaged")
     return words
