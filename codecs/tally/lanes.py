@@ -200,8 +200,8 @@ def context_of(token, mantissa):
     """
     size = token ^ (U(0) - (token >> U(63)))
     octave = size >> mantissa
-    bits = mantissa + octave if octave else U(64) - leading_zeros(size)
-    return min(bits + U(1), U(MOST_CONTEXTS - 1)) if token else U(0)
+    bits = choose(octave != U(0), mantissa + octave, U(64) - leading_zeros(size))
+    return choose(token != U(0), min(bits + U(1), U(MOST_CONTEXTS - 1)), U(0))
 
 
 @kernel(forceinline=True, inner=True)
