@@ -127,6 +127,8 @@ class Tally(ColumnCodec):
             if _is_plain(column) and 0 < column.size <= BLOCK:
                 short[column.dtype].append(i)
         for mine in filter(None, short.values()):
+            if len(mine) == len(columns):
+                return encode_frames(columns, self.level)
             for i, frame in zip(mine, encode_frames([columns[i] for i in mine], self.level), strict=True):
                 frames[i] = frame
         return [frame or self.encode(column) for frame, column in zip(frames, columns, strict=True)]

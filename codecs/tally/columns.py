@@ -137,7 +137,7 @@ def encode_frames(columns: Sequence[Column], level: int) -> list[bytes]:
     space, dtype, first = Workspace.of_thread(), columns[0].dtype, 0
     frames: list[bytes] = []
     offsets, places = np.zeros(len(columns) + 1, np.int64), np.zeros((2, len(columns)), np.int64)
-    np.cumsum([column.size for column in columns], out=offsets[1:])
+    offsets[1:] = list(accumulate(map(len, columns)))
     room = scratch(8 * int(offsets[-1]))[: 8 * int(offsets[-1])].view(dtype)
     words = as_constant(np.concatenate(columns, out=room).view(WORD))
     while len(frames) < len(columns):

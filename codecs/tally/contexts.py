@@ -10,7 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs.tally.head import CONTEXTS, FIRST_LEVEL, Choice, alphabet_of, contexts_of
-from squeezelab.codecs.tally.lanes import FULL, MOST_CONTEXTS, TOKENS, begin_of, context_of, token_of
+from squeezelab.codecs.tally.lanes import (
+    FULL,
+    MOST_CONTEXTS,
+    TOKENS,
+    Tokens,
+    begin_of,
+    context_of,
+    prepare,
+    prepare_wide,
+)
 from squeezelab.codecs.tally.segments import (
     EITHER_WAY,
     EXPLICITLY,
@@ -22,9 +31,19 @@ from squeezelab.codecs.tally.segments import (
 )
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE, SHAPES, SIDE
 from squeezelab.codecs.tally.tables import MANTISSAS, cells_at, explicit_levels, gamma_bits, shift_of_shapes
-from squeezelab.codecs.tally.workspace import CHOSEN, CODES, COSTS, COUNTS, SHARES, STATE, owner_of
+from squeezelab.codecs.tally.workspace import (
+    CHOSEN,
+    CODES,
+    COSTS,
+    COUNTS,
+    OTHER_RESIDUALS,
+    PREPARED,
+    SHARES,
+    STATE,
+    owner_of,
+)
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, exponent_of, shift_down, zigzag
+from squeezelab.kernels.bits import U, exponent_of, zigzag
 
 LOG = 10
 """Of the size of a table."""
@@ -32,6 +51,8 @@ MIDDLES = (SIDE, 128)
 """The cell of token 0, by place in `MANTISSAS`."""
 LEAST_IN_SHORT, LEAST_BY_CONTEXTS = 14, 512
 """Contexts that promise to save less than one in so many bits are not tried in short blocks, and in long ones."""
+CONTEXTS_AT = 1024
+"""Where in its row is told which context each token is."""
 FEW = 32
 """Contexts of fewer values have no table of their own, nor those of fewer than one in 64."""
 
@@ -49,18 +70,21 @@ def context_gain(residuals, widest, row, cells):
         # The size of a number is the exponent of twice that and one.
         number = min(zigzag(residuals[i]), U(1) << U(MOST_CONTEXTS))
         row[i] = min(exponent_of(number << U(1) | U(1)), U(MOST_CONTEXTS - 1))
-    for i in range(sizes):
+    for i in range(U(MOST_CONTEXTS)):
         every[i] = 0
-        for j in range(sizes):
-            even[U(MOST_CONTEXTS) * i + j] = odd[U(MOST_CONTEXTS) * i + j] = 0
+    for i in range(U(MOST_CONTEXTS) * sizes):
+        even[i] = odd[i] = 0
     even[row[0]] += np.uint32(1)
+    before = row[0] * U(MOST_CONTEXTS)
     for i in range(U(1), count - U(1), U(2)):
-        odd[row[i - U(1)] * U(MOST_CONTEXTS) + row[i]] += np.uint32(1)
-        even[row[i] * U(MOST_CONTEXTS) + row[i + U(1)]] += np.uint32(1)
+        one, two = row[i], row[i + U(1)]
+        odd[before + one] += np.uint32(1)
+        even[one * U(MOST_CONTEXTS) + two] += np.uint32(1)
+        before = two * U(MOST_CONTEXTS)
     if count & U(1) == U(0):
-        odd[row[count - U(2)] * U(MOST_CONTEXTS) + row[count - U(1)]] += np.uint32(1)
+        odd[before + row[count - U(1)]] += np.uint32(1)
     for i in range(sizes):
-        for j in range(sizes):
+        for j in range(U(MOST_CONTEXTS)):
             even[U(MOST_CONTEXTS) * i + j] += odd[U(MOST_CONTEXTS) * i + j]
             every[j] += even[U(MOST_CONTEXTS) * i + j]
     bits, used = NLOGN[count], 0
@@ -144,7 +168,7 @@ def _choose_tables(residuals, layout, choice, letters, work):
     segments = segments_of(work, *_tried_tables(work))
     contexts, first = np.int64(contexts_of(choice)), MIDDLES[np.int64(choice.mantissa)] - np.int64(choice.lowest)
     last, ways = first + np.int64(choice.tokens), EITHER_WAY
-    _count_by_context(residuals, layout, choice, segments.cells)
+    _count_by_context(residuals, layout, choice, segments.cells, work)
     if choice.sparse:
         _keep_letters(segments.cells, contexts, first, letters, _tried_alphabet(work))
         first, last, ways = np.int64(0), np.int64(letters), EXPLICITLY
@@ -208,19 +232,36 @@ def _finish_table(segments, group, first, last, choice, work):
 
 
 @kernel(inner=True)
-def _count_by_context(residuals, layout, choice, cells):
+def _count_by_context(residuals, layout, choice, cells, work):
     """Count tokens apart for each token before, 256 cells for one."""
-    mantissa, shift = U(MANTISSAS[np.int64(choice.mantissa)]), choice.shift
-    middle = U(MIDDLES[np.int64(choice.mantissa)])
+    mantissa, row = U(MANTISSAS[np.int64(choice.mantissa)]), work[OTHER_RESIDUALS][: residuals.size]
+    if choice.shift:
+        prepare_wide(residuals, Tokens(U(0), choice.shift, mantissa, U(0)), row)
+    elif choice.mantissa:
+        prepare(residuals, mantissa, row)
+    else:
+        # These have been prepared to be counted.
+        row = work[PREPARED][: residuals.size]
+    following, before = _contexts_by_cell(choice, work), U(FULL) - U(MIDDLES[np.int64(choice.mantissa)])
     for i in range(contexts_of(choice) << U(8)):
         cells[i] = 0
     for lane in range(layout.lanes):
         context = U(0)
         begin, end = begin_of(lane, layout.values, layout.lanes), begin_of(lane + U(1), layout.values, layout.lanes)
         for i in range(begin, end):
-            token, _ = token_of(shift_down(residuals[i], shift), mantissa)
-            cells[(context << U(8)) + token + middle] += np.uint32(1)
-            context = context_of(token, mantissa)
+            cell = row[i] & U(0xFFFF)
+            cells[(context << U(8)) + cell - before] += np.uint32(1)
+            context = following[cell]
+
+
+@kernel(inner=True)
+def _contexts_by_cell(choice, work):
+    """Return which context each token of a choice is for the next one, by its cell when it is prepared."""
+    room, mantissa = work[STATE][CONTEXTS_AT : CONTEXTS_AT + TOKENS], U(MANTISSAS[np.int64(choice.mantissa)])
+    for i in range(choice.tokens):
+        token = i - choice.lowest
+        room[token + U(FULL)] = context_of(token, mantissa)
+    return room
 
 
 @kernel(inner=True)
@@ -246,11 +287,13 @@ def _alphabet_bits(alphabet, letters):
 
 
 @kernel(inner=True)
-def fill_offsets(row, tokens, layout, owner, offsets):
+def fill_offsets(row, choice, layout, offsets, work):
     """Fill where the table of each prepared integer begins."""
+    first, owner = _contexts_by_cell(choice, work), owner_of(work)
+    for i in range(U(FULL) - choice.lowest, U(FULL) - choice.lowest + choice.tokens):
+        first[i] = owner[first[i]]
     for lane in range(layout.lanes):
-        context = U(0)
         begin, end = begin_of(lane, layout.values, layout.lanes), begin_of(lane + U(1), layout.values, layout.lanes)
-        for i in range(begin, end):
-            offsets[i] = owner[context]
-            context = context_of((row[i] & U(0xFFFF)) - U(FULL), tokens.mantissa)
+        offsets[begin] = owner[0]
+        for i in range(begin + U(1), end):
+            offsets[i] = first[row[i - U(1)] & U(0xFFFF)]

@@ -35,6 +35,7 @@ from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
     choose,
+    double_of,
     exponent_of,
     high_product,
     leading_zeros,
@@ -42,6 +43,7 @@ from squeezelab.kernels.bits import (
     load_little,
     shift_down,
     store_half,
+    word_of,
 )
 
 Words = npt.NDArray[np.uint64]
@@ -644,20 +646,44 @@ def prepare(numbers, mantissa, row):
     raw, least, most : uint64
         How many bits are raw, and the extreme cells.
     """
-    total, every, least, most = U(0), U(0), np.int64(FULL), np.int64(FULL)
+    total, every, least, most, implicit = U(0), U(0), np.int64(FULL), np.int64(FULL), U(1) << mantissa
     for i in range(U(numbers.size)):
         sign = U(0) - (numbers[i] >> U(63))
         size = numbers[i] ^ sign
         every |= size
         # As `token_of`, but without counting zeros; what is too large is done again.
-        raw = (exponent_of(size | (U(1) << mantissa)) - mantissa) & U(63)
-        cell = (((raw << mantissa) + (size >> raw)) ^ sign) + U(FULL)
+        raw = (exponent_of(size | implicit) - mantissa) & U(63)
+        cell = (_top_of(size, mantissa) ^ sign) + U(FULL)
         row[i] = cell | (raw << U(16)) | ((numbers[i] & ((U(1) << raw) - U(1))) << U(24))
         total += raw
         least, most = min(least, np.int64(cell)), max(most, np.int64(cell))
     if every >> U(51):
         return _prepare_large(numbers, mantissa, row)
     return total, U(least), U(most)
+
+
+@kernel(forceinline=True, inner=True)
+def _top_of(size, mantissa):
+    """Return the token of an integer from 0 on and below 2^51: what is not small has it in the top bits of a double."""
+    implicit = U(1) << mantissa
+    top = (word_of(double_of(size)) >> (U(52) - mantissa)) - (((U(1023) + mantissa) << mantissa) - implicit)
+    return size if size < implicit else top
+
+
+@kernel(inner=True)
+def fill_cells(numbers, row):
+    """Fill the cells of tokens of three bits alone, as they are counted; return the extreme ones."""
+    every, least, most = U(0), np.int64(FULL), np.int64(FULL)
+    for i in range(U(numbers.size)):
+        sign = U(0) - (numbers[i] >> U(63))
+        size = numbers[i] ^ sign
+        every |= size
+        row[i] = (_top_of(size, U(3)) ^ sign) + U(FULL)
+        least, most = min(least, np.int64(row[i])), max(most, np.int64(row[i]))
+    if every >> U(51):
+        _, low, high = _prepare_large(numbers, U(3), row)
+        return low, high
+    return U(least), U(most)
 
 
 @kernel(inner=True)

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, word_of
+from squeezelab.kernels.bits import U, float_of, word_of
 
 Words = npt.NDArray[np.uint64]
 Doubles = npt.NDArray[np.float64]
@@ -95,10 +95,7 @@ def _decimal_steps(number, digits):
 @kernel(forceinline=True, inner=True)
 def power_of_two(exponent):
     """Return 2 to the power of 0 <= exponent < 1024."""
-    power, base = 1.0, 2.0
-    for _ in range(exponent):
-        power *= base
-    return power
+    return float_of((U(1023) + exponent) << U(52))
 
 
 @kernel
@@ -143,7 +140,8 @@ def _grid_double(kind, divisor, window, scale, number, noise):
     if kind == U(CUT):
         up = np.float64(error & 1)
         error >>= 1
-    double = (np.rint(number * scale / divisor) + np.float64(error)) / scale / window
+    # A power of two divides as its inverse multiplies.
+    double = (np.rint(number * scale / divisor) + np.float64(error)) * (1.0 / scale) / window
     if kind == U(CUT):
         # What has 16 decimals already is left; the product may have been rounded up past the next one.
         tenths = np.rint(double * DECIMALS)

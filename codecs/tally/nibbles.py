@@ -25,7 +25,18 @@ from numba import types
 from numba.extending import intrinsic
 
 from squeezelab.kernels import kernel
-from squeezelab.kernels.bits import U, leading_zeros, load_word, peek_57, peek_64, put_top
+from squeezelab.kernels.bits import (
+    U,
+    byte_swap,
+    choose,
+    high_product,
+    leading_zeros,
+    load_word,
+    peek_57,
+    peek_64,
+    put_top,
+    store_half,
+)
 
 SCALE_BITS = U(15)
 SCALE = U(1) << SCALE_BITS
@@ -200,6 +211,11 @@ def model_integers(numbers, shift, models, ages, targets, operations, raw):
 def write_operations(operations, buffer):
     """Encode operations into the end of a buffer, last one first, as the decoder takes them.
 
+    Parameters
+    ----------
+    operations : uint32[n]
+    buffer : uint8[at least 2 n + 8]
+
     Returns
     -------
     classes, bits : uint64
@@ -211,14 +227,17 @@ def write_operations(operations, buffer):
     for i in range(U(1), U(operations.size) + U(1)):
         operation = U(operations[U(operations.size) - i])
         low, share = operation & U(0xFFFF), (operation >> U(16)) & U(0x7FFF)
+        # The division does not wait for the state, and the quotient by its inverse is too small by one at most.
+        inverse, further = ~U(0) // share, SCALE - share
         state = bits if operation & FOR_BITS else classes
-        if state >= share << (U(52) - SCALE_BITS):
-            for shift in range(U(4)):
-                begin -= U(1)
-                buffer[begin] = (state >> (shift << U(3))) & U(0xFF)
-            state >>= U(32)
-        quotient = state // share
-        state = (quotient << SCALE_BITS) + (state - quotient * share) + low
+        full = state >= share << (U(52) - SCALE_BITS)
+        store_half(buffer, begin - U(4), byte_swap(state) >> U(32))
+        begin -= U(full) << U(2)
+        state = choose(full, state >> U(32), state)
+        quotient = high_product(state, inverse)
+        left = state - quotient * share
+        state += low + quotient * further
+        state = choose(left >= share, state + further, state)
         if operation & FOR_BITS:
             bits = state
         else:

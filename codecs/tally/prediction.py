@@ -8,12 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from squeezelab.codecs.tally.contexts import context_gain
-from squeezelab.codecs.tally.lanes import TOKENS, begin_of, count_cells, lanes_of, prepare
+from squeezelab.codecs.tally.lanes import FULL, TOKENS, begin_of, count_cells, fill_cells, lanes_of
 from squeezelab.codecs.tally.shapes import FRACTION, NLOGN, ONE
 from squeezelab.codecs.tally.workspace import COSTS, COUNTS, OTHER_LEVELS, OTHER_RESIDUALS, PREPARED, RESIDUALS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
+    double_of,
     leading_zeros,
     put_varint,
     shift_down,
@@ -27,6 +28,8 @@ PLAIN, DELTA, DELTA_OF_DELTA, TAPS, OTHERS = range(5)
 FEWEST_FOR_TAPS = 16
 NONE_COMMON = ~U(0)
 """In place of the most common level, where that is not known."""
+MOST_EXACT = 1 << 19
+"""Of a block's levels up to this, sums of products are exact."""
 LEAST_EXPLAINED = 0.08
 """Taps that explain less of the changes' squares save less than a tenth of a bit a value: they are not tried."""
 
@@ -131,7 +134,7 @@ def _choose_difference(levels, common, work):
     of_deltas = _bits_of(levels, U(DELTA), median, work) + 8 * ONE
     if of_deltas < best:
         best, order, slope = of_deltas, U(DELTA), median
-    if not _change_more(work[OTHER_RESIDUALS][: levels.size]):
+    if not _change_more(work[OTHER_RESIDUALS], levels.size):
         first = levels[1] - levels[0]
         bits = _bits_of(levels, U(DELTA_OF_DELTA), first, work) + 16 * ONE
         bits += bits // 128
@@ -145,21 +148,23 @@ def _choose_difference(levels, common, work):
 @kernel(inner=True)
 def _bits_of(levels, order, slope, work):
     """Return about how many bits a difference of levels takes, in 2^-12: by a part of them where they are many."""
-    count, row, cells = levels.size, work[OTHER_RESIDUALS][: levels.size], work[COUNTS].view(np.uint32)
+    count, row, seen = levels.size, work[OTHER_RESIDUALS], 0
     step, pace = _sampled(count)
     for begin in range(0, count, pace):
-        subtract_part(levels, order, slope, U(begin), U(min(begin + step, count)), row)
-    return estimate(row, work[PREPARED], cells)
+        end = min(begin + step, count)
+        _subtract_part(levels, order, slope, U(begin), U(end), row[seen:])
+        seen += end - begin
+    return _bits_of_sample(row[:seen], count, work)
 
 
 @kernel(inner=True)
 def _choose_taps(levels, span, best, work):
     """Return the taps that save a fiftieth of so many bits, in 2^-12, or zeros."""
-    count, row, none = levels.size, work[OTHER_RESIDUALS][: levels.size], U(0)
+    count, row, seen, none = levels.size, work[OTHER_RESIDUALS], 0, U(0)
     if count <= 64 or span >= U(1) << U(40) or best <= count * ONE // 4:
         return none, none, none
     large = span > U(1) << U(20)
-    f1, f2, f3, explained = fit_taps(levels, 0.5 * float(np.int64(span)))
+    f1, f2, f3, explained = fit_taps(levels, span)
     n1 = np.int64(np.rint(min(max(f1, -1.9), 1.9) * 64.0))
     n2 = np.int64(np.rint(min(max(f2, -1.9), 1.9) * 64.0))
     n3 = np.int64(0) if large else np.int64(np.rint(min(max(f3, -0.99), 0.49) * 256.0))
@@ -167,8 +172,12 @@ def _choose_taps(levels, span, best, work):
         return none, none, none
     a, b, c = np.uint64(n1), np.uint64(n2), np.uint64(n3)
     w1, w2, w3 = tap_weights(a, b, c)
-    subtract_taps(levels, w1, w2, w3, row)
-    bits = estimate(row, work[PREPARED], work[COUNTS].view(np.uint32)) + 110 * ONE
+    step, pace = _sampled(count)
+    for begin in range(0, count, pace):
+        end = min(begin + step, count)
+        _subtract_taps(levels, w1, w2, w3, U(begin), U(end), row[seen:])
+        seen += end - begin
+    bits = _bits_of_sample(row[:seen], count, work) + 110 * ONE
     return (a, b, c) if bits < best - best // 50 else (none, none, none)
 
 
@@ -183,14 +192,26 @@ def _tell_more(levels, slope, saved, work):
 
 
 @kernel(inner=True)
-def _change_more(deltas):
-    """Return whether changes of deltas have an eighth of a bit a value more than these: then they take more bits."""
-    count, bits = deltas.size, np.int64(0)
+def _change_more(deltas, count):
+    """Return whether changes of deltas have an eighth of a bit a value more than these: then they take more bits.
+
+    Of so many levels there are the deltas of a part, as `_bits_of` leaves them.
+    """
+    bits = np.int64(0)
     step, pace = _sampled(count)
-    for begin in range(0, count, pace):
-        for i in range(U(begin + 1), U(min(begin + step, count))):
-            bits += np.int64(_size_of(deltas[i] - deltas[i - U(1)])) - np.int64(_size_of(deltas[i]))
+    seen = count // pace * step + min(step, count % pace)
+    for i in range(U(1), U(seen)):
+        bits += _growth(deltas, i)
+    for i in range(step, seen, step):
+        # What is first in its row has none before it.
+        bits -= _growth(deltas, U(i))
     return bits > count * step // pace >> 3
+
+
+@kernel(forceinline=True, inner=True)
+def _growth(deltas, i):
+    """Return how many bits more a change of deltas has than the second of them."""
+    return np.int64(_size_of(deltas[i] - deltas[i - U(1)])) - np.int64(_size_of(deltas[i]))
 
 
 @kernel(forceinline=True, inner=True)
@@ -202,26 +223,31 @@ def _size_of(number):
 @kernel(inner=True)
 def subtract_plan(levels, order, slope, residuals):
     """Fill residuals of levels: less a constant, the delta before, or the change of deltas."""
-    subtract_part(levels, order, slope, U(0), U(levels.size), residuals)
+    _subtract_part(levels, order, slope, U(0), U(levels.size), residuals)
 
 
-@kernel(inner=True)
-def subtract_part(levels, order, slope, begin, end, residuals):
-    """Fill residuals from a place on, up to another, as `subtract_plan` does."""
+@kernel(forceinline=True, inner=True)
+def _subtract_part(levels, order, slope, begin, end, residuals):
+    """Fill the residuals of a place and of those after it, up to another, as `subtract_plan` does."""
     if order == U(PLAIN):
-        for i in range(begin, end):
-            residuals[i] = levels[i] - slope
+        now, out = levels[begin:end], residuals[: end - begin]
+        for i in range(U(now.size)):
+            out[i] = now[i] - slope
         return
     if begin == U(0):
         residuals[0] = U(0)
         if end > U(1):
             residuals[1] = levels[1] - levels[0] - slope
+    # From here on there are as many levels before as the order is.
+    first = min(max(begin, order), end)
+    now, before, out = levels[first:end], levels[first - U(1) : end], residuals[first - begin :]
     if order == U(DELTA):
-        for i in range(max(begin, U(1)), end):
-            residuals[i] = levels[i] - levels[i - U(1)] - slope
+        for i in range(U(now.size)):
+            out[i] = now[i] - before[i] - slope
         return
-    for i in range(max(begin, U(2)), end):
-        residuals[i] = levels[i] - (levels[i - U(1)] << U(1)) + levels[i - U(2)]
+    earlier = levels[first - U(2) : end]
+    for i in range(U(now.size)):
+        out[i] = now[i] - (before[i] << U(1)) + earlier[i]
 
 
 @kernel(forceinline=True, inner=True)
@@ -233,22 +259,30 @@ def _sampled(count):
 
 
 @kernel(inner=True)
-def estimate(residuals, row, cells):
+def estimate(residuals, work):
     """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many."""
-    count = residuals.size
+    count, row, seen = residuals.size, work[OTHER_RESIDUALS], 0
     step, pace = _sampled(count)
-    raw, seen, low, high = U(0), 0, ~U(0), U(0)
     for begin in range(0, count, pace):
-        end = min(begin + step, count)
-        more, least, most = prepare(residuals[begin:end], U(3), row[seen:])
-        raw, low, high, seen = raw + more, min(low, least), max(high, most), seen + (end - begin)
-    count_cells(row[:seen], low, high, cells)
-    bits, used = NLOGN[seen] + (np.int64(raw) << FRACTION), 0
-    for i in range(low, high + U(1)):
-        if cells[i]:
-            bits -= NLOGN[cells[i]]
-            used += 1
-    return bits * count // seen + used * (5 * ONE // 2)
+        for i in range(U(begin), U(min(begin + step, count))):
+            row[seen] = residuals[i]
+            seen += 1
+    return _bits_of_sample(row[:seen], count, work)
+
+
+@kernel(inner=True)
+def _bits_of_sample(residuals, count, work):
+    """Return about how many bits so many residuals take, of which there is a part, in units of 2^-12."""
+    row, cells = work[PREPARED][: residuals.size], work[COUNTS].view(np.uint32)
+    low, high = fill_cells(residuals, row)
+    count_cells(row, low, high, cells)
+    bits, raw, used = NLOGN[residuals.size], np.int64(0), 0
+    for i in range(np.int64(low), np.int64(high) + 1):
+        octave = (i - FULL if i >= FULL else FULL - 1 - i) >> 3
+        raw += np.int64(cells[i]) * max(octave - 1, 0)
+        bits -= NLOGN[cells[i]]
+        used += int(cells[i] > 0)
+    return (bits + (raw << FRACTION)) * count // residuals.size + used * (5 * ONE // 2)
 
 
 @kernel(inner=True)
@@ -271,29 +305,14 @@ def median_of(numbers, changes, room):
 
 
 @kernel(inner=True)
-def fit_taps(levels, middle):
+def fit_taps(levels, span):
     """Return least-squares weights: of the last change, the one before, and the distance from the middle.
 
     And which share of the changes' squares they explain. A third of the values tells.
-
-    The sums are in the order of the values, and none is fused: all machines find the same.
     """
-    a11, a12, a13, a22, a23, a33, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    every = 0.0
-    for i in range(U(3), U(levels.size), U(3)):
-        now, one = float(np.int64(levels[i])), float(np.int64(levels[i - U(1)]))
-        two, three = float(np.int64(levels[i - U(2)])), float(np.int64(levels[i - U(3)]))
-        change, last, before, away = now - one, one - two, two - three, one - middle
-        every += change * change
-        a11 += last * last
-        a12 += last * before
-        a13 += last * away
-        a22 += before * before
-        a23 += before * away
-        a33 += away * away
-        b1 += change * last
-        b2 += change * before
-        b3 += change * away
+    middle = 0.5 * float(np.int64(span))
+    sums = _sums_in_any_order(levels, middle) if span <= U(MOST_EXACT) else _sums_in_order(levels, middle)
+    every, a11, a12, a13, a22, a23, a33, b1, b2, b3 = sums
     little = 1e-9 * (a11 + 1.0)
     a11, a22, a33 = a11 + little, a22 + little, a33 + 1e-9 * (a33 + 1.0) + little
     f, g = a12 / a11, a13 / a11
@@ -305,6 +324,39 @@ def fit_taps(levels, middle):
     w2 = (d2 - c23 * w3) / c22 if c22 > 0.0 else 0.0
     w1 = (b1 - a12 * w2 - a13 * w3) / a11
     return w1, w2, w3, (w1 * b1 + w2 * b2 + w3 * b3) / max(every, 1.0)
+
+
+@kernel(inline="always", inner=True)
+def _sums(levels, middle):
+    """Return the sum of squares of changes, and the sums of products that `fit_taps` takes."""
+    every, a11, a12, a13, a22, a23, a33, b1, b2, b3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(U(3), U(levels.size), U(3)):
+        now, one, two, three = levels[i], levels[i - U(1)], levels[i - U(2)], levels[i - U(3)]
+        change, last, before = double_of(now - one), double_of(one - two), double_of(two - three)
+        away = double_of(one) - middle
+        every += change * change
+        a11 += last * last
+        a12 += last * before
+        a13 += last * away
+        a22 += before * before
+        a23 += before * away
+        a33 += away * away
+        b1 += change * last
+        b2 += change * before
+        b3 += change * away
+    return every, a11, a12, a13, a22, a23, a33, b1, b2, b3
+
+
+@kernel(inner=True)
+def _sums_in_order(levels, middle):
+    """Return sums in the order of the values, of which none is fused: all machines find the same."""
+    return _sums(levels, middle)
+
+
+@kernel(fastmath=True, inner=True)
+def _sums_in_any_order(levels, middle):
+    """Return sums of small numbers: all are multiples of a quarter below 2^51, exact in any order."""
+    return _sums(levels, middle)
 
 
 # Taps, deltas, other columns
@@ -322,12 +374,13 @@ def _tap(one, two, three, w1, w2, w3, constant):
 
 
 @kernel(inner=True)
-def subtract_taps(levels, w1, w2, w3, residuals):
-    """Fill residuals of levels predicted from three before; the first three are 0."""
-    for i in range(min(U(3), U(levels.size))):
-        residuals[i] = U(0)
-    for i in range(U(3), U(levels.size)):
-        residuals[i] = levels[i] - _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, U(32768))
+def _subtract_taps(levels, w1, w2, w3, begin, end, residuals):
+    """Fill the residuals of a place and of those after it, up to another, by three levels before; the first are 0."""
+    for i in range(begin, min(U(3), end)):
+        residuals[i - begin] = U(0)
+    for i in range(max(begin, U(3)), end):
+        made = _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, U(32768))
+        residuals[i - begin] = levels[i] - made
 
 
 @kernel(inner=True)
@@ -335,12 +388,11 @@ def put_taps(levels, a, b, c, residuals, work, buffer, at):
     """Write the taps, a constant and how each lane begins; fill the residuals."""
     count = U(levels.size)
     w1, w2, w3 = tap_weights(a, b, c)
-    subtract_taps(levels, w1, w2, w3, residuals)
+    _subtract_taps(levels, w1, w2, w3, U(0), count, residuals)
     constant = median_of(residuals[U(3) :], False, work[COSTS].view(np.int64))
     lanes = lanes_of(count)
-    total = (constant << U(16)) + U(32768)
     for i in range(U(3), count):
-        residuals[i] = levels[i] - _tap(levels[i - U(1)], levels[i - U(2)], levels[i - U(3)], w1, w2, w3, total)
+        residuals[i] -= constant
     at = put_varint(buffer, at, zigzag(a))
     at = put_varint(buffer, at, zigzag(b))
     at = put_varint(buffer, at, zigzag(c))

@@ -9,6 +9,7 @@ import numpy as np
 
 from squeezelab.codecs.tally.modes import (
     CUT,
+    DECIMALS,
     DIVIDE,
     GRID,
     MOST_WHOLE,
@@ -39,6 +40,8 @@ MOST_PLAIN_DIVISOR = 10**8
 WINDOWS = (1, 5, 10, 15, 20, 30, 60, 300)
 COUNTER_DIVISORS = (1, 100, 1000, 10**6)
 NEAR_WHOLE = 1e-4
+FURTHEST = 2.0**-49
+"""By which share of itself a double is off its grid at most."""
 MOST_COUNTS = 2.0**30
 MOST_GRIDS, MOST_SCALES = 4, 2
 MOST_MODES = 1 + MOST_GRIDS
@@ -134,14 +137,13 @@ def least_divisor(sample):
 
     A larger one that misses fewer is taken if these would cost more than its further bits of all.
     """
-    doubles, best, most, count = sample.view(np.float64), 0.0, 0, sample.size
+    best, most, count, half = 0.0, 0, sample.size, sample.size >> 1
     for divisor in _DIVISORS:
-        fitting = 0
-        for i in range(U(count)):
-            number = np.rint(doubles[i] * divisor)
-            if abs(number) < MOST_WHOLE / 8:
-                distance = word_of(number / divisor) - sample[i]
-                fitting += int(min(distance, U(0) - distance) <= U(CLOSE))
+        # Half of a sample shows of most divisors that they are too small.
+        fitting = _count_fitting(sample[:half], divisor)
+        if float(fitting + count - half) < MOST * count:
+            continue
+        fitting += _count_fitting(sample[half:], divisor)
         if float(fitting) < MOST * count:
             continue
         ratio, bits = divisor / best if best > 0.0 else 1.0, 0
@@ -152,6 +154,18 @@ def least_divisor(sample):
         if most == count:
             break
     return best
+
+
+@kernel(inner=True)
+def _count_fitting(sample, divisor):
+    """Return how many doubles are multiples of a divisor's inverse, but for roundings."""
+    doubles, fitting = sample.view(np.float64), 0
+    for i in range(U(sample.size)):
+        number = np.rint(doubles[i] * divisor)
+        if abs(number) < MOST_WHOLE / 8:
+            distance = word_of(number / divisor) - sample[i]
+            fitting += int(min(distance, U(0) - distance) <= U(CLOSE))
+    return fitting
 
 
 @kernel(inner=True)
@@ -223,12 +237,17 @@ def _off_grid(mode, doubles, limit):
     """Return how many doubles a grid does not make; those after a limit are not looked at."""
     kind, divisor, window, bits = mode
     factor, scale, number, off = float(divisor) * float(window), power_of_two(bits), np.int64(0), 0.0
+    cut = 4.0 * float(window) * scale / DECIMALS if kind == U(CUT) else 0.0
     for double in doubles:
-        scaled = double * factor
+        scaled, steps = double * factor, double * float(window) * scale
         if abs(scaled) < MOST_WHOLE:
             number = np.int64(np.rint(scaled))
-        _, made = noise_on_grid(kind, float(divisor), float(window), scale, double, number)
-        off += 1.0 if made != word_of(double) else 0.0
+        if abs(steps - np.rint(steps)) > abs(steps) * FURTHEST + cut:
+            # Roundings and cuts leave what is on a grid closer to it.
+            off += 1.0
+        else:
+            _, made = noise_on_grid(kind, float(divisor), float(window), scale, double, number)
+            off += 1.0 if made != word_of(double) else 0.0
         if off >= limit:
             break
     return off

@@ -66,6 +66,7 @@ from squeezelab.codecs.tally.workspace import (
     CHOSEN,
     CODES,
     COUNTS,
+    LEVELS,
     OTHER_RESIDUALS,
     PATCHES,
     PREPARED,
@@ -106,7 +107,7 @@ def write_static(residuals, work, buffer, at):
     gain = context_gain(residuals, max(high - FULL, FULL - 1 - low), work[OTHER_RESIDUALS], cells[TOKENS : 4 * TOKENS])
     choice, bits, raw = _choose_shape(cells, low, high, layout, work)
     first, last, shift = U(SIDE) - choice.lowest, U(SIDE) - choice.lowest + choice.tokens, choice.shift
-    choice, bits = _choose_explicit(residuals, low, high, choice, bits, work)
+    choice, bits = _choose_explicit(residuals, low, high, choice, bits, raw, work)
     of_all, single = chosen_of(work)[0], bits
     if layout.epochs > U(1):
         groups, total = shapes_of_segments(
@@ -133,7 +134,7 @@ def write_static(residuals, work, buffer, at):
     room, end = work[WORDS : WORDS + 4].reshape(-1).view(np.uint8), U(2 * 8 * BLOCK)
     if choice.kind == U(CONTEXTS):
         offsets = work[OTHER_RESIDUALS]
-        fill_offsets(row, tokens, layout, owner_of(work), offsets)
+        fill_offsets(row, choice, layout, offsets, work)
         begin = write_lanes_in_chain(row, offsets, choice.lowest, layout, codes, states, room, end)
     else:
         begin = write_lanes(row, choice.lowest, layout, codes, states, room, end)
@@ -181,34 +182,37 @@ def _log_of(count, tokens):
 
 
 @kernel(inner=True)
-def _choose_explicit(residuals, low, high, choice, bits, work):
-    """Return the choice, or an explicit table of three, one or six bits of mantissa that takes fewer bits; and these.
+def _choose_explicit(residuals, low, high, shape, bits, shape_raw, work):
+    """Return a shape's choice, or an explicit table of three, one or six bits of mantissa that takes fewer bits.
 
-    The levels of such a table are left in the row `SHARES`.
+    And these bits. The levels of such a table are left in the row `SHARES`, and residuals prepared by six bits in the
+    row `LEVELS`: levels are not needed any more.
     """
-    cells, shift, widest = work[COUNTS].view(np.uint32), choice.shift, max(high - FULL, FULL - 1 - low)
-    spare = work[OTHER_RESIDUALS][: residuals.size]
+    cells, widest, choice = work[COUNTS].view(np.uint32), max(high - FULL, FULL - 1 - low), shape
+    spare = work[LEVELS][: residuals.size]
     for place in range(3):
         if (place == 2 and not 16 <= widest < 64) or (place == 1 and widest < 8):
             # As many tokens as by three bits, or too many.
             continue
-        part = shift if place == 0 else U(0)
-        if place == 2:
-            own = cells[2 * TOKENS :]
+        # Tokens of three bits have been counted for shapes.
+        own, raw, part, middle = cells[TOKENS : TOKENS + CELLS], shape_raw, shape.shift, SIDE
+        first, last = SIDE - np.int64(shape.lowest), SIDE - np.int64(shape.lowest) + np.int64(shape.tokens)
+        if place:
+            own, part, middle = cells[2 * TOKENS :], U(0), FULL
+        if place == 1:
+            raw, first, last = cells_at(cells, low, high, part, U(MANTISSAS[place]), U(FULL), own)
+        elif place == 2:
             total_raw, least, most = prepare(residuals, U(6), spare)
             count_cells(spare, least, most, own)
             begin, end = span_of(own[least : most + U(1)])
             raw, first, last = np.int64(total_raw), np.int64(least) + begin, np.int64(least) + end
-        else:
-            own = cells[14000 : 14000 + TOKENS]
-            raw, first, last = cells_at(cells, low, high, part, U(MANTISSAS[place]), U(FULL), own)
         if last - first > MOST_TOKENS:
             continue
         total, sparse = _try_explicit(own[first:last], np.int64(residuals.size), bits - raw * ONE, work)
         if total + raw * ONE < bits:
             tokens = U(last - first)
             log = _log_of(U(residuals.size), tokens)
-            choice = Choice(U(EXPLICIT), U(place), sparse, log, U(1), U(FULL) - U(first), tokens, part)
+            choice = Choice(U(EXPLICIT), U(place), sparse, log, U(1), U(middle) - U(first), tokens, part)
             bits = total + raw * ONE
             for i in range(tokens):
                 work[SHARES][i] = work[CHOSEN][i]
@@ -232,10 +236,12 @@ def _try_explicit(cells, count, limit, work):
 
 @kernel(forceinline=True, inner=True)
 def _prepared_again(residuals, tokens, wide, work):
-    """Return residuals prepared for lanes, which they are already where tokens have three bits and none in planes."""
+    """Return residuals prepared for lanes, which most are already: all but those with bits in planes were counted."""
     row = work[PREPARED][: residuals.size]
     if wide:
         prepare_wide(residuals, tokens, row)
+    elif tokens.mantissa == U(6):
+        return work[LEVELS][: residuals.size]
     elif tokens.mantissa != U(3):
         prepare(residuals, tokens.mantissa, row)
     return row

@@ -41,7 +41,7 @@ from squeezelab.codecs.tally.shapes import ONE
 from squeezelab.codecs.tally.side import pack_side_by_side, unpack_side_by_side
 from squeezelab.codecs.tally.static import no_static, open_static, read_static, write_static
 from squeezelab.codecs.tally.streams import pack_integers, unpack_integers
-from squeezelab.codecs.tally.workspace import COUNTS, LEVELS, PREPARED, RESIDUALS, STATE, WORDS
+from squeezelab.codecs.tally.workspace import LEVELS, RESIDUALS, STATE, WORDS
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import (
     U,
@@ -128,7 +128,7 @@ def write_stream(integers, common, level, given, work, buffer, at):
 @kernel(inner=True)
 def _may_be_much_less(residuals, size, work):
     """Return whether tokens of residuals promise to take much less than so many bytes, in which they are packed."""
-    bits = estimate(residuals, work[PREPARED], work[COUNTS].view(np.uint32))
+    bits = estimate(residuals, work)
     return float(bits) < MUCH_LESS * float(size) * float(8 * ONE)
 
 

@@ -399,11 +399,17 @@ def cells_at(full, low, high, shift, mantissa, middle, cells):
     for i in range(first, last + U(1)):
         cells[i] = 0
     raw = np.int64(0)
-    for i in range(low, high + 1):
-        if full[i]:
-            cell, left = _cell_at(i, shift, mantissa, middle)
-            cells[cell] += full[i]
-            raw += np.int64(full[i]) * np.int64(left + shift)
+    if shift == U(0) and mantissa == U(3):
+        for i in range(low, high + 1):
+            octave = (i - FULL if i >= FULL else FULL - 1 - i) >> 3
+            cells[i - FULL + np.int64(middle)] = full[i]
+            raw += np.int64(full[i]) * max(octave - 1, 0)
+    else:
+        for i in range(low, high + 1):
+            if full[i]:
+                cell, left = _cell_at(i, shift, mantissa, middle)
+                cells[cell] += full[i]
+                raw += np.int64(full[i]) * np.int64(left + shift)
     begin, end = span_of(cells[first : last + U(1)])
     return raw, np.int64(first) + begin, np.int64(first) + end
 

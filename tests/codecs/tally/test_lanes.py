@@ -5,11 +5,12 @@ import pytest
 
 import tally_by_the_book as book
 from squeezelab.codecs import get_codec
-from squeezelab.codecs.tally.lanes import FULL, prepare, token_of
+from squeezelab.codecs.tally.lanes import FULL, fill_cells, prepare, token_of
 from squeezelab.kernels import kernel
 from squeezelab.kernels.bits import U
 
 COUNTS = pytest.mark.parametrize("count", [999, 1000, 1023, 1024, 1535, 1537, 5003, 8192])
+POWERS = [0, 1, 2, 3, 5, 6, 7, 11, 40, 50, 51, 52, 53, 62, 63]
 
 
 def lane_of(count: int) -> int:
@@ -68,13 +69,19 @@ def prepared(numbers, mantissa, row):
 
 
 @kernel
+def counted(numbers, row):
+    """Do as `fill_cells` does."""
+    return fill_cells(numbers, row)
+
+
+@kernel
 def token_and_raw(number, mantissa):
     """Do as `token_of` does."""
     return token_of(number, mantissa)
 
 
-@pytest.mark.parametrize("mantissa", [1, 3])
-@pytest.mark.parametrize("power", [0, 1, 40, 50, 51, 52, 53, 62, 63])
+# Tokens of six bits are for integers of a few bits.
+@pytest.mark.parametrize(("power", "mantissa"), [(p, m) for p in POWERS for m in (1, 3, 6) if m < 6 or p < 12])
 def test_tokens_of_a_row_are_those_of_each_integer(power: int, mantissa: int) -> None:
     around = [sign * (2**power + more) for sign in (-1, 1) for more in (-2, -1, 0, 1)]
     numbers = np.array([number % 2**64 for number in [*around, 0, 5]], np.uint64)
@@ -84,4 +91,8 @@ def test_tokens_of_a_row_are_those_of_each_integer(power: int, mantissa: int) ->
     cells = (np.array(tokens, np.uint64) + U(FULL)).tolist()
     assert (row & U(0xFFFF)).tolist() == cells
     assert ((row >> U(16)) & U(0xFF)).tolist() == list(raws)
-    assert (int(total), int(least), int(most)) == (sum(map(int, raws)), min([*cells, FULL]), max([*cells, FULL]))
+    extremes = min([*cells, FULL]), max([*cells, FULL])
+    assert (int(total), int(least), int(most)) == (sum(map(int, raws)), *extremes)
+    if mantissa == 3:
+        assert tuple(map(int, counted(numbers, row))) == extremes
+        assert (row & U(0xFFFF)).tolist() == cells

@@ -17,12 +17,17 @@ from squeezelab.codecs.tally.modes import (
     GRID,
     STEPS,
     TIMES,
+    KernelMode,
     Mode,
+    noise_on_grid,
     order,
+    power_of_two,
     restore,
     split,
 )
-from squeezelab.codecs.tally.search import find_modes
+from squeezelab.codecs.tally.search import _off_grid, find_modes
+from squeezelab.kernels import kernel
+from squeezelab.kernels.bits import word_of
 
 COUNT = 2000
 
@@ -109,6 +114,34 @@ def test_differences_that_were_cut_are_recognised_too(window: int) -> None:
     column = cut(rates(1e6, 38, window))
     assert plan_block(column).kind & 7 == CUT
     assert bits_each(column) < 10 + 1.6 + 1.6
+
+
+@kernel
+def count_off(mode, doubles, made):
+    """Return how many doubles a grid does not make by the search, and by taking each apart."""
+    kind, divisor, window, bits = mode
+    off, scale = 0, power_of_two(bits)
+    for double in doubles:
+        number = np.int64(np.rint(double * (float(divisor) * float(window))))
+        _, made[0] = noise_on_grid(kind, float(divisor), float(window), scale, double, number)
+        off += int(made[0] != word_of(double))
+    return _off_grid(mode, doubles, np.inf), off
+
+
+@pytest.mark.parametrize("kind", [GRID, CUT])
+@pytest.mark.parametrize("window", [1, 5, 15, 60, 300])
+def test_what_is_far_from_a_grid_is_not_looked_at_closely(kind: int, window: int) -> None:
+    rng = np.random.default_rng(window)
+    for bits in (*range(30, 52), 60):
+        steps = np.rint(2.0 ** rng.uniform(0, bits + 8, 200))
+        grid = steps / 2.0**bits / window
+        near = np.nextafter(grid, np.inf)
+        digits = np.array([float(f"{double:.16f}") for double in grid.tolist()])
+        doubles = np.concatenate([grid, near, digits, digits + 1e-16, rng.uniform(0, 9, 200)])
+        doubles = doubles[doubles > 0.0]
+        mode = KernelMode(*map(np.uint64, (kind, 100, window, bits)))
+        found, expected = count_off(mode, doubles, np.empty(1, np.uint64))
+        assert found == expected
 
 
 def test_random_doubles_have_no_quantum() -> None:

@@ -1,5 +1,7 @@
 """The adaptive models and rANS: against a slow decoder, at the edges of classes, and on damaged words."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -153,3 +155,20 @@ def test_any_states_and_words_come_to_an_end(
     whole, numbers, rested = decoded(count, classes, bits, words, raw, shift)
     if whole and rested:
         assert coded(numbers, shift) == (classes, bits, words, raw)
+
+
+@pytest.mark.bounds
+@given(st.lists(st.tuples(st.integers(FLOOR, int(SCALE) - 1), st.booleans()), min_size=1, max_size=200), st.randoms())
+def test_operations_are_those_of_rans_whatever_the_shares(drawn: list[tuple[int, bool]], random: Any) -> None:
+    lows = [random.randrange(int(SCALE) - share) for share, _ in drawn]
+    operations = [low | share << 16 | bits << 31 for low, (share, bits) in zip(lows, drawn, strict=True)]
+    states, words = [int(LOWEST_STATE)] * 2, b""
+    for low, (share, bits) in reversed(list(zip(lows, drawn, strict=True))):
+        state = states[bits]
+        if state >= share << 37:
+            words, state = (state & 0xFFFFFFFF).to_bytes(4, "big") + words, state >> 32
+        states[bits] = state // share * int(SCALE) + state % share + low
+    buffer = np.empty(2 * len(operations) + 8, np.uint8)
+    *found, begin = write_operations(np.array(operations, np.uint32), buffer)
+    assert [*map(int, found)] == states
+    assert buffer[int(begin) :].tobytes() == words
