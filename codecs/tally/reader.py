@@ -174,7 +174,7 @@ class Block(NamedTuple):
         It is ``data[at:stop]``.
     is_double : bool
         Whether its numbers are doubles.
-    place, count : uint64
+    place, size : uint64
         Where its words go, and how many these are.
     """
 
@@ -182,7 +182,7 @@ class Block(NamedTuple):
     stop: np.uint64
     is_double: bool
     place: np.uint64
-    count: np.uint64
+    size: np.uint64
 
 
 class Held(NamedTuple):
@@ -239,9 +239,9 @@ def _read_alone(data, held, words, work):
 def _hold(data, block, work):
     """Return a block as it is held back, if its levels are in two lanes."""
     at, stop, nothing = block.at, block.stop, Held(block, no_static(), False)
-    if at >= stop or lanes_of(block.count) != U(2) or data[at] == ADAPTIVE or data[at] == AS_THEY_ARE:
+    if at >= stop or lanes_of(block.size) != U(2) or data[at] == ADAPTIVE or data[at] == AS_THEY_ARE:
         return nothing
-    whole, head, at = _take_head(data, at, stop, block.count, block.is_double)
+    whole, head, at = _take_head(data, at, stop, block.size, block.is_double)
     if not whole:
         return nothing
     # They are in the first stream, or in the last one if they are ranks; all but the last one have a size.
@@ -253,21 +253,21 @@ def _hold(data, block, work):
             stop = at + size
             break
         at += size
-    return Held(block, open_lanes(data, at, stop, block.count, work), head.ranked)
+    return Held(block, open_lanes(data, at, stop, block.size, work), head.ranked)
 
 
 @kernel(forceinline=True, inner=True)
 def _levels_of(held, words, work):
     """Return where the levels of a block go."""
-    place, count = held.block.place, held.block.count
-    return work[NUMBERS][:count] if held.ranked else words[place : place + count]
+    place, size = held.block.place, held.block.size
+    return work[NUMBERS][:size] if held.ranked else words[place : place + size]
 
 
 @kernel(inner=True)
 def _read_held(data, held, ahead, words, work):
     """Decode a block, whose levels' residuals were read ahead or not; return whether it is whole."""
-    at, stop, is_double, place, count = held.block
-    target = Target(is_double, False, work[INVERSES][:count], words[place : place + count])
+    at, stop, is_double, place, size = held.block
+    target = Target(is_double, False, work[INVERSES][:size], words[place : place + size])
     return _read_either(data, at, stop, np.int64(VERSION), U(0), target, ahead, work)
 
 
