@@ -106,7 +106,8 @@ def read_columns(data, table, located, form, is_double, levels, words, works):
     """
     data, table, located, levels = borrowed(data), borrowed(table), borrowed(located), borrowed(levels)
     words, works, at, turn = borrowed(words), borrowed(works), U(0), U(0)
-    held = Held(Block(U(0), U(0), False, U(0), U(0)), no_static(), False)
+    none = no_static()
+    held = Held(Block(U(0), U(0), False, U(0), U(0)), none, False)
     for i in range(table.shape[0]):
         work = works[turn]
         at, stop, coder = U(table[i, BEGIN]), U(table[i, END]), table[i, CODER]
@@ -138,7 +139,8 @@ def read_columns(data, table, located, form, is_double, levels, words, works):
                 if kept:
                     own = levels[table[i, LEVELS_AT] + first : table[i, LEVELS_AT] + first + size]
                 target = Target(is_double, kept, own, words[begin : begin + U(size)])
-                whole = _read_either(data, at, end, coder, known, target, False, work)
+                # Nothing was read ahead; said by a literal, this would be compiled twice.
+                whole = _read_either(data, at, end, coder, known, target, none.whole, work)
             else:
                 block = Block(at, end, is_double, begin, U(size))
                 whole, held, turn = _read_next(data, held, block, turn, words, works)
@@ -202,7 +204,7 @@ class Held(NamedTuple):
     ranked: bool
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def _read_next(data, held, block, turn, words, works):
     """Decode a block, or hold it back until another one comes whose lanes can be read beside its own.
 
@@ -217,25 +219,25 @@ def _read_next(data, held, block, turn, words, works):
     work, other = works[turn], works[U(1) - turn]
     own = _hold(data, block, work)
     if not own.static.whole:
-        return _read_held(data, own, False, words, work), held, turn
+        return _read_held(data, own, words, work), held, turn
     if not held.static.whole:
         return True, own, U(1) - turn
     if not are_alike(held.static.lanes, own.static.lanes):
         return _read_alone(data, held, words, other), own, U(1) - turn
     levels, own_levels = _levels_of(held, words, other), _levels_of(own, words, work)
     whole = read_both_static(data, held.static, own.static, other, work, levels, own_levels)
-    whole = whole and _read_held(data, held, True, words, other) and _read_held(data, own, True, words, work)
+    whole = whole and _read_held(data, held, words, other) and _read_held(data, own, words, work)
     return whole, Held(block, no_static(), False), turn
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def _read_alone(data, held, words, work):
     """Decode a block that was held back; return whether it is whole."""
     whole = read_static(data, held.static, work, _levels_of(held, words, work))
-    return whole and _read_held(data, held, True, words, work)
+    return whole and _read_held(data, held, words, work)
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def _hold(data, block, work):
     """Return a block as it is held back, if its levels are in two lanes."""
     at, stop, nothing = block.at, block.stop, Held(block, no_static(), False)
@@ -263,15 +265,15 @@ def _levels_of(held, words, work):
     return work[NUMBERS][:size] if held.ranked else words[place : place + size]
 
 
-@kernel(inner=True)
-def _read_held(data, held, ahead, words, work):
-    """Decode a block, whose levels' residuals were read ahead or not; return whether it is whole."""
+@kernel(inline="always", inner=True)
+def _read_held(data, held, words, work):
+    """Decode a block, whose levels' residuals were read ahead if they stood ready; return whether it is whole."""
     at, stop, is_double, place, size = held.block
     target = Target(is_double, False, work[INVERSES][:size], words[place : place + size])
-    return _read_either(data, at, stop, np.int64(VERSION), U(0), target, ahead, work)
+    return _read_either(data, at, stop, np.int64(VERSION), U(0), target, held.static.whole, work)
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def _read_either(data, at, stop, coder, known, target, ahead, work):
     """Decode a block of either version."""
     others = work[OTHER_LEVELS : OTHER_LEVELS + MOST_REFERENCES]

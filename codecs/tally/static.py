@@ -430,7 +430,7 @@ def open_static(data, at, stop, count, summed, work):
     return Static(at <= stop, lanes, patches, patches_at)
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def read_static(data, static, work, out):
     """Decode residuals by what `open_static` left; return whether they are whole."""
     whole = static.whole and read_lanes(data, static.lanes, work, out)
@@ -439,7 +439,7 @@ def read_static(data, static, work, out):
     return whole
 
 
-@kernel(inner=True)
+@kernel(inline="always", inner=True)
 def read_both_static(data, one, two, work, two_work, out, two_out):
     """Decode residuals of two streams that `are_alike`, side by side; return whether both are whole."""
     whole = read_both(data, one.lanes, two.lanes, work, two_work, out, two_out)
