@@ -39,8 +39,8 @@ def measure_peak(work: Callable[[], Result]) -> tuple[Result, float | None]:
 
     Notes
     -----
-    Once an allocation has failed in a thread, glibc goes on in a heap whose free end it never gives back: what fits there
-    seems to take nothing. From 32 MiB on all is mapped apart, and counted in any case.
+    Once an allocation has failed in a thread, glibc goes on in a heap whose free end it never gives back: what fits
+    there seems to take nothing. From 32 MiB on all is mapped apart, and counted in any case.
 
     Examples
     --------
