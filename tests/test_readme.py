@@ -4,6 +4,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +43,15 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([sys.executable, PROJECT / "main.py", *quick], cwd=folder, check=True, capture_output=True)
         (folder / "reports").mkdir(exist_ok=True)
         (folder / name / "small-synthetic").rename(folder / "reports" / name)
+    packed = ["pack", "metrics.csv", "--to", "metrics.tally"]
+    subprocess.run([sys.executable, PROJECT / "main.py", *packed], cwd=folder, check=True, capture_output=True)
     return folder
 
 
 @pytest.mark.parametrize("command", commands())
-def test_the_command_runs(command: str, workplace: Path) -> None:
+def test_the_command_runs(command: str, workplace: Path, tmp_path: Path) -> None:
+    # In a folder of its own: none may need what another one left, as they run in any order, some beside others.
+    shutil.copytree(workplace, tmp_path, dirs_exist_ok=True)
     words = shlex.split(command)[2:]
     name = words[0] if words and not words[0].startswith("-") else ""
     if name == "documents":
@@ -59,7 +64,7 @@ def test_the_command_runs(command: str, workplace: Path) -> None:
     words += [option for option in QUICK.get(name, []) if "--budget" not in words]
     done = subprocess.run(
         [sys.executable, PROJECT / "main.py", *words],
-        cwd=workplace,
+        cwd=tmp_path,
         env={**os.environ, "COLUMNS": "100"},
         capture_output=True,
         text=True,
