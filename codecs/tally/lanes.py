@@ -12,8 +12,8 @@ in fields that are loaded one by one::
     bits 46-63  the token's lowest integer without these bits, signed
 
 A decoder must not branch on whether a state takes in a word: that is as hard to guess as the data. With four lanes,
-bits in planes have a pass of their own, as all at once would take more registers than there are: it finds integers
-where they belong, each above the width of its bits, as an entry has both.
+or two of each of two blocks, bits in planes have a pass of their own, as all at once would take more registers than
+there are: it finds integers where they belong, each above the width of its bits, as an entry has both.
 
 Sources: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540, 2013; F. Giesen, "Interleaved entropy coders",
 arXiv:1402.3392, 2014; that raw bits go through the state is known from J. Duda's and Y. Collet's FSE.

@@ -245,7 +245,7 @@ def _subtract_part(levels, order, slope, begin, end, residuals):
         for i in range(U(now.size)):
             out[i] = now[i] - before[i] - slope
         return
-    earlier = levels[first - U(2) : end]
+    earlier = levels[max(first, order) - order : end]
     for i in range(U(now.size)):
         out[i] = now[i] - (before[i] << U(1)) + earlier[i]
 
@@ -260,7 +260,10 @@ def _sampled(count):
 
 @kernel(inner=True)
 def estimate(residuals, work):
-    """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many."""
+    """Return about how many bits residuals take, in units of 2^-12: of a part of them where they are many.
+
+    They must not lie in the row `OTHER_RESIDUALS`, where that part goes.
+    """
     count, row, seen = residuals.size, work[OTHER_RESIDUALS], 0
     step, pace = _sampled(count)
     for begin in range(0, count, pace):
@@ -308,7 +311,8 @@ def median_of(numbers, changes, room):
 def fit_taps(levels, span):
     """Return least-squares weights: of the last change, the one before, and the distance from the middle.
 
-    And which share of the changes' squares they explain. A third of the values tells.
+    And which share of the changes' squares they explain. A third of the values tells. No two levels, of which the most
+    is the span, may be further apart than 2^51.
     """
     middle = 0.5 * float(np.int64(span))
     sums = _sums_in_any_order(levels, middle) if span <= U(MOST_EXACT) else _sums_in_order(levels, middle)

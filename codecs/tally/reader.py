@@ -247,7 +247,7 @@ def _hold(data, block, work):
     if not whole:
         return nothing
     # They are in the first stream, or in the last one if they are ranks; all but the last one have a size.
-    for _ in range(U(head.noisy) + U(2) * U(head.exceptions > U(0)) + U(head.ranked)):
+    for _ in range(_streams_beside(head)):
         size, at = take_varint(data, at, stop)
         if at > stop or size > stop - at:
             return nothing
@@ -321,7 +321,7 @@ def read_block(data, at, stop, known, target, ahead, work):
         From how many other columns this one may be predicted; the rows `OTHER_LEVELS` have their levels.
     target : Target
     ahead : bool
-        Whether the residuals of its levels were read already: see `_open_lanes`.
+        Whether the residuals of its levels were read already, which `_hold` made ready.
     work
         A part of `make_works`.
 
@@ -395,18 +395,23 @@ def _take_head(data, at, stop, count, is_double):
     return flags >> U(5) == U(0) and may_be(head.mode, is_double), head, at
 
 
+@kernel(forceinline=True, inner=True)
+def _streams_beside(head):
+    """Return how many streams a block has beside its first one: of e, gaps and distances of exceptions, and ranks."""
+    return U(head.noisy) + U(2) * U(head.exceptions > U(0)) + U(head.ranked)
+
+
 @kernel(inline="always", inner=True)
 def _read_streams(data, at, stop, head, known, target, ahead, numbers, work):
     """Read the streams of a block into their rows, the first one into ``numbers``, whose base and divisor are left."""
-    left = 1 + head.noisy + 2 * (head.exceptions > U(0)) + head.ranked
-    base, factor = U(0), U(1)
+    left, base, factor = U(1) + _streams_beside(head), U(0), U(1)
     for stream in range(5):
         of_exceptions = stream in (OWN_GAPS, OWN_DISTANCES)
         if (of_exceptions and head.exceptions == U(0)) or (stream == OWN_NOISE and not head.noisy):
             continue
         if stream == OWN_RANKS and not head.ranked:
             continue
-        left -= 1
+        left -= U(1)
         end = stop
         if left:
             size, at = take_varint(data, at, stop)
