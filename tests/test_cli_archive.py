@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from conftest import Run
+from fsspec.implementations.memory import MemoryFileSystem
 
 from columns import SPECIAL_WORDS
 from squeezelab import MetricDataset, Series, SeriesKey, TallyFile
@@ -129,6 +132,68 @@ def test_verify_finds_every_damaged_byte(run: Run, packed: Path) -> None:
     run("verify", packed, code=1)
 
 
+def damaged_at(place: int, path: Path) -> bytes:
+    """Damage a byte of a file, and return what stands in it then."""
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    return bytes(data)
+
+
+@pytest.fixture
+def elsewhere(packed: Path) -> str:
+    """Return the URL of a file that is read by ranges."""
+    fsspec.filesystem("memory").pipe("/m.tally", packed.read_bytes())
+    return "memory://m.tally"
+
+
+@pytest.mark.parametrize("place", [3, 25, 33])
+def test_verify_checks_the_first_bytes_of_a_file_that_is_read_by_ranges(
+    run: Run, packed: Path, elsewhere: str, place: int
+) -> None:
+    assert "all whole" in run("verify", elsewhere)
+    fsspec.filesystem("memory").pipe("/m.tally", damaged_at(place, packed))
+    told = run("verify", elsewhere, code=1)
+    assert "first bytes are damaged" in told
+    assert "damaged\n" in told
+
+
+class Whole(MemoryFileSystem):
+    """Files of a server that gives no ranges: who asks for one is sent everything."""
+
+    protocol = "whole"
+    knows_sizes = True
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("whole://").strip("/")
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        found = super().info(path, **options)
+        return found if self.knows_sizes else found | {"size": None}
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
+        return super().cat_file(path, **options)
+
+
+@pytest.mark.parametrize("command", ["cat", "info", "verify", "unpack"])
+@pytest.mark.parametrize(("knows_sizes", "message"), [(True, "gives no ranges"), (False, "does not say how large")])
+def test_a_server_without_ranges_is_no_damage(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, knows_sizes: bool, message: str
+) -> None:
+    fsspec.register_implementation("whole", Whole, clobber=True)
+    monkeypatch.setattr(Whole, "knows_sizes", knows_sizes)
+    noise = np.random.default_rng(5).normal(size=20_000)
+    pack_series([Series(SeriesKey("noise", {}), np.arange(noise.size), noise)], tmp_path / "large.tally")
+    fsspec.filesystem("whole").pipe("/large.tally", (tmp_path / "large.tally").read_bytes())
+    where = ("--to", tmp_path / "o.csv") if command == "unpack" else ()
+    told = run(command, "whole://large.tally", *where, code=2)
+    assert told.startswith("error: whole://large.tally: its server")
+    assert message in told
+    assert "download" in told
+    assert told.count("\n") == 1
+
+
 def test_append_and_compact(run: Run, packed: Path, tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text('metric_name,labels,timestamp,value\nnew,"{""host"": ""c""}",1700000000,5\n')
     run("append", packed, tmp_path / "more.csv")
@@ -141,13 +206,19 @@ def test_append_and_compact(run: Run, packed: Path, tmp_path: Path) -> None:
 
 def test_salvage_gives_the_rest(run: Run, packed: Path, tmp_path: Path) -> None:
     part = TallyFile.open(packed).parts[0]
-    damaged = bytearray(packed.read_bytes())
-    damaged[int(part.series.begins[0])] ^= 1
-    packed.write_bytes(damaged)
+    damaged_at(int(part.series.begins[0]), packed)
     assert "cpu_user" in run("unpack", packed, "--to", tmp_path / "o.csv", code=2)
     assert not (tmp_path / "o.csv").exists()
     assert "are lost" in run("unpack", packed, "--to", tmp_path / "o.csv", "--salvage")
     assert len(load(tmp_path / "o.csv").dataset.keys) >= 1
+
+
+@pytest.mark.parametrize("place", [3, 25])
+def test_where_the_first_bytes_alone_are_damaged_salvage_gives_everything(run: Run, packed: Path, place: int) -> None:
+    expected = run("cat", packed)
+    damaged_at(place, packed)
+    assert "first bytes are damaged" in run("cat", packed, code=2)
+    assert run("cat", packed, "--salvage") == expected
 
 
 @pytest.mark.parametrize(
@@ -158,6 +229,7 @@ def test_salvage_gives_the_rest(run: Run, packed: Path, tmp_path: Path) -> None:
         (("unpack", "{}", "--to", "x.csv", "--to", "y.csv"), "name one file"),
         (("cat", "{}", "--format", "parquet"), "unpack writes other forms"),
         (("info", "nowhere.tally"), "cannot be read"),
+        (("info", "memory://nowhere.tally"), "memory://nowhere.tally cannot be read"),
         (("append", "nowhere.tally", "{}"), "make it with pack"),
         (("pack", "nowhere.csv", "--to", "x.tally"), "does not exist"),
     ],
