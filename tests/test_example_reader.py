@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler
 
 
 def compiled(folder: Path, *options: str) -> tuple[Path, str]:
-    """Compile the reader, and return it with what the compiler says."""
+    """Compile the reader, and return it with what the compiler says; the first option stands before it."""
     program = folder / "tally"
     flags = ("-O1", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-ffp-contract=off")
     command = [
@@ -180,6 +180,21 @@ def test_it_rejects_tables_of_contexts_that_must_not_be(reader: Path, tmp_path: 
     (tmp_path / "a.tally").write_bytes(file_of([(block_of(write_lanes(SMALL, head)), len(SMALL))]))
     done = subprocess.run([reader, tmp_path / "a.tally"], capture_output=True)
     assert done.returncode == (0 if name in WHOLE else 2)
+
+
+def test_it_gives_back_all_memory(tmp_path: Path) -> None:
+    program, words = compiled(tmp_path, "-fsanitize=address")
+    Tally().write(several()["typed"], tmp_path / "whole.tally")
+    whole = (tmp_path / "whole.tally").read_bytes()
+    (tmp_path / "damaged.tally").write_bytes(whole[:35] + bytes(40) + whole[75:])
+    if not program.exists() or "LeakSanitizer has encountered" in (words + errors_of(program, tmp_path / "no file")):
+        pytest.skip("there is no LeakSanitizer")
+    assert "LeakSanitizer" not in errors_of(program, tmp_path / "whole.tally")
+    assert errors_of(program, tmp_path / "damaged.tally").endswith(": the file is damaged\n")
+
+
+def errors_of(program: Path, path: Path) -> str:
+    return subprocess.run([program, path], capture_output=True).stderr.decode()
 
 
 def test_damage_is_an_error_and_no_crash(reader: Path, tmp_path: Path) -> None:
