@@ -303,6 +303,11 @@ def test_names_that_no_text_can_hold_are_shown_escaped(run: Run, tmp_path: Path)
     assert r'up\ud800{host="\udfff"}: samples 0 to 2' in run("verify", path, code=1)
 
 
+def test_help_tells_of_every_level(run: Run) -> None:
+    for command in ("pack", "append", "compact"):
+        assert "1, fast, 2, small, or 3, smallest" in " ".join(run(command, "--help").split())
+
+
 def test_salvage_gives_the_rest(run: Run, packed: Path, tmp_path: Path) -> None:
     part = TallyFile.open(packed).parts[0]
     damaged_at(int(part.series.begins[0]), packed)

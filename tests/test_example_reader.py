@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler
 
 
 def compiled(folder: Path, *options: str) -> tuple[Path, str]:
-    """Compile the reader, and return it with what the compiler says; the first option stands before it."""
+    """Compile the reader, and return it with what the compiler says."""
     program = folder / "tally"
     flags = ("-O1", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-ffp-contract=off")
     command = [
