@@ -28,12 +28,31 @@ static void fail(const char *what)
     exit(2);
 }
 
+/* All memory that was taken is given back at the end, whichever way it comes. */
+static struct { void **all; size_t count, most; } taken;
+
+static void give_back(void)
+{
+    while (taken.count)
+        free(taken.all[--taken.count]);
+    free(taken.all);
+    taken.all = NULL;
+}
+
 static void *room(u64 count, size_t size)
 {
+    if (taken.count == taken.most) {
+        size_t most = 2 * taken.most + 64;
+        void **all = realloc(taken.all, most * sizeof *all);
+        if (!all)
+            fail("it asks for too much memory");
+        taken.all = all;
+        taken.most = most;
+    }
     void *memory = count <= MOST_NUMBERS ? calloc(count ? count : 1, size) : NULL;
     if (!memory)
         fail("it asks for too much memory");
-    return memory;
+    return taken.all[taken.count++] = memory;
 }
 
 /* Bytes that are read one after the other. */
@@ -865,13 +884,16 @@ static void cut_blocks(Column *c, Bytes *file)
 }
 
 /* Text that grows. */
-typedef struct { char *text; size_t size; } Text;
+typedef struct { char *text; size_t size, most; } Text;
 
 static void add(Text *t, const char *text, size_t size, int quoted)
 {
-    t->text = realloc(t->text, t->size + 2 * size + 1);
-    if (!t->text)
-        fail("it asks for too much memory");
+    if (t->size + 2 * size + 1 > t->most) {
+        char *larger = room(t->most = 2 * (t->size + 2 * size + 1), 1);
+        if (t->size)
+            memcpy(larger, t->text, t->size);
+        t->text = larger;
+    }
     for (size_t i = 0; i < size; i++) {
         if (quoted && (text[i] == '"' || text[i] == '\\'))
             t->text[t->size++] = '\\';
@@ -1061,12 +1083,11 @@ static void read_file_1(Bytes file, int bits)
 {
     u64 size = (u64)(file.end - file.at), n, strings_count, clocks;
     size_t most = (size_t)1 << 20, done;
-    u8 *memory = NULL;
+    u8 *memory;
     Part p = {0};
     if (size < 35 || (n = big_endian(file.end - 16)) > size - 35)
         fail("the index is larger than the file");
     do { /* a frame does not always tell what it expands to */
-        free(memory);
         memory = room(most, 1);
         done = ZSTD_decompress(memory, most, file.end - 16 - n, n);
         most *= 4;
@@ -1090,7 +1111,7 @@ static void read_file_1(Bytes file, int bits)
         fail("the index is cut short");
     make_part(&p, series, clocks);
     for (u64 i = 0; i < series; i++) {
-        Text text = {NULL, 0};
+        Text text = {NULL, 0, 0};
         for (u64 j = 0, left = 1; j < left; j++) {
             u64 one = varint(&dictionary), two = j ? varint(&dictionary) : 0;
             if (one >= strings_count || two >= strings_count)
@@ -1145,6 +1166,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s [--bits] FILE\n", argv[0]);
         return 2;
     }
+    atexit(give_back);
     u8 *data = room((u64)size, 1);
     if (fread(data, 1, (size_t)size, stream) != (size_t)size)
         fail("it cannot be read");

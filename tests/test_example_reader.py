@@ -182,6 +182,21 @@ def test_it_rejects_tables_of_contexts_that_must_not_be(reader: Path, tmp_path: 
     assert done.returncode == (0 if name in WHOLE else 2)
 
 
+def test_it_gives_back_all_memory(tmp_path: Path) -> None:
+    program, words = compiled(tmp_path, "-fsanitize=address")
+    Tally().write(several()["typed"], tmp_path / "whole.tally")
+    whole = (tmp_path / "whole.tally").read_bytes()
+    (tmp_path / "damaged.tally").write_bytes(whole[:35] + bytes(40) + whole[75:])
+    if not program.exists() or "LeakSanitizer has encountered" in (words + errors_of(program, tmp_path / "no file")):
+        pytest.skip("there is no LeakSanitizer")
+    assert "LeakSanitizer" not in errors_of(program, tmp_path / "whole.tally")
+    assert errors_of(program, tmp_path / "damaged.tally").endswith(": the file is damaged\n")
+
+
+def errors_of(program: Path, path: Path) -> str:
+    return subprocess.run([program, path], capture_output=True).stderr.decode()
+
+
 def test_damage_is_an_error_and_no_crash(reader: Path, tmp_path: Path) -> None:
     Tally().write(several()["rates"], tmp_path / "a.tally")
     whole = (tmp_path / "a.tally").read_bytes()

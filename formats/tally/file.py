@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from math import ceil, floor, isfinite
@@ -147,7 +148,8 @@ class TallyFile:
     def _open(self, source: Source, salvage: bool) -> None:
         self._source, self._salvage = source, salvage
         self.lost: list[str] = []
-        self.version, self.end, self.indexes, self.parts = _read_end(source, self.lost if salvage else None)
+        with self._losing() as lost:
+            self.version, self.end, self.indexes, self.parts = _read_end(source, lost)
         self.time_unit = max((part.unit for part in self.parts), key=TIME_UNITS.index, default="s")
         places: dict[SeriesKey, list[tuple[int, int]]] = {}
         for number, part in enumerate(self.parts):
@@ -254,7 +256,11 @@ class TallyFile:
         return tuple(dtype for dtype in VALUE_DTYPES if dtype in held)
 
     def summaries(self) -> Iterator[Summary]:
-        """Yield count, minimum, maximum, first and last value of each series; from the index, where it has them."""
+        """Yield count, minimum, maximum, first and last value of each series; from the index, where it has them.
+
+        All are doubles. Of integers of 2^53 or more, in size, the minimum and maximum of the index are bounds, the next
+        doubles below and above; to have the nearest ones, take them of ``read(number).values``.
+        """
         for number, places in enumerate(self._places):
             parts = [(self.parts[part], i) for part, i in places]
             ordered = len(parts) == 1 and all(len(part.statistics) == 4 for part, _ in parts)
@@ -334,13 +340,16 @@ class TallyFile:
         return record_batches(self)
 
     def verify(self) -> int:
-        """Read and decode every block; return how many there are.
+        """Read and decode every block, and check the file's first bytes; return how many blocks there are.
 
         Raises
         ------
         CorruptDataError
-            If one is damaged, unless ``salvage`` is set: what is then stands in `lost`.
+            If something is damaged, unless ``salvage`` is set: what is then stands in `lost`.
         """
+        if self.version == 2:
+            with self._losing() as lost:
+                _check_header(self._source, lost)
         whole = self.between()
         whole._begin = whole._end = whole._above = whole._below = None
         for _ in whole:
@@ -474,6 +483,13 @@ class TallyFile:
                 words.append(f"{part.keys[span.column]}: {samples}, times {begin} to {end} {part.unit}, are lost")
         return words
 
+    @contextmanager
+    def _losing(self) -> Iterator[list[str] | None]:
+        """Give a list for what is lost, or none where nothing may be."""
+        words: list[str] = []
+        yield words if self._salvage else None
+        self._lose(words)
+
     def _lose(self, words: list[str]) -> None:
         for word in words:
             if word not in self.lost:
@@ -557,7 +573,7 @@ def _read_end(source: Source, lost: list[str] | None) -> tuple[int, int, list[by
             return _read_version1(source, tail)
         return _read_unfinished(source, start, lost)
     if not source.is_remote:
-        _check_header(source.read(0, min(HEADER_BYTES, source.size)), source.size)
+        _check_header(source, lost)
     try:
         return (2, source.size, *_read_parts(source, tail, source.size, None))
     except CorruptDataError:
@@ -566,10 +582,16 @@ def _read_end(source: Source, lost: list[str] | None) -> tuple[int, int, list[by
         return _salvage_end(source, source.size, lost)
 
 
-def _check_header(start: bytes, size: int) -> None:
+def _check_header(source: Source, lost: list[str] | None) -> None:
+    """Check a file's first bytes, without which its index still tells where all is."""
+    start = source.read(0, min(HEADER_BYTES, source.size))
     stated = int.from_bytes(start[len(FIRST_LINE) : len(FIRST_LINE) + 8], "big")
-    if start != header(stated) or stated > size:
-        raise CorruptDataError("the file's first bytes are damaged, or its end is missing")
+    if start == header(stated) and stated <= source.size:
+        return
+    word = "the file's first bytes are damaged, or its end is missing: salvage goes by its index"
+    if lost is None:
+        raise CorruptDataError(word)
+    lost.append(word)
 
 
 def _read_version1(source: Source, tail: bytes) -> tuple[int, int, list[bytes], list[Part]]:

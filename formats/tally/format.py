@@ -13,14 +13,14 @@ import numpy as np
 import xxhash
 
 from squeezelab.codecs.tally import SMALL, checked_level
-from squeezelab.dataset import VALUE_DTYPES, MetricDataset, Series, SeriesKey
+from squeezelab.dataset import DOUBLE, VALUE_DTYPES, MetricDataset, Series, SeriesKey
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.base import Buffer, Format, Reader
 from squeezelab.formats.tally.file import TallyFile
 from squeezelab.formats.tally.part import PartTable
 from squeezelab.formats.tally.writing import FIRST_LINE, HEADER_BYTES, header, seal, write_blocks
 from squeezelab.registry import non_default_settings
-from squeezelab.store.files import locked, replaceable, replacing
+from squeezelab.store.files import locked, naming, replaceable, replacing
 
 
 class Tally(Format):
@@ -32,7 +32,7 @@ class Tally(Format):
     Parameters
     ----------
     level : int
-        1, fast: bits packed, no prediction from others; or 2, small.
+        1, fast: bits packed, no prediction from others; 2, small; or 3, smallest.
 
     Notes
     -----
@@ -113,7 +113,7 @@ def pack_series(
     path : path-like
     time_unit : {"s", "ms", "us", "ns"}
         What their timestamps count.
-    level : {1, 2}
+    level : {1, 2, 3}
         As `Tally` takes it.
 
     Examples
@@ -159,30 +159,39 @@ def append_series(
         table = PartTable(time_unit, end)
         known = {key: opened.dtype(i) for i, key in enumerate(opened.keys)}
         del opened
+        chunks = write_blocks(_of_the_same(series, known), table, checked_level(level))
+        with naming(path), _growing(target, end) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.write(seal([*indexes, table.encode()]))
+    return target.stat().st_size
+
+
+@contextmanager
+def _growing(target: Path, end: int) -> Iterator[BinaryIO]:
+    """Open a file at its end for what is appended, all of which is gone where that fails."""
+    try:
         with target.open("r+b") as file:
             _commit(file, end)
             file.truncate(end)
             file.seek(end)
-            try:
-                for chunk in write_blocks(_of_the_same(series, known), table, checked_level(level)):
-                    file.write(chunk)
-                file.write(seal([*indexes, table.encode()]))
-                _synced(file)
-            except BaseException:
-                file.truncate(end)
-                raise
-            size = file.seek(0, os.SEEK_END)
-            _commit(file, size)
-    return size
+            yield file
+            _synced(file)
+    except BaseException:
+        os.truncate(target, end)  # not before it is closed, which writes what is left
+        raise
+    with target.open("r+b") as file:
+        _commit(file, target.stat().st_size)
 
 
 def _of_the_same(series: Iterable[Series], known: Mapping[SeriesKey, np.dtype[Any]]) -> Iterator[Series]:
     """Yield series, as long as their values are of the dtype that the file has already."""
     for one in series:
         if known.get(one.key, one.values.dtype) != one.values.dtype:
+            way = "take it for doubles (--doubles), or " * (known[one.key] == DOUBLE)
             raise InvalidRequestError(
                 f"{one.key} has values of {known[one.key]} in the file, and what is appended {one.values.dtype}: "
-                "pack it into another file"
+                f"{way}pack it into another file"
             )
         yield one
 
@@ -217,7 +226,7 @@ def compact(
     path : path-like
     target : path-like, optional
         Where to; in place of the file itself if not given.
-    level : {1, 2}
+    level : {1, 2, 3}
         As `Tally` takes it.
 
     Returns

@@ -21,6 +21,7 @@ Words = npt.NDArray[np.uint64]
 
 JOINED_GAP = 64 * 1024
 """Bytes between two ranges up to which they are asked for as one: a request takes longer than these."""
+_DOWNLOAD = "download the file, and name the copy"
 
 
 class MemorySource:
@@ -46,13 +47,16 @@ class RemoteSource:
 
     is_remote = True
 
-    def __init__(self, filesystem: Any, path: str) -> None:
-        self._filesystem, self._path = filesystem, path
-        self.size = int(_explained(path, lambda: filesystem.info(path)["size"]))
+    def __init__(self, filesystem: Any, path: str, url: str) -> None:
+        self._filesystem, self._path, self._url = filesystem, path, url
+        size = _explained(url, lambda: filesystem.info(path)["size"])
+        if size is None:
+            raise DataSourceError(f"{url}: its server does not say how large it is: {_DOWNLOAD}")
+        self.size = int(size)
 
     def read(self, begin: int, end: int) -> bytes:
         """Return the bytes from one place up to, and without, another, with one request."""
-        data = bytes(_explained(self._path, lambda: self._filesystem.cat_file(self._path, start=begin, end=end)))
+        data = bytes(_explained(self._url, lambda: self._filesystem.cat_file(self._path, start=begin, end=end)))
         return self._whole(data, end - begin)
 
     def fetch(self, begins: Words, ends: Words) -> tuple[Bytes, Words]:
@@ -71,14 +75,19 @@ class RemoteSource:
             stops[-1] = max(stops[-1], end)
             places[i] = at + begin - starts[-1]
         paths = [self._path] * len(starts)
-        pieces = _explained(self._path, lambda: self._filesystem.cat_ranges(paths, starts, stops, on_error="raise"))
+        pieces = _explained(self._url, lambda: self._filesystem.cat_ranges(paths, starts, stops, on_error="raise"))
         sizes = (stop - start for start, stop in zip(starts, stops, strict=True))
         whole = [self._whole(bytes(piece), size) for piece, size in zip(pieces, sizes, strict=True)]
         return as_bytes(b"".join((*whole, bytes(READ_SLACK)))), places
 
     def _whole(self, data: bytes, size: int) -> bytes:
-        if len(data) != size:
-            raise CorruptDataError(f"{self._path} gave {len(data)} bytes where {size} were asked for: it has changed")
+        if len(data) > size:
+            raise DataSourceError(
+                f"{self._url}: its server gives no ranges, but {len(data):,} bytes where {size:,} were asked for: "
+                f"{_DOWNLOAD}"
+            )
+        if len(data) < size:
+            raise CorruptDataError(f"{self._url} gave {len(data)} bytes where {size} were asked for: it has changed")
         return data
 
 
@@ -101,7 +110,7 @@ def open_source(path: str | os.PathLike[str], options: Mapping[str, Any] | None 
     filesystem, name = _explained(text, lambda: fsspec.core.url_to_fs(text, **dict(options or {})))
     if "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)):
         return MemorySource(_mapped(Path(name)))
-    return RemoteSource(filesystem, name)
+    return RemoteSource(filesystem, name, text)
 
 
 def _mapped(path: Path) -> Buffer:

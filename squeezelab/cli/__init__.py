@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Any
 
 import typer
@@ -37,6 +38,9 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every error a user can cause is one line and exit code 2."""
     speak_through_logging()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name may hold half a surrogate pair
     interrupted = False
 
     def interrupt(number: int, frame: object) -> None:

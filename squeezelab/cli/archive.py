@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,8 @@ _MOMENT = re.compile(r"-?\d+(\.\d+)?|\d{4}-\d\d(-\d\d.*)?")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A tally file: a path, or a URL as s3://bucket/file.")]
 Target = Annotated[Path, typer.Argument(metavar="FILE", help="A tally file.")]
-Level = Annotated[int, typer.Option(help="1, fast, or 2, small.")]
+Made = Annotated[list[str], typer.Option("--to", metavar="FILE", help="The tally file to make.")]
+Level = Annotated[int, typer.Option(help="1, fast, 2, small, or 3, smallest.")]
 Series_ = Annotated[
     list[str] | None, typer.Option("--series", help="Series, as 'cpu_*' or 'host=a*'; may be repeated.")
 ]
@@ -41,19 +42,20 @@ Salvage = Annotated[bool, typer.Option("--salvage", help="Pass over what is dama
 def pack(
     paths: Paths,
     options: ReadOptions,
-    to: Annotated[Path, typer.Option("--to", help="The tally file to make.")],
+    to: Made,
     level: Level = 2,
     debug: Debug = False,
 ) -> None:
     """Pack metrics into a tally file: anything that bench reads."""
     from squeezelab.formats.tally import pack_series
 
+    target = _to_make(to, paths)
     loaded = read(paths, options)
     announce_compilation()
     with progress_bar() as bar:
         one_by_one = _shown(iter(loaded.dataset), bar, "Packing", len(loaded.dataset))
-        size = pack_series(one_by_one, to, time_unit=loaded.unit, level=level)
-    _conclude(to, len(loaded.dataset), size)
+        size = pack_series(one_by_one, target, time_unit=loaded.unit, level=level)
+    _conclude(target, len(loaded.dataset), size)
 
 
 @app.command()
@@ -69,6 +71,7 @@ def append(
     from squeezelab.formats.tally import append_series
 
     _existing(target)
+    _check_apart(target, paths)
     loaded = read(paths, options)
     announce_compilation()
     before = target.stat().st_size
@@ -81,7 +84,9 @@ def append(
 @app.command("compact")
 def compact_file(
     target: Target,
-    to: Annotated[Path | None, typer.Option("--to", help="Another file to make; else it is replaced.")] = None,
+    to: Annotated[
+        list[str] | None, typer.Option("--to", metavar="FILE", help="Another file to make; else it is replaced.")
+    ] = None,
     level: Level = 2,
     debug: Debug = False,
 ) -> None:
@@ -89,16 +94,18 @@ def compact_file(
     from squeezelab.formats.tally import compact
 
     _existing(target)
+    made = _to_make(to, [target]) if to else target
     announce_compilation()
-    before, after = compact(target, to, level=level)
-    stdout.print(f"{to or target}: {after:,} bytes, {before:,} before", soft_wrap=True)
+    before, after = compact(target, made, level=level)
+    stdout.print(f"{made}: {after:,} bytes, {before:,} before", soft_wrap=True)
 
 
 @app.command()
 def unpack(
     source: File,
     to: Annotated[
-        list[str], typer.Option("--to", help="The file to make; a date or seconds: the moment to stop before.")
+        list[str],
+        typer.Option("--to", metavar="FILE", help="The file to make. Given again, with a date or seconds: --until."),
     ],
     form: Annotated[
         str, typer.Option("--format", help="csv, ndjson, openmetrics, parquet or arrow, if not by its name.")
@@ -114,10 +121,7 @@ def unpack(
     from squeezelab.store.files import replacing
 
     moments = [one for one in to if _MOMENT.fullmatch(one)]
-    targets = [one for one in to if one not in moments]
-    if len(targets) != 1 or len(moments) > 1:
-        raise InvalidRequestError("name one file to make: --to metrics.csv; --from and --to may give a span of time")
-    target = Path(targets[0])
+    target = _to_make([one for one in to if one not in moments[:1]], [source])
     form = form or SUFFIXES.get(target.suffix.lower(), "")
     if not form:
         raise InvalidRequestError(
@@ -127,8 +131,11 @@ def unpack(
     file = _chosen(source, series, start, stop or next(iter(moments), None), salvage)
     with progress_bar() as bar, replacing(target) as output:
         total = sum(file.length(number) for number in range(len(file.keys)))
-        exported = export(_shown(iter(file), bar, "Unpacking", total), file.time_unit, output, form, file.value_dtypes)
-    for word in (*exported.words, *file.lost):
+        held = (one for one in _shown(iter(file), bar, "Unpacking", total) if one.values.size)
+        exported = export(held, file.time_unit, output, form, file.value_dtypes)
+    empty = len(file.keys) - exported.series
+    left_out = [f"series without samples, left out: {empty:,}"] * bool(empty)
+    for word in (*exported.words, *left_out, *file.lost):
         stdout.print(word, soft_wrap=True)
     stdout.print(
         f"{target}: {exported.samples:,} samples in {exported.series:,} series, {target.stat().st_size:,} bytes, "
@@ -207,6 +214,26 @@ def verify(
 def _existing(path: Path) -> None:
     if not path.is_file():
         raise InvalidRequestError(f"{path} does not exist: make it with pack")
+
+
+def _to_make(named: Sequence[str], inputs: Iterable[str | Path]) -> Path:
+    """Return the file that ``--to`` names: one, and none that is read."""
+    if len(named) != 1:
+        raise InvalidRequestError(
+            f"--to names one file to make, not {' and '.join(named) or 'none'}: a span of time is --from and --until"
+        )
+    _check_apart(target := Path(named[0]), inputs)
+    return target
+
+
+def _check_apart(target: Path, inputs: Iterable[str | Path]) -> None:
+    """Reject a file to write that is read as well, or lies in a folder that is."""
+    from squeezelab.store.files import replaceable
+
+    found = replaceable(target)
+    read = [path for path in (Path(str(one).removeprefix("file://")) for one in inputs) if path.exists()]
+    if found.exists() and any(place.samefile(one) for place in (found, *found.parents) for one in read):
+        raise InvalidRequestError(f"{target} is among the files to read: name another to write")
 
 
 def _chosen(source: str, series: list[str] | None, start: str | None, stop: str | None, salvage: bool) -> TallyFile:

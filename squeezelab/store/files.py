@@ -48,7 +48,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     path.read_bytes()
     b'whole'
     """
-    path = replaceable(path)
+    with naming(path):
+        yield from _replacing(replaceable(path))
+
+
+def _replacing(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".squeezelab-{secrets.token_hex(4)}")
     unnamed = _open_unnamed(path.parent)
@@ -63,6 +67,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let errors of the system that name no file name this one: a full disk is that of what was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
         raise
 
 
