@@ -149,9 +149,9 @@ def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
     """
     if pa.types.is_string(column.type):
         return _parse(column, decimal, keep)
-    present = column.is_valid().to_numpy(zero_copy_only=False)
     if column.type == MIXED:
         return _read_mixed(column, keep)
+    present = column.is_valid().to_numpy(zero_copy_only=False)
     rounded = count_rounded(column)
     absent = column.null_count if keep == TYPED else 0
     kind = _kept_type(column, keep, rounded)
@@ -250,10 +250,11 @@ def _with_integers(numbers: Numbers, large: npt.NDArray[np.int64], told: Sequenc
     """Return doubles with the integers that they stand for; of large ones it is told what they are in full."""
     whole = is_whole(numbers.values)
     integers = np.zeros(whole.size, np.int64)
+    whole[large] = False
     integers[whole] = numbers.values[whole].astype(np.int64)
     for place, number in zip(large.tolist(), told, strict=True):
-        whole[place] = number is not None and -(2**63) <= number < 2**63
-        integers[place] = number if whole[place] else 0
+        if number is not None and -(2**63) <= number < 2**63:
+            whole[place], integers[place] = True, number
     numbers = numbers._replace(whole=whole, integers=integers)
     return numbers._replace(values=integers, rounded=0) if whole.all() else numbers
 

@@ -171,12 +171,12 @@ def _short_header(rows: Sequence[Sequence[str]], at: int) -> list[str] | None:
 
 
 def _without_padding(text: bytes, delimiter: str) -> bytes:
-    """Return lines without the blanks around cells; those within quotes stay.
+    r"""Return lines without the blanks around cells; those within quotes stay.
 
     Examples
     --------
-    >>> _without_padding(b'a , " b, ""c"" " ,d\\n', ",")
-    b'a," b, ""c"" ",d\\n'
+    >>> _without_padding(b'a , " b, ""c"" " ,d\n', ",")
+    b'a," b, ""c"" ",d\n'
     """
     split = re.escape(delimiter.encode())
     blanks, end = rb"(?<![ \t])[ \t]*", rb"\r?$"
