@@ -12,6 +12,7 @@ import numpy.typing as npt
 from squeezelab.dataset import VALUE_DTYPES, MetricDataset, SeriesKey, to_doubles, to_words
 from squeezelab.doubles import count_inexact
 from squeezelab.errors import DataSourceError
+from squeezelab.readers._numbers import is_whole
 from squeezelab.readers._times import NANOSECONDS
 from squeezelab.readers.base import Samples
 
@@ -184,7 +185,7 @@ def _join_values(parts: list[Samples], series: int) -> tuple[npt.NDArray[Any], l
     for part in parts:
         held[VALUE_DTYPES.index(part.values.dtype), part.series] = True
         if part.values.dtype.kind == "f":
-            whole[part.series[~_is_whole(part.values)]] = False
+            whole[part.series[~is_whole(part.values)]] = False
     integers = VALUE_DTYPES.index(INTEGER)
     chosen = np.where(held.sum(axis=0) == 1, held.argmax(axis=0), 0)
     chosen[held[integers] & whole] = integers
@@ -198,13 +199,6 @@ def _join_values(parts: list[Samples], series: int) -> tuple[npt.NDArray[Any], l
         rounded += count_inexact(part.values[doubles])
         words.append(word)
     return np.concatenate(words), [VALUE_DTYPES[i] for i in chosen.tolist()], rounded
-
-
-def _is_whole(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Tell which numbers are integers that doubles hold; -0.0 is none."""
-    with np.errstate(invalid="ignore"):  # NaNs that signal
-        whole = np.isfinite(values) & (np.abs(values) <= 2.0**53) & (values == np.rint(values))
-    return np.asarray(whole & ~((values == 0) & np.signbit(values)))
 
 
 def _unit_needed(part: Samples) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -13,12 +13,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import compute
 
-from squeezelab.doubles import count_inexact
+from squeezelab.dataset import to_doubles
+from squeezelab.doubles import count_inexact, is_inexact
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 LARGE, TYPED = "large", "typed"
 ROUNDED = "integers beyond 2^53, each became the nearest double: {}"
 """Which numbers `to_numbers` keeps as they are."""
+MIXED = pa.struct([("double", pa.float64()), ("integer", pa.int64())])
+"""The type of a column of doubles and integers that no double holds, as JSON has them in one field."""
 TRUTH = {"true": 1.0, "false": 0.0}
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _LONGEST_WHOLE = 400
@@ -83,7 +86,8 @@ class Numbers(NamedTuple):
     """A column's values, float64 unless `to_numbers` says more, which cells have one, and which hold no number.
 
     ``absent`` counts cells that say in words that nothing is there, ``rounded`` integers that no double holds, and
-    ``units`` cells with a unit.
+    ``units`` cells with a unit. Where large integers are kept, ``whole`` tells which cells are integers of 64 bits, and
+    ``integers`` has these.
     """
 
     values: npt.NDArray[Any]
@@ -92,6 +96,31 @@ class Numbers(NamedTuple):
     absent: int = 0
     rounded: int = 0
     units: int = 0
+    whole: npt.NDArray[np.bool_] | None = None
+    integers: npt.NDArray[np.int64] | None = None
+
+    def by_type(
+        self, kept: npt.NDArray[np.int64], series: npt.NDArray[np.int64]
+    ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
+        """Return some cells, type by type, with their values: a series has one type.
+
+        Where large integers are kept, a series is of integers if it is nothing else, and no double holds one of them.
+
+        Examples
+        --------
+        >>> numbers = to_numbers(pa.array(["9007199254740993", "0.5", "1"]), keep="large")
+        >>> numbers.by_type(np.arange(3), np.array([0, 1, 1]))
+        [(array([1, 2]), array([0.5, 1. ])), (array([0]), array([9007199254740993]))]
+        """
+        values = self.values[kept]
+        if self.whole is None or self.integers is None:
+            return [(kept, values)]
+        integers = self.integers[kept]
+        exact = np.zeros(series.max(initial=-1) + 1, np.bool_)
+        exact[series[is_inexact(integers)]] = True
+        exact[series[~self.whole[kept]]] = False
+        mine = exact[series]
+        return [(kept[~mine], to_doubles(values[~mine])), (kept[mine], integers[mine])]
 
 
 def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
@@ -104,8 +133,9 @@ def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
     decimal : {".", ","}
         What separates the decimals of text.
     keep : {"", "large", "typed"}
-        ``large`` keeps as int64 what are integers all, if any is one that no double holds; ``typed`` keeps all integers
-        of a typed column as int64, and float32, and counts nulls among ``absent``.
+        ``large`` keeps as int64 what are integers all, if any is one that no double holds, and beside other numbers as
+        `Numbers.by_type` gives them; ``typed`` keeps all integers of a typed column as int64, and float32, and counts
+        nulls among ``absent``.
 
     Examples
     --------
@@ -119,6 +149,8 @@ def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
     """
     if pa.types.is_string(column.type):
         return _parse(column, decimal, keep)
+    if column.type == MIXED:
+        return _read_mixed(column, keep)
     present = column.is_valid().to_numpy(zero_copy_only=False)
     rounded = count_rounded(column)
     absent = column.null_count if keep == TYPED else 0
@@ -128,7 +160,8 @@ def to_numbers(column: pa.Array, decimal: str = ".", keep: str = "") -> Numbers:
     if column.null_count:
         column = column.fill_null(0)
     if kind is not None:
-        return Numbers(column.cast(kind).to_numpy(), present, np.zeros(len(column), np.bool_), absent)
+        numbers = Numbers(column.cast(kind).to_numpy(), present, np.zeros(len(column), np.bool_), absent)
+        return numbers._replace(whole=~numbers.bad, integers=numbers.values) if keep == LARGE else numbers
     # Not safe: an integer beyond 2**53 becomes the nearest double. How many do is told by `count_rounded`.
     values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return Numbers(values, present, np.zeros(len(column), np.bool_), absent, rounded)
@@ -172,7 +205,7 @@ def _parse(column: pa.Array, decimal: str, keep: str) -> Numbers:
         if number is not None:
             values[i], found[i] = number, True
             units += text[-1] not in _DIGITS_END and text.lower() not in _WORDS
-            rounded += abs(number) >= 2**53 and _is_rounded(text, number)
+            rounded += abs(number) >= 2**53 and _integer(text) not in (None, number)
     return Numbers(values, found, present & ~found, absent, rounded, units)
 
 
@@ -202,15 +235,53 @@ def plain_numbers(texts: pa.Array, keep: str = "") -> Numbers:
     values = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
     large = np.flatnonzero(np.abs(values) >= 2**53)
     cells = filled.take(pa.array(large, pa.int64())).to_pylist() if len(large) else []
-    rounded = sum(_is_rounded(text, value) for text, value in zip(cells, values[large].tolist(), strict=True))
-    if rounded and keep == LARGE:
-        with suppress(pa.ArrowInvalid):  # not all of them are integers, or of 64 bits
-            return Numbers(filled.cast(pa.int64()).to_numpy(), present, np.zeros(len(texts), np.bool_))
-    return Numbers(values, present, np.zeros(len(texts), np.bool_), rounded=rounded)
+    told = list(map(_integer, cells))
+    rounded = sum(number not in (None, value) for number, value in zip(told, values[large].tolist(), strict=True))
+    numbers = Numbers(values, present, np.zeros(len(texts), np.bool_), rounded=rounded)
+    return _with_integers(numbers, large, told) if rounded and keep == LARGE else numbers
 
 
-def _is_rounded(text: str, value: float) -> bool:
-    return bool(_WHOLE.fullmatch(text)) and len(text) < _LONGEST_WHOLE and int(text) != value
+def _integer(text: str) -> int | None:
+    """Return the integer that a text is, None if it is another number."""
+    return int(text) if len(text) < _LONGEST_WHOLE and _WHOLE.fullmatch(text) else None
+
+
+def _with_integers(numbers: Numbers, large: npt.NDArray[np.int64], told: Sequence[int | None]) -> Numbers:
+    """Return doubles with the integers that they stand for; of large ones it is told what they are in full."""
+    whole = is_whole(numbers.values)
+    integers = np.zeros(whole.size, np.int64)
+    whole[large] = False
+    integers[whole] = numbers.values[whole].astype(np.int64)
+    for place, number in zip(large.tolist(), told, strict=True):
+        if number is not None and -(2**63) <= number < 2**63:
+            whole[place], integers[place] = True, number
+    numbers = numbers._replace(whole=whole, integers=integers)
+    return numbers._replace(values=integers, rounded=0) if whole.all() else numbers
+
+
+def mixed_column(cells: Sequence[float | None]) -> pa.Array:
+    """Return a column of integers of 64 bits and doubles, each with its bits."""
+    doubles = pa.array([None if cell is None else float(cell) for cell in cells], pa.float64(), from_pandas=False)
+    integers = pa.array([cell if isinstance(cell, int) else None for cell in cells], pa.int64())
+    return pa.StructArray.from_arrays([doubles, integers], fields=list(MIXED), mask=doubles.is_null())
+
+
+def _read_mixed(column: pa.Array, keep: str) -> Numbers:
+    doubles, integers = (column.field(i) for i in range(2))
+    rounded = count_inexact(integers.drop_null().to_numpy())
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    values = doubles.fill_null(0.0).to_numpy()
+    numbers = Numbers(values, present, np.zeros(len(column), np.bool_), rounded=rounded)
+    if keep != LARGE:
+        return numbers
+    return _with_integers(numbers, np.flatnonzero(integers.is_valid()), integers.drop_null().to_pylist())
+
+
+def is_whole(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which numbers are integers that doubles hold; -0.0 is none."""
+    with np.errstate(invalid="ignore"):  # NaNs that signal
+        whole = np.isfinite(values) & (np.abs(values) <= 2.0**53) & (values == np.rint(values))
+    return np.asarray(whole & ~((values == 0) & np.signbit(values)))
 
 
 def parse_number(text: str) -> float | None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.readers._json_lines import BITS
-from squeezelab.readers._numbers import to_numbers
+from squeezelab.readers._numbers import ROUNDED, mixed_column, to_numbers
 from squeezelab.readers._sources import Source
 from squeezelab.readers._table import LABEL_TEXT_NAMES, Batch, read_table
 from squeezelab.readers._times import Clock
@@ -25,6 +25,8 @@ from squeezelab.readers.prometheus import HISTOGRAMS
 
 LATE_FIELDS = "fields that the first records lack were left out: {} times"
 
+VALUE = "value"
+"""The field in which NaNs have bits of their own, and integers stand beside doubles: no time, which is text there."""
 _BITS = re.compile(r"[0-9a-fA-F]{16}")
 
 
@@ -72,7 +74,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
         else:
             flat |= {f"{name}.{inner}": each for inner, each in value.items()}
     if isinstance(flat.get(BITS), str) and _BITS.fullmatch(flat[BITS]):
-        flat["value"] = struct.unpack(">d", bytes.fromhex(flat.pop(BITS)))[0]
+        flat[VALUE] = struct.unpack(">d", bytes.fromhex(flat.pop(BITS)))[0]
     return flat
 
 
@@ -87,6 +89,8 @@ def _column(name: str, cells: list[Any], facts: FileFacts) -> pa.Array:
         whole = [cell for cell in cells if isinstance(cell, int)]
         if all(-(2**53) <= cell <= 2**53 for cell in whole):
             return pa.array(cells, pa.float64())
+        if name == VALUE and all(-(2**63) <= cell < 2**63 for cell in whole):
+            return mixed_column(cells)
     if len(kinds) == 1 and not (
         kinds == {int} and any(cell is not None and not -(2**63) <= cell < 2**63 for cell in cells)
     ):
@@ -154,6 +158,7 @@ def series_samples(items: Sequence[object], rows: Sequence[int], clock: Clock, f
         times = clock.read(_column("time", moments, facts))
         facts.time = clock.form
         numbers = to_numbers(_column(str(key), texts, facts))
+        facts.count(ROUNDED, numbers.rounded)
         for _ in np.flatnonzero(numbers.bad | ~times.present).tolist():
             facts.reject(row, f"a sample of {key} is no number at a time")
         kept = np.flatnonzero(numbers.present & times.present)

@@ -17,8 +17,19 @@ import pyarrow as pa
 from pyarrow import compute
 
 from squeezelab.dataset import SeriesKey
+from squeezelab.doubles import count_inexact
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import LARGE, NUMBER, ROUNDED, Numbers, find_decimal, parse_formatted, tidy, to_numbers
+from squeezelab.readers._numbers import (
+    LARGE,
+    MIXED,
+    NUMBER,
+    ROUNDED,
+    Numbers,
+    find_decimal,
+    parse_formatted,
+    tidy,
+    to_numbers,
+)
 from squeezelab.readers._sources import Source
 from squeezelab.readers._times import (
     TIME_OF_DAY,
@@ -251,6 +262,7 @@ def _kind(column: pa.Array, decimal: str) -> str:
         or pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
+        or kind == MIXED
     ):
         return "number"
     if not pa.types.is_string(kind):
@@ -421,12 +433,14 @@ def _melt(batch: Batch, layout: Layout, groups: Groups, times: Times, facts: Fil
     for m, (i, metric) in enumerate(layout.metrics.items()):
         column = batch.columns[i]
         numbers = to_numbers(column, layout.decimal, keep)
-        _tell(numbers, metric, facts)
         for at in np.flatnonzero(numbers.bad & times.present).tolist():
             facts.reject(int(batch.rows[at]), f"{clip(column[at].as_py())} in {metric!r} is no number")
+        series = groups.numbers + (0 if layout.is_long else m * len(groups.firsts))
         kept = np.flatnonzero(times.present & numbers.present)
-        series = groups.numbers[kept] + (0 if layout.is_long else m * len(groups.firsts))
-        parts.append((series, times.timestamps[kept], numbers.values[kept], batch.rows[kept]))
+        typed = numbers.by_type(kept, series[kept])
+        saved = sum(count_inexact(values) for _, values in typed) if numbers.rounded else 0
+        _tell(numbers._replace(rounded=numbers.rounded - saved), metric, facts)
+        parts += [(series[at], times.timestamps[at], values, batch.rows[at]) for at, values in typed]
     for _, some in groupby(parts, key=lambda part: part[2].dtype):
         series, timestamps, values, rows = (np.concatenate(part) for part in zip(*some, strict=True))
         yield Samples(groups.keys, series, timestamps, times.unit, values, rows)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute, csv
+from pyarrow import csv
 
 from squeezelab.errors import DataSourceError
 from squeezelab.readers._numbers import ABSENT, parse_number
@@ -25,6 +25,7 @@ DELIMITERS, BLANK = ",;\t|", " "
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """A first line that tells the delimiter, as Excel and Grafana write it."""
 MOST_LINES_OF_A_ROW = 20
+_QUOTED = rb'"(?:[^"]++|"")*+"'
 
 
 class Csv(Reader):
@@ -72,10 +73,11 @@ class Csv(Reader):
             if before is not None:
                 piece = _after(piece, before)
                 before = None
+            if sheet.padded:
+                piece = piece._replace(text=_without_padding(piece.text, sheet.delimiter))
             if sheet.delimiter == BLANK:
                 piece = piece._replace(text=b"\n".join(b" ".join(line.split()) for line in piece.text.split(b"\n")))
-            batch = parse_rows(piece, len(sheet.names), sheet.delimiter, facts)
-            yield batch._replace(columns=list(map(_trim, batch.columns))) if sheet.padded else batch
+            yield parse_rows(piece, len(sheet.names), sheet.delimiter, facts)
 
 
 class Sheet(NamedTuple):
@@ -91,7 +93,7 @@ class Sheet(NamedTuple):
     before : str or None
         The last line before the rows.
     padded : bool
-        Whether blanks follow delimiters: they are no part of the cells.
+        Whether blanks stand around delimiters: they are no part of the cells, but within quotes.
     preamble : int
         How many lines stand before the table, its header not among them.
     broken : bool
@@ -117,7 +119,9 @@ def _look_at(first: list[str]) -> Sheet | None:
     delimiter = told[1] if told else _delimiter(lines)
     broken = lines[0].count('"') % 2 == 1 and cells_of(lines[0], delimiter)[-1] in lines[0].rpartition('"')[2]
     lines = _whole_rows(lines, delimiter)
-    rows = [cells_of(line, delimiter) for line in lines]
+    plain = [str(_without_padding(line.encode(), delimiter), "utf-8") for line in lines]
+    padded = delimiter not in "\t " and plain != lines
+    rows = [cells_of(line, delimiter) for line in (plain if padded else lines)]
     width = _width(rows)
     preamble = next((i for i, row in enumerate(rows) if len(row) == width), 0)
     short = _short_header(rows, preamble)
@@ -129,7 +133,6 @@ def _look_at(first: list[str]) -> Sheet | None:
     else:
         before = lines[preamble - 1] if preamble else before
         names, rows = _commented_header(first, delimiter, width), rows[preamble:]
-    padded = delimiter not in "\t " and any(f"{delimiter} " in line or f" {delimiter}" in line for line in lines)
     return Sheet(delimiter, rows, names, before, padded, preamble, broken)
 
 
@@ -167,8 +170,18 @@ def _short_header(rows: Sequence[Sequence[str]], at: int) -> list[str] | None:
     return [*names, ""] if all(not row[-1].strip() for row in below) else ["", *names]
 
 
-def _trim(column: pa.Array) -> pa.Array:
-    return compute.utf8_trim_whitespace(column)
+def _without_padding(text: bytes, delimiter: str) -> bytes:
+    r"""Return lines without the blanks around cells; those within quotes stay.
+
+    Examples
+    --------
+    >>> _without_padding(b'a , " b, ""c"" " ,d\n', ",")
+    b'a," b, ""c"" ",d\n'
+    """
+    split = re.escape(delimiter.encode())
+    blanks, end = rb"(?<![ \t])[ \t]*", rb"\r?$"
+    quoted = rb"(?:(%b)(?=[ \t]*(?:%b|%b)))?" % (_QUOTED, split, end)
+    return re.sub(rb"%b(?:(^|%b)[ \t]*%b|(?=%b))" % (blanks, split, quoted, end), rb"\1\2", text, flags=re.MULTILINE)
 
 
 def _is_header(rows: Sequence[Sequence[str]]) -> bool:

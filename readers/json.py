@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -14,6 +15,9 @@ from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples
 from squeezelab.readers.influx import series_name
 from squeezelab.readers.options import ReadOptions
+
+_OBJECT = re.compile(r'\{\s*(?:\}|"(?:[^"\\]|\\.)*+(?:"\s*:|\Z))')
+"""How an object begins, of which the end may be cut off; OpenMetrics may begin with ``{"`` as well."""
 
 
 class Json(Reader):
@@ -39,7 +43,7 @@ class Json(Reader):
         try:
             first = json.loads(text.partition("\n")[0])
         except (ValueError, RecursionError):
-            return text[1:].lstrip()[:1] in ('"', "}")
+            return bool(_OBJECT.match(text))
         return _rows_of(first) is not None or (isinstance(first, dict) and _is_items(first.get("results")))
 
     def read(self, source: Source, options: ReadOptions, facts: FileFacts) -> Iterator[Samples]:

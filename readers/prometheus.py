@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from squeezelab.dataset import SeriesKey
 from squeezelab.errors import DataSourceError
-from squeezelab.readers._numbers import to_numbers
+from squeezelab.readers._numbers import ROUNDED, to_numbers
 from squeezelab.readers._sources import Piece, Source, text_lines
 from squeezelab.readers._times import Clock
 from squeezelab.readers.base import FileFacts, Reader, Samples, clip
@@ -141,6 +141,7 @@ def _split(piece: Piece, known: dict[str, int], facts: FileFacts, *, untimed: bo
 
 def _convert(piece: Piece, parts: _Parts, keys: list[SeriesKey], clock: Clock, facts: FileFacts) -> Samples:
     numbers = to_numbers(pa.array(parts.values, pa.string()))
+    facts.count(ROUNDED, numbers.rounded)
     times = clock.read(pa.array(parts.times, pa.string()))
     facts.time = clock.form
     for i in np.flatnonzero(~(numbers.present & times.present)).tolist():

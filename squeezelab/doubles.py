@@ -21,11 +21,22 @@ def count_inexact(numbers: npt.NDArray[Any]) -> int:
     >>> count_inexact(np.array([2**53, 2**53 + 1, 2**60])), count_inexact(np.array([0.5]))
     (1, 0)
     """
+    return int(np.count_nonzero(is_inexact(numbers)))
+
+
+def is_inexact(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which numbers are integers that no double holds exactly.
+
+    Examples
+    --------
+    >>> is_inexact(np.array([2**53, 2**53 + 1]))
+    array([False,  True])
+    """
     if numbers.dtype.kind not in "iu":
-        return 0
+        return np.zeros(numbers.shape, np.bool_)
     sizes = np.where(numbers < 0, -numbers, numbers).astype(np.uint64)
     lowest_bits = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))
-    return int(np.count_nonzero(sizes // lowest_bits >= np.uint64(2**53)))
+    return np.asarray(sizes // lowest_bits >= np.uint64(2**53))
 
 
 def rounded_integers(dataset: MetricDataset) -> int:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute, csv, ipc, parquet
 
-from squeezelab.dataset import DOUBLE, UNITS_PER_SECOND, MetricDataset, Series, SeriesKey, to_doubles
+from squeezelab.dataset import DOUBLE, UNITS_PER_SECOND, VALUE_DTYPES, MetricDataset, Series, SeriesKey, to_doubles
+from squeezelab.doubles import count_inexact
 from squeezelab.errors import InvalidRequestError
 from squeezelab.formats.ndjson import Ndjson
 from squeezelab.formats.tally.tables import TEXT, sample_columns, sample_fields, text_column
+from squeezelab.times import unit_by_size
 
+TEXTS = ("csv", "ndjson", "openmetrics")
+UNITLESS = ("csv", "ndjson")
+NO_NUL = ("csv", "openmetrics")
+"""A text with NUL in it passes for none."""
+EXCEL_DAY = 36_526
+"""The least number that readers of tables may take for a day of Excel's, 2000-01-01."""
 PLAIN_NAN = np.array([np.nan]).view(np.uint64)
 _NAME = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
@@ -36,27 +45,68 @@ SUFFIXES = {
 
 @dataclass
 class Exported:
-    """What was written, and what the form could not hold."""
+    """What was written, and what the form does not keep."""
 
+    form: str
+    unit: str
     series: int = 0
     samples: int = 0
+    singles: int = 0
+    """Series of float32 that are read as doubles."""
+    wholes: int = 0
+    """Series of integers that are read as doubles."""
+    rounded: int = 0
+    """Integers that no double holds, of those series."""
     nans: int = 0
-    """Values that are NaN with other bits than the usual, which a text does not tell."""
+    """Values that are NaN with other bits than the usual."""
+    span: tuple[int, int] = 2**64, 0
+    """The least and the largest distance of a time from 1970."""
 
-    def count(self, some: Iterable[Series], *, text: bool) -> None:
-        """Count series that are written."""
-        for one in some:
-            self.series += 1
-            self.samples += one.values.size
-            if text:
-                values = to_doubles(one.values)
-                odd = np.isnan(values) & (values.view(np.uint64) != PLAIN_NAN[0])
-                self.nans += int(np.count_nonzero(odd))
+    def count(self, one: Series) -> None:
+        """Count a series that is written."""
+        self.series += 1
+        self.samples += one.values.size
+        if self.form in TEXTS and one.values.size:
+            self._count_losses(one)
+            sizes = abs(int(one.timestamps.min())), abs(int(one.timestamps.max()))
+            self.span = min(*sizes, self.span[0]), max(*sizes, self.span[1])
+
+    def _count_losses(self, one: Series) -> None:
+        inexact = count_inexact(one.values)
+        self.singles += one.values.dtype == np.float32
+        if one.values.dtype.kind == "i" and (self.form == "openmetrics" or not inexact):
+            self.wholes += 1
+            self.rounded += inexact
+        if self.form != "ndjson":
+            values = to_doubles(one.values)
+            self.nans += int(np.count_nonzero(np.isnan(values) & (values.view(np.uint64) != PLAIN_NAN[0])))
 
     @property
     def words(self) -> list[str]:
-        """What the form could not hold, a line each."""
-        return [f"NaN with bits of their own, written as plain NaN: {self.nans:,}"] * bool(self.nans)
+        """What the form does not keep, in a line, and how to read it in the right unit."""
+        losses = {
+            "series of float32 that are read as doubles": self.singles,
+            "series of integers that are read as doubles": self.wholes,
+            "integers beyond 2^53 that are read as the nearest double": self.rounded,
+            "NaN with bits of their own, written as plain NaN": self.nans,
+        }
+        told = "; ".join(f"{what}: {count:,}" for what, count in losses.items() if count)
+        words = [f"{self.form} does not keep all: {told}"] if told else []
+        if self.form in UNITLESS and self.samples and _may_be_mistaken(*self.span, self.unit):
+            words.append(f"{self.form} does not say what its times count: read it with --time-unit {self.unit}")
+        return words
+
+
+def _may_be_mistaken(least: int, most: int, unit: str) -> bool:
+    """Tell whether numbers may be taken for times of another unit; small ones may be Excel's days, or 20240131.
+
+    Examples
+    --------
+    >>> [_may_be_mistaken(1, 5, unit) for unit in ("s", "ms")], _may_be_mistaken(45292, 45292, "s")
+    ([False, True], True)
+    """
+    days = unit == "s" and least < 10**8 and most >= EXCEL_DAY
+    return days or not unit_by_size(least) == unit_by_size(most) == unit
 
 
 def export(
@@ -80,7 +130,7 @@ def export(
         what was written, whatever the labels are called.
     dtypes : sequence of numpy.dtype
         Of all values. Where they are several, tables have columns ``value``, ``value_int64`` and ``value_float32``,
-        each null in series of others.
+        each null in series of others. Texts have float32 as the doubles that they are.
 
     Raises
     ------
@@ -89,18 +139,32 @@ def export(
     """
     if form not in FORMS:
         raise InvalidRequestError(f"unknown form {form!r}: choose one of {', '.join(FORMS)}")
-    exported = Exported()
+    exported = Exported(form, unit)
+    counted = _counted(series, exported)
+    if form in TEXTS:
+        counted = map(_without_singles, counted)
+        held = {DOUBLE if dtype == np.float32 else dtype for dtype in dtypes}
+        dtypes = [dtype for dtype in VALUE_DTYPES if dtype in held]
     try:
-        FORMS[form](_counted(series, exported, text=form in ("csv", "openmetrics")), unit, file, dtypes)
+        FORMS[form](counted, unit, file, dtypes)
     except UnicodeEncodeError as error:
         raise InvalidRequestError(f"{form} cannot hold half a surrogate pair: rename {error.object[:40]!a}") from error
     return exported
 
 
-def _counted(series: Iterable[Series], exported: Exported, *, text: bool) -> Iterable[Series]:
+def _counted(series: Iterable[Series], exported: Exported) -> Iterable[Series]:
     for one in series:
-        exported.count([one], text=text)
+        if exported.form in NO_NUL and "\0" in "".join((one.key.metric_name, *chain(*one.key.labels.items()))):
+            raise InvalidRequestError(
+                f"{exported.form} cannot hold NUL, which is in {str(one.key)[:40]!a}: use arrow, parquet or ndjson"
+            )
+        exported.count(one)
         yield one
+
+
+def _without_singles(one: Series) -> Series:
+    """Return a series as texts have it: the digits of a float32 are those of another double."""
+    return one._replace(values=to_doubles(one.values)) if one.values.dtype == np.float32 else one
 
 
 Dtypes = Sequence[np.dtype[Any]]
@@ -152,18 +216,8 @@ class _Gathered:
 
 def _write_ndjson(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:
     for one in series:
-        if one.values.dtype not in Ndjson.dtypes:
-            file.write("".join(_json_lines(one)).encode())
-            continue
         for chunk in Ndjson().chunks(MetricDataset.from_series([one], time_unit=unit)):
             file.write(chunk)
-
-
-def _json_lines(series: Series) -> Iterator[str]:
-    """Yield lines as NDJSON has them, of numbers that it does not take for doubles."""
-    key = {"metric_name": series.key.metric_name, "labels": dict(series.key.labels)}
-    for timestamp, value in zip(series.timestamps.tolist(), series.values.tolist(), strict=True):
-        yield json.dumps(key | {"timestamp": timestamp, "value": value}) + "\n"
 
 
 def _write_openmetrics(series: Iterable[Series], unit: str, file: IO[bytes], dtypes: Dtypes) -> None:

@@ -1,5 +1,6 @@
 """Types of a user's numbers: which are kept, what nulls are, and that nothing is rounded without a word."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from squeezelab import MetricDataset, Series, SeriesKey
 from squeezelab.formats.tally import TallyFile, pack_series
 from squeezelab.formats.tally.export import export
 from squeezelab.readers import Loaded, load
@@ -114,3 +116,40 @@ def test_a_series_of_doubles_and_integers_is_of_integers_only_if_all_are(tmp_pat
     mixed = load([tmp_path / "a.parquet", tmp_path / "c.parquet"])
     assert mixed.dataset.value_dtypes == (np.float64,)
     assert any("each became the nearest double: 1" in word for word in mixed.words)
+
+
+ODD_NAN = np.array([0xFFF8000000000001], np.uint64).view(np.float64)[0]
+TIMES = np.arange(3)
+
+
+def mixed() -> MetricDataset:
+    """Return a counter that no double holds between gauges: one with an odd NaN, one of whole numbers."""
+    values = [np.array([0.5, ODD_NAN, -0.0]), np.array([LARGE, 1, 2]), np.array([1.0, 2.0, 3.0])]
+    keys = [SeriesKey(name, {"host": "a"}) for name in ("load", "requests", "users")]
+    return MetricDataset.from_series([Series(key, TIMES, some) for key, some in zip(keys, values, strict=True)])
+
+
+def test_ndjson_keeps_a_counter_beside_gauges(tmp_path: Path) -> None:
+    with (tmp_path / "x.ndjson").open("wb") as file:
+        export(mixed(), "s", file, "ndjson")
+    loaded = load(tmp_path / "x.ndjson")
+    assert loaded.dataset.fingerprint == mixed().fingerprint, "in the same order, and NaNs with their bits"
+    assert not loaded.files[0].words
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_a_series_is_of_integers_if_it_is_nothing_else_and_needs_it(form: str, tmp_path: Path) -> None:
+    samples = [("a", LARGE), ("b", 0.5), ("a", 2), ("b", LARGE), ("c", 7), ("a", 3.0)]
+    rows = [{"metric_name": name, "timestamp": time, "value": value} for time, (name, value) in enumerate(samples)]
+    lines = map(json.dumps, rows)
+    if form == "csv":
+        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+    (tmp_path / f"x.{form}").write_text("\n".join(lines) + "\n")
+    loaded = load(tmp_path / f"x.{form}")
+    found = values(loaded)
+    assert {name: (one.dtype.name, one.tolist()) for name, one in found.items()} == {
+        "a": ("int64", [LARGE, 2, 3]),
+        "b": ("float64", [0.5, 2.0**53]),
+        "c": ("float64", [7.0]),
+    }
+    assert loaded.files[0].words == ["column 'value': integers beyond 2^53, each became the nearest double: 1"]

@@ -120,3 +120,29 @@ def test_odd_names_come_through(form: str, names: tuple[str, ...], tmp_path: Pat
 def test_blanks_after_delimiters_are_no_part_of_cells(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f"time, name, value\n{T}, cpu, 1\n{T}, mem, 2\n")
     assert as_dict(load(tmp_path / "x.csv").dataset) == {"cpu{}": [(T, 1)], "mem{}": [(T, 2)]}
+
+
+def test_blanks_within_quotes_are_part_of_cells_even_there(tmp_path: Path) -> None:
+    lines = ['"time" , "name", "labels" , "value"', f'{T}, " cpu, all", "{{""host"": ""a""}}", 1', f"{T} ,cpu , ,2"]
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")
+    assert as_dict(load(tmp_path / "x.csv").dataset) == {' cpu, all{host="a"}': [(T, 1)], "cpu{}": [(T, 2)]}
+
+
+@pytest.mark.parametrize("labels", [{}, {"host": "v"}, {"host": "v", "l": "w"}, {"a , b": ' , "c" , '}])
+@pytest.mark.parametrize("form", ["csv", "ndjson", "openmetrics"])
+def test_names_that_differ_by_blanks_stay_apart(form: str, labels: dict[str, str], tmp_path: Path) -> None:
+    names = (" a", "a", "a ", "\ta")
+    series = [Series(SeriesKey(name, labels), np.array([T]), np.array([i / 2])) for i, name in enumerate(names)]
+    dataset = MetricDataset.from_series(series)
+    with (tmp_path / "x").open("wb") as file:
+        export(dataset, "s", file, form)
+    assert load(tmp_path / "x").dataset.fingerprint == dataset.fingerprint
+
+
+@pytest.mark.parametrize("name", ["load 1m", "9cpu", 'a":b', "a\nb", "\N{SNOWMAN}"])
+def test_openmetrics_may_begin_with_a_quoted_name(name: str, tmp_path: Path) -> None:
+    dataset = MetricDataset.from_series([Series(SeriesKey(name, {"host": "a"}), np.array([T]), np.array([0.5]))])
+    with (tmp_path / "x").open("wb") as file:
+        export(dataset, "s", file, "openmetrics")
+    loaded = load(tmp_path / "x")
+    assert (loaded.files[0].format, loaded.dataset.fingerprint) == ("prometheus", dataset.fingerprint)
