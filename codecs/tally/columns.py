@@ -362,13 +362,14 @@ def decode_frames(frames: Sequence[bytes], expansion: int) -> list[Column] | Non
     if not survey_frames(data, begins, expansion, tags, places):
         return None
     table = reader.table_of(len(frames))
-    table[:, COUNT], table[:, WORDS_AT] = places[1:] - places[:-1], places[:-1]
+    sizes = places[1:] - places[:-1]
+    table[:, COUNT], table[:, WORDS_AT] = sizes, places[:-1]
     table[:, BEGIN], table[:, END] = begins[:-1], begins[1:]
     words = np.empty(places[-1], np.uint64)
     if _read(data, table, NOT_LOCATED, reader.FRAMES, words) < 0:
         return None
-    sizes, kinds = np.diff(places), {INT64_TAG: words.view(INT64), FLOAT64_TAG: words.view(FLOAT64)}
-    if frames and sizes.min() == sizes.max() and tags.min() == tags.max():
-        return list(kinds[tags[0]].reshape(sizes.size, -1))  # quicker than slices, one by one
+    kinds, every = {INT64_TAG: words.view(INT64), FLOAT64_TAG: words.view(FLOAT64)}, tags.tobytes()
+    if every and every == every[:1] * len(every) and sizes.tobytes() == sizes[:1].tobytes() * len(every):
+        return list(kinds[every[0]].reshape(len(every), int(sizes[0])))  # quicker than slices, one by one
     bounds = places.tolist()
-    return [kinds[tag][i:j] for tag, i, j in zip(tags.tobytes(), bounds[:-1], bounds[1:], strict=True)]
+    return [kinds[tag][i:j] for tag, i, j in zip(every, bounds[:-1], bounds[1:], strict=True)]
