@@ -18,8 +18,8 @@ from squeezelab.doubles import count_inexact, is_inexact
 
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf(inity)?)", re.IGNORECASE | re.ASCII)
 LARGE, TYPED = "large", "typed"
-ROUNDED = "integers beyond 2^53, each became the nearest double: {}"
 """Which numbers `to_numbers` keeps as they are."""
+ROUNDED = "integers beyond 2^53, each became the nearest double: {}"
 MIXED = pa.struct([("double", pa.float64()), ("integer", pa.int64())])
 """The type of a column of doubles and integers that no double holds, as JSON has them in one field."""
 TRUTH = {"true": 1.0, "false": 0.0}
