@@ -287,7 +287,7 @@ def read_stream(data, at, stop, known, ahead, work, levels):
     """
     if at >= stop:
         return False, U(0), U(1)
-    whole, how, at = _take_prediction(data, at, stop, known, work[STATE][128:144], U(levels.size))
+    whole, how, at = _take_prediction(data, at, stop, known, _starts_of(work), U(levels.size))
     if not whole:
         return False, how.base, how.divisor
     whole, summed = True, how.order == U(DELTA)
@@ -300,7 +300,7 @@ def read_stream(data, at, stop, known, ahead, work, levels):
     elif how.order == U(DELTA_OF_DELTA):
         _add_deltas_of_deltas(levels, how.slope)
     elif how.order == U(TAPS):
-        _start_lanes(levels, work[STATE][128:144])
+        _start_lanes(levels, _starts_of(work))
         w1, w2, w3 = tap_weights(how.a, how.b, how.c)
         add_taps(levels, w1, w2, w3, (how.constant << U(16)) + U(32768))
     elif how.order == U(OTHERS):
@@ -308,12 +308,18 @@ def read_stream(data, at, stop, known, ahead, work, levels):
     return True, how.base, how.divisor
 
 
+@kernel(forceinline=True, inner=True)
+def _starts_of(work):
+    """Return where the first three levels of each lane are kept, for taps."""
+    return work[STATE][128:144]
+
+
 @kernel(inner=True)
 def open_lanes(data, at, stop, count, work):
     """Return the residuals of a stream, so many, ready to be read; not so if they are not in two lanes."""
     if at >= stop or U(data[at]) & U(3) != U(LANES) or lanes_of(count) != U(2):
         return no_static()
-    whole, how, at = _take_prediction(data, at, stop, U(0), work[STATE][128:144], count)
+    whole, how, at = _take_prediction(data, at, stop, U(0), _starts_of(work), count)
     if not whole or how.order == U(OTHERS):
         return no_static()
     return open_static(data, at, stop, count, how.order == U(DELTA), work)
